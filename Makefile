@@ -1,0 +1,37 @@
+# The commands of this project. `make` lists them.
+SHELL := bash
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export MOLECULE_GLOB := molecule/*/molecule.yml
+
+.PHONY: help demo test lint unit scenarios matrix lab venv clean
+help:                ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST) | column -t -s:
+
+demo: venv lab       ## two hosts, the whole chain, a PONG and what carried it
+	@lab/demo
+
+test: lint unit scenarios matrix  ## everything that is tested
+
+lint: venv           ## all linters
+	tests/lint
+
+unit: venv           ## the unit tests
+	python -m pytest -q tests/unit
+
+scenarios: venv      ## all molecule scenarios, on the lab's hosts; one of them: make scenarios ONLY=default
+	molecule test $(if $(ONLY),--scenario-name $(ONLY),--all)
+
+matrix: venv         ## the unit tests and the default scenario on the other ansible-core
+	tests/matrix
+
+lab: venv            ## the lab's hosts, up
+	@lab/lab up
+
+venv:                ## the Python environment
+	@requirements/install .venv $(PYTHON)
+
+clean:               ## removes all that the commands above made (packages of the system stay)
+	@lab/lab clean
+	rm -rf .venv .venv-matrix .pytest_cache .hypothesis .ruff_cache

@@ -1,0 +1,72 @@
+"""What holds after every run, whatever the engine and the way in: a real request arrives, and nothing else is open."""
+
+import re
+
+from conftest import inspect
+
+CONTAINERS = {"vm1": ["redis_server", "ambassador_server"], "vm2": ["ambassador_client", "redis_client"]}
+
+
+def run_id(text):
+    return re.search(r"run_id:(\w+)", text)[1]
+
+
+def test_consumer_gets_a_pong(vm2):
+    assert vm2.check_output("docker exec redis_client redis-cli -h redis ping") == "PONG"
+
+
+def test_the_answer_comes_from_the_server_on_vm1(vm1, vm2):
+    served = run_id(vm1.check_output("docker exec redis_server redis-cli info server"))
+    assert run_id(vm2.check_output("docker exec redis_client redis-cli -h redis info server")) == served
+
+
+def test_a_value_written_on_one_host_is_there_on_the_other(vm1, vm2):
+    assert vm2.check_output("docker exec redis_client redis-cli -h redis set tests:value 'a b'") == "OK"
+    assert vm1.check_output("docker exec redis_server redis-cli get tests:value") == "a b"
+    assert vm1.check_output("docker exec redis_server redis-cli del tests:value") == "1"
+
+
+def test_each_host_has_its_containers_and_no_others(hosts):
+    for name, host in hosts.items():
+        assert sorted(host.check_output("docker ps --format '{{.Names}}'").split()) == sorted(CONTAINERS[name])
+
+
+def test_consumer_holds_the_link_variables_of_its_alias(vm2):
+    env = inspect(vm2, "redis_client")["Config"]["Env"]
+    assert {"REDIS_PORT_6379_TCP=tcp://redis:6379", "REDIS_PORT_6379_TCP_ADDR=redis", "REDIS_NAME=/consumer/redis"} <= set(env)
+
+
+def test_the_server_side_alone_is_published_and_on_one_address(hosts):
+    for name, host in hosts.items():
+        for container in CONTAINERS[name]:
+            bindings = inspect(host, container)["HostConfig"]["PortBindings"] or {}
+            addresses = {entry["HostIp"] for entries in bindings.values() for entry in entries}
+            assert (list(bindings) == ["6379/tcp"]) == (container == "ambassador_server")
+            assert not addresses & {"", "0.0.0.0", "::"}
+
+
+def test_no_container_has_more_rights_than_it_needs(hosts):
+    for name, host in hosts.items():
+        for container in CONTAINERS[name]:
+            found = inspect(host, container)
+            status = host.check_output("cat /proc/%s/status", str(found["State"]["Pid"]))
+            fields = dict(line.split(":", 1) for line in status.splitlines())
+            assert "0" not in fields["Uid"].split()
+            assert {int(fields[cap], 16) for cap in ("CapEff", "CapPrm", "CapBnd", "CapAmb")} == {0}
+            assert fields["NoNewPrivs"].strip() == "1"
+            assert host.run("docker exec %s sh -c 'echo x > /tests'", container).rc != 0
+            assert found["HostConfig"]["Memory"] > 0
+            assert found["HostConfig"]["PidsLimit"] > 0
+            assert found["HostConfig"]["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}
+            assert found["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+
+
+def test_containers_of_the_ambassadors_stop_at_once(vm2):
+    # SIGKILL comes after 10 s; --time 0 would not show who needs it
+    vm2.check_output("timeout 5 docker restart ambassador_client")
+    assert (
+        vm2.check_output(
+            "docker exec redis_client sh -c 'for i in 1 2 3 4 5 6 7 8 9 10; do redis-cli -h redis ping && break; sleep 0.2; done'"
+        )
+        == "PONG"
+    )

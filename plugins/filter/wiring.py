@@ -1,0 +1,106 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The filter that hands the wiring to the roles."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: wiring
+short_description: Resolves the map of links for one host and side
+version_added: 0.1.0
+author: the crosshost.ambassador contributors
+description:
+  - Parses and validates C(ambassador_links) and resolves it against the inventory for one host and side.
+  - Mistakes do not fail the filter; they are returned as sentences, all at once.
+options:
+  _input:
+    description: The map of links, C(ambassador_links).
+    type: dict
+    required: true
+  host:
+    description: Inventory name of the host.
+    type: str
+    required: true
+  side:
+    description: The side of the ambassador on that host.
+    type: str
+    choices: [server, client]
+    required: true
+  groups:
+    description: The magic variable C(groups).
+    type: dict
+    required: true
+  hostvars:
+    description: The magic variable C(hostvars).
+    type: dict
+    required: true
+  engine:
+    description: The engine of the ambassadors.
+    type: str
+    default: haproxy
+"""
+
+EXAMPLES = r"""
+- name: What this host forwards to where
+  ansible.builtin.debug:
+    msg: >-
+      {{ ambassador_links | crosshost.ambassador.wiring(host=inventory_hostname, side='client', groups=groups, hostvars=hostvars) }}
+"""
+
+RETURN = r"""
+_value:
+  description:
+    - The wiring of the side.
+    - C(problems), a list of sentences, empty where the map is right and every address is known.
+    - C(unknown), the hosts whose facts are needed and missing.
+    - C(variables), the link variables that are the side's input, and C(consumer), those of a consumer on the host.
+    - C(publish), what is opened on the host, a list of C(alias), C(address), C(port), C(container_port).
+    - C(links), a list of C(alias), C(listen), C(check), C(balance), C(backend), C(servers), and C(targets), a list of
+      C(name), C(address), C(port), C(variable).
+  type: dict
+"""
+
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring
+
+
+def hosts_of(groups):
+    """Return a callable that resolves host patterns against the groups of the inventory.
+
+    :param groups: group name -> names of its hosts
+    :return: callable: pattern (str) -> names of hosts (list of str)
+    """
+    known = {}
+
+    def manager():
+        if "" not in known:
+            inventory = InventoryManager(DataLoader(), sources=None, parse=False)
+            for group, hosts in groups.items():
+                inventory.add_group(group)
+                for host in hosts:
+                    inventory.add_host(host, group=group)
+            known[""] = inventory
+        return known[""]
+
+    def resolve(pattern):
+        if pattern in groups:
+            return list(groups[pattern])
+        if pattern not in known:
+            known[pattern] = [host.name for host in manager().get_hosts(pattern)]
+        return known[pattern]
+
+    return resolve
+
+
+def wiring(links, host, side, groups, hostvars, engine="haproxy"):
+    """Resolve the map of links for one host and side: see the documentation above and ``Wiring.side``."""
+    return Wiring(links, hosts_of(groups), engine).side(host, side, hostvars)
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self):
+        """Return name -> callable."""
+        return {"wiring": wiring}

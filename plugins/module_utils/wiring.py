@@ -1,0 +1,393 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The wiring: all links of the map resolved against the inventory.
+
+Pure Python without Ansible, so that the roles, the tests and other tools call the same function.
+:class:`Wiring` parses and validates a map of links once; :meth:`Wiring.side` resolves it for one host and side.
+Mistakes of the user never raise: they are collected as sentences in ``problems``, so that one run shows them all.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+
+# RFC 1035, section 2.3.1, <label>: a letter, then letters, digits and hyphens, no hyphen last, at most 63 characters.
+LABEL = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+# What Docker accepts as the name of a container, or a DNS name.
+BACKEND_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
+
+KEYS = ("port", "servers", "clients", "backend", "publish", "check", "balance", "local", "targets")
+REQUIRED = ("port", "clients", "backend")
+CHOICES = {"check": ("tcp", "redis", "none"), "balance": ("first", "roundrobin", "leastconn")}
+SIDES = ("server", "client")
+# key of a link -> who listens on that port
+LISTENS = {"publish": "the server side of", "port": "the client side of", "local": "the client host"}
+
+# engine -> what it cannot do: feature -> how a link asks for it
+ENGINES = {
+    "haproxy": (),
+    "socat": ("several targets", "check", "balance"),
+}
+
+
+def variable_prefix(alias):
+    """Return the prefix of a link's variables: ``my-cache`` -> ``MY_CACHE``.
+
+    :param str alias: the alias of the link
+    :rtype: str
+    :source: Docker's legacy container links: the alias in upper case, all but letters and digits as ``_``
+    """
+    return re.sub(r"[^A-Z0-9]", "_", alias.upper())
+
+
+def endpoint(address, port):
+    """Return ``address:port``, an IPv6 address in brackets.
+
+    :param str address: IPv4 or IPv6 address, or a name
+    :param int port: TCP port
+    :rtype: str
+    :source: RFC 3986, section 3.2.2
+    """
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def link_variables(name, port, address, target_port):
+    """Return the variables that Docker's links set for one target, but ``_NAME``.
+
+    :param str name: prefix of the variables, e.g. ``REDIS`` or, for the first of several targets, ``REDIS_1``
+    :param int port: the port that whoever holds the variables listens on or dials on the alias
+    :param str address: IPv4 or IPv6 address, or a name
+    :param int target_port: TCP port at that address
+    :return: variable -> value, both strings, in the order in which Docker set them
+    :rtype: dict[str, str]
+    :source: Docker's documentation, "Legacy container links", section "Environment variables"
+    """
+    url = f"tcp://{endpoint(address, target_port)}"
+    base = f"{name}_PORT_{port}_TCP"
+    return {
+        f"{name}_PORT": url,
+        base: url,
+        f"{base}_ADDR": address,
+        f"{base}_PORT": str(target_port),
+        f"{base}_PROTO": "tcp",
+    }
+
+
+def parse_endpoint(value):
+    """Split ``host:port`` or ``[IPv6]:port``.
+
+    :param value: what the user wrote
+    :return: the host without brackets and the port, or None where the value is not of that form
+    :rtype: tuple[str, int] | None
+    """
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:\s]+)):([0-9]{1,5})", value) if isinstance(value, str) else None
+    if not match or not 1 <= int(match[3]) <= 65535:
+        return None
+    return match[1] or match[2], int(match[3])
+
+
+def is_address(value):
+    """Tell whether a value is a literal IP address that another host can dial.
+
+    :param value: anything
+    :rtype: bool
+    """
+    try:
+        return isinstance(value, str) and not ipaddress.ip_address(value).is_link_local
+    except ValueError:
+        return False
+
+
+def host_address(variables):
+    """Return the address at which other hosts reach a host, and where it was found.
+
+    In this order: ``ambassador_address``, the interface named by ``ambassador_interface``, the default IPv4 fact,
+    the default IPv6 fact. ``ansible_host`` is none of them: it can be a bastion's or a container's name.
+
+    :param variables: the host's variables, a mapping with ``ansible_facts`` where they were gathered
+    :return: the address and its origin; the address is None where there is none (yet), and the origin then says why
+    :rtype: tuple[str | None, str]
+    """
+    if variables.get("ambassador_address"):
+        return str(variables["ambassador_address"]), "ambassador_address"
+    facts = variables.get("ansible_facts") or {}
+    interface = variables.get("ambassador_interface")
+    if interface:
+        # setup's own spelling of an interface's name: PrefixFactNamespace of ansible-core
+        return _interface_address(facts.get(re.sub(r"[- ]", "_", str(interface)))), f"interface {interface} (ambassador_interface)"
+    for family in ("default_ipv4", "default_ipv6"):
+        address = (facts.get(family) or {}).get("address")
+        if is_address(address):
+            return str(address), f"fact {family}"
+    return None, "facts default_ipv4 and default_ipv6"
+
+
+def _interface_address(fact):
+    found = [(fact or {}).get("ipv4", {}).get("address")]
+    found += [entry.get("address") for entry in (fact or {}).get("ipv6", [])]
+    return next((str(address) for address in found if is_address(address)), None)
+
+
+class Wiring:
+    """A map of links, parsed, validated and matched with the inventory's hosts.
+
+    :param links: the map as the user wrote it: alias -> settings
+    :param hosts_of: callable: host pattern (str) -> names of the hosts it matches (list of str), in the inventory's order
+    :param str engine: the engine of the ambassadors
+    """
+
+    def __init__(self, links, hosts_of, engine="haproxy"):
+        #: what is wrong with the map itself, a sentence each
+        self.problems = []
+        #: alias -> settings with all defaults filled in, only of links without a problem
+        self.links = {}
+        if engine not in ENGINES:
+            self.problems.append(f"ambassador_engine: expected one of {', '.join(ENGINES)}, found {engine!r}; set one of these.")
+        if not hasattr(links, "items"):
+            self.problems.append(
+                f"ambassador_links: expected a map of aliases to settings, found {type(links).__name__}; see the README's example."
+            )
+            return
+        for alias, settings in links.items():
+            link, problems = self._parse(alias, settings, hosts_of)
+            if not problems:
+                self.links[alias] = link
+            self.problems += problems
+        self._same_variables()
+        self._same_port()
+        self._loops()
+        if engine in ENGINES:
+            self._abilities(engine)
+
+    # -- parse ---------------------------------------------------------------------------------------------------
+
+    def _parse(self, alias, settings, hosts_of):
+        problems = []
+
+        def wrong(expected, found, remedy, key=None):
+            where = f"link {alias}" + (f", {key}" if key else "")
+            problems.append(f"{where}: expected {expected}, found {found}; {remedy}.")
+
+        if not isinstance(alias, str) or not LABEL.fullmatch(alias):
+            wrong("a DNS label as alias (a letter, then letters, digits or hyphens, at most 63)", repr(alias), "rename the link")
+        if not hasattr(settings, "items"):
+            wrong("a map of settings", type(settings).__name__, "see the README's example")
+            return None, problems
+
+        for key in settings:
+            if key not in KEYS:
+                close = difflib.get_close_matches(str(key), KEYS, 1)
+                remedy = f"did you mean {close[0]}?" if close else "remove it"
+                wrong(f"only the keys {', '.join(KEYS)}", repr(key), remedy.rstrip("?"))
+        required = REQUIRED if "targets" in settings else (*REQUIRED, "servers")
+        for key in required:
+            if key not in settings:
+                wrong(f"the key {key}", "none", f"add {key} to the link")
+
+        link = {"alias": alias, "asked": [key for key in ("check", "balance") if key in settings]}
+        for key in ("port", "publish"):
+            value = settings.get(key, link.get("port"))
+            if key in settings and not _is_port(value):
+                wrong("a port from 1 to 65535", repr(value), "correct it", key)
+                value = None
+            link[key] = int(value) if value is not None else None
+        for key, choices in CHOICES.items():
+            link[key] = settings.get(key, choices[0])
+            if link[key] not in choices:
+                wrong(f"one of {', '.join(choices)}", repr(link[key]), "correct it", key)
+
+        link["backend"] = parse_endpoint(settings.get("backend"))
+        if "backend" in settings and (not link["backend"] or not _is_host(link["backend"][0])):
+            wrong("name:port, as the server side sees it on its own host", repr(settings["backend"]), "correct it", "backend")
+        link["local"] = parse_endpoint(settings["local"]) if "local" in settings else None
+        if "local" in settings and (not link["local"] or not is_address(link["local"][0])):
+            wrong("address:port of the client host", repr(settings["local"]), "correct it, for example 127.0.0.1:6379", "local")
+        link["targets"] = self._targets(settings, wrong)
+
+        for key in ("servers", "clients"):
+            link[key] = []
+            if key not in settings:
+                continue
+            if not isinstance(settings[key], str) or not settings[key].strip():
+                wrong("a group or host pattern", repr(settings[key]), "name a group of the inventory", key)
+                continue
+            link[key] = list(hosts_of(settings[key]))
+            if not link[key]:
+                wrong("a pattern that matches a host of the inventory", repr(settings[key]), "add the group or correct the name", key)
+        return link, problems
+
+    @staticmethod
+    def _targets(settings, wrong):
+        if "targets" not in settings:
+            return None
+        targets = settings["targets"]
+        if isinstance(targets, str) or not hasattr(targets, "__iter__") or not list(targets):
+            wrong("a list of address:port", repr(targets), "correct it or remove it", "targets")
+            return None
+        parsed = [parse_endpoint(target) for target in targets]
+        for target, split in zip(targets, parsed, strict=False):
+            if not split or not is_address(split[0]):
+                wrong("address:port, with a literal IP address", repr(target), "correct it", "targets")
+        return parsed
+
+    # -- what only the whole map shows ---------------------------------------------------------------------------
+
+    def _same_variables(self):
+        holders = {}
+        for alias, link in self.links.items():
+            count = len(link["targets"] or link["servers"])
+            prefixes = [variable_prefix(alias)]
+            if count > 1:
+                prefixes += [f"{prefixes[0]}_{number + 1}" for number in range(count)]
+            for prefix in prefixes:
+                other = holders.setdefault(prefix, alias)
+                if other != alias:
+                    self.problems.append(
+                        f"links {other} and {alias}: expected variables of their own, found {prefix}_PORT in both; rename one."
+                    )
+
+    def _same_port(self):
+        holders = {}
+        for alias, link in self.links.items():
+            wants = [(host, "publish", link["publish"]) for host in link["servers"]]
+            wants += [(host, "port", link["port"]) for host in link["clients"]]
+            if link["local"]:
+                wants += [(host, "local", endpoint(*link["local"])) for host in link["clients"]]
+            for want in wants:
+                holders.setdefault(want, []).append(alias)
+        clashes = {}
+        for (host, key, port), aliases in holders.items():
+            if len(aliases) > 1:
+                clashes.setdefault((key, port, tuple(aliases)), []).append(host)
+        for (key, port, aliases), hosts in clashes.items():
+            self.problems.append(
+                f"links {', '.join(aliases)}: expected a listening port of their own, found {key} {port} more than once"
+                f" on {LISTENS[key]} {_some(hosts)}; change {key} of all but one."
+            )
+
+    def _loops(self):
+        for alias, link in self.links.items():
+            other = self.links.get(link["backend"][0])
+            both = [host for host in link["servers"] if other and host in other["clients"]]
+            if both:
+                self.problems.append(
+                    f"link {alias}, backend: expected a name that is no alias on the same host, found {link['backend'][0]!r},"
+                    f" which {_some(both)} consumes as a link (the traffic would go round); give the container another name."
+                )
+
+    def _abilities(self, engine):
+        for alias, link in self.links.items():
+            asked = list(link["asked"])
+            if len(link["targets"] or link["servers"]) > 1:
+                asked.append("several targets")
+            for feature in asked:
+                if feature in ENGINES[engine] and (feature, link.get(feature)) != ("check", "none"):
+                    able = ", ".join(name for name, lacks in ENGINES.items() if feature not in lacks)
+                    self.problems.append(
+                        f"link {alias}: expected what engine {engine} can do, found {feature}, which it cannot;"
+                        f" set ambassador_engine to {able} or remove it."
+                    )
+
+    # -- resolve -------------------------------------------------------------------------------------------------
+
+    def side(self, host, side, hostvars):
+        """Resolve the map for one host and side.
+
+        :param str host: inventory name of the host
+        :param str side: ``server`` or ``client``
+        :param hostvars: host name -> its variables
+        :return: ``problems`` (list of str: those of the map, then those of this side), ``unknown`` (list of str: hosts
+            whose address neither variables nor facts give), ``variables`` (dict of str: the link variables that
+            are this side's input), ``publish`` (list of dicts ``alias``, ``address``, ``port``, ``container_port``: what
+            is opened on the host) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``check``, ``balance``,
+            ``backend``, ``servers`` (list of str), ``consumer`` (dict of str: the variables of a consumer on a client
+            host) and ``targets``, a list of dicts ``name``, ``address``, ``port``, ``variable``)
+        :rtype: dict
+        :raises ValueError: for a side that is neither
+        """
+        if side not in SIDES:
+            raise ValueError(f"side: expected one of {', '.join(SIDES)}, found {side!r}")
+        resolved = {"problems": list(self.problems), "unknown": [], "variables": {}, "publish": [], "links": []}
+        for alias, link in self.links.items():
+            if host in link[f"{side}s"]:
+                getattr(self, f"_{side}")(resolved, alias, link, host, hostvars)
+        return resolved
+
+    def _server(self, resolved, alias, link, host, hostvars):
+        # behind NAT the address that others dial is none of the host's own
+        bind = str(hostvars[host].get("ambassador_bind") or "") or self._address(resolved, alias, host, hostvars)
+        name, port = link["backend"]
+        # the number in the name is the port that this side listens on: two links may share `port`, never `publish`
+        self._add(resolved, link, link["publish"], [(name, name, port)], "ambassador_server")
+        resolved["publish"].append({"alias": alias, "address": bind, "port": link["publish"], "container_port": link["publish"]})
+
+    def _client(self, resolved, alias, link, host, hostvars):
+        if link["targets"]:
+            targets = [(f"target{number}", *target) for number, target in enumerate(link["targets"], 1)]
+        else:
+            targets = [(server, self._address(resolved, alias, server, hostvars), link["publish"]) for server in link["servers"]]
+        self._add(resolved, link, link["port"], targets, "ambassador_client")
+        if link["local"]:
+            address, port = link["local"]
+            resolved["publish"].append({"alias": alias, "address": address, "port": port, "container_port": link["port"]})
+
+    @staticmethod
+    def _address(resolved, alias, host, hostvars):
+        address, origin = host_address(hostvars[host])
+        if address is None:
+            if host not in resolved["unknown"]:
+                resolved["unknown"].append(host)
+            resolved["problems"].append(
+                f"link {alias}: expected an address of server host {host}, found none in {origin};"
+                f" set ambassador_address for {host}, or let its facts be gathered."
+            )
+            return ""
+        if not is_address(address):
+            resolved["problems"].append(
+                f"link {alias}: expected an IP address of server host {host}, found {address!r} in {origin}; correct it."
+            )
+        return address
+
+    @staticmethod
+    def _add(resolved, link, listen, targets, holder):
+        prefix = variable_prefix(link["alias"])
+        entries = []
+        for number, (name, address, port) in enumerate(targets, 1):
+            numbered = f"{prefix}_{number}" if len(targets) > 1 else prefix
+            entries.append({"name": name, "address": address, "port": port, "variable": f"{numbered}_PORT_{listen}_TCP"})
+            if number == 1:
+                resolved["variables"].update(link_variables(prefix, listen, address, port))
+            if len(targets) > 1:
+                resolved["variables"].update(link_variables(numbered, listen, address, port))
+        resolved["variables"][f"{prefix}_NAME"] = f"/{holder}/{link['alias']}"
+        resolved["links"].append(
+            {
+                "alias": link["alias"],
+                "listen": listen,
+                "check": link["check"],
+                "balance": link["balance"],
+                "backend": endpoint(*link["backend"]),
+                "servers": link["servers"],
+                "consumer": {
+                    **link_variables(prefix, link["port"], link["alias"], link["port"]),
+                    f"{prefix}_NAME": f"/consumer/{link['alias']}",
+                },
+                "targets": entries,
+            }
+        )
+
+
+def _is_port(value):
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return False
+    return bool(re.fullmatch(r"[0-9]{1,5}", str(value))) and 1 <= int(value) <= 65535
+
+
+def _is_host(value):
+    return is_address(value) or bool(BACKEND_HOST.fullmatch(value))
+
+
+def _some(hosts, most=3):
+    return ", ".join(hosts[:most]) + (f" and {len(hosts) - most} more" if len(hosts) > most else "")

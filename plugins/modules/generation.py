@@ -1,0 +1,301 @@
+#!/usr/bin/python
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Keeps an engine's configuration in generations: what is on disk is tested, and is what runs."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: generation
+short_description: Keeps the configuration of an engine in generations
+version_added: 0.1.0
+author: the crosshost.ambassador contributors
+description:
+  - >-
+    A set of files that belong together is a generation. It is written whole under C(generations/), named by its content,
+    made the current one by renaming the symbolic link C(current), and loaded through HAProxy's master CLI.
+  - A generation that HAProxy refuses is put back to the one that runs, and the module fails with HAProxy's own words.
+options:
+  path:
+    description: The state directory of one side. It holds C(generations), C(current) and C(run).
+    type: path
+    required: true
+  state:
+    description:
+      - V(staged) writes the generation and leaves the current one alone.
+      - V(current) makes it the current one. A crash at any point leaves the old one or the new one.
+      - V(loaded) waits until the engine answers on its socket, reloads it unless it runs the current generation, and removes all others.
+    type: str
+    choices: [staged, current, loaded]
+    required: true
+  files:
+    description:
+      - Name of each file and its content. Needed for V(staged).
+      - The word C(@generation@) in a content stands for the name of the generation.
+    type: dict
+  generation:
+    description: Name of the generation, as V(staged) returned it. Needed for V(current) and V(loaded).
+    type: str
+  owner:
+    description: Numeric user ID of the engine. It owns C(run), where its sockets are. Needed for V(staged).
+    type: int
+  reload:
+    description: With V(loaded), reload also where the engine says that it runs this generation, because its files were mended.
+    type: bool
+    default: false
+  timeout:
+    description: With V(loaded), seconds to wait for the engine.
+    type: int
+    default: 15
+attributes:
+  check_mode:
+    support: full
+    description: Says what would change and changes nothing.
+  diff_mode:
+    support: full
+    description: With V(staged), compares the new files with those of the current generation.
+"""
+
+EXAMPLES = r"""
+- name: A generation is written
+  crosshost.ambassador.generation:
+    path: /var/lib/ambassador/client
+    state: staged
+    owner: 99
+    files:
+      haproxy.cfg: "{{ lookup('ansible.builtin.template', 'haproxy.cfg.j2') }}"
+  register: staged
+"""
+
+RETURN = r"""
+generation:
+  description: Name of the generation.
+  returned: success
+  type: str
+log:
+  description: What HAProxy said on a reload.
+  returned: when it was reloaded
+  type: str
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+VARIABLE = "AMBASSADOR_GENERATION"
+
+
+def name_of(files):
+    """Return the name of a generation: the first 12 hexadecimal digits of the SHA-256 of its files.
+
+    :param dict[str, str] files: name -> content
+    :rtype: str
+    """
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def read_files(directory):
+    """Return the files of a directory.
+
+    :param str directory: path
+    :return: name -> content; empty where there is no such directory
+    :rtype: dict[str, str]
+    """
+    if not os.path.isdir(directory):
+        return {}
+    files = {}
+    for name in sorted(os.listdir(directory)):
+        with open(os.path.join(directory, name), encoding="utf-8") as file:
+            files[name] = file.read()
+    return files
+
+
+def ask(path, command):
+    """Send a command to HAProxy's master CLI and return the answer.
+
+    :param str path: path of the Unix socket
+    :param str command: the command, e.g. ``reload`` or ``@1 show env``
+    :rtype: str
+    :raises OSError: where nothing listens there
+    :source: HAProxy Management Guide, section 9.4, "Master CLI"
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as cli:
+        cli.settimeout(60)
+        cli.connect(path)
+        cli.sendall(command.encode() + b"\n")
+        cli.shutdown(socket.SHUT_WR)
+        answer = b""
+        while chunk := cli.recv(65536):
+            answer += chunk
+    return answer.decode(errors="replace").strip()
+
+
+class Generations:
+    """The generations of one side.
+
+    :param AnsibleModule module: the running module
+    """
+
+    def __init__(self, module):
+        self.module = module
+        self.params = module.params
+        self.path = self.params["path"]
+        self.link = os.path.join(self.path, "current")
+        self.socket = os.path.join(self.path, "run", "master.sock")
+
+    def directory(self, generation):
+        """Return the path of a generation."""
+        return os.path.join(self.path, "generations", generation)
+
+    def current(self):
+        """Return the name of the current generation, or None."""
+        return os.path.basename(os.readlink(self.link)) if os.path.islink(self.link) else None
+
+    def staged(self):
+        """Write the generation that the files make."""
+        generation = name_of(self.params["files"])
+        files = {name: content.replace("@generation@", generation) for name, content in self.params["files"].items()}
+        changed = self._directories() or read_files(self.directory(generation)) != files
+        if changed and not self.module.check_mode:
+            # written beside and renamed: a generation is there whole or not at all
+            beside = self.directory(f".{generation}")
+            shutil.rmtree(beside, ignore_errors=True)
+            os.mkdir(beside, 0o755)
+            for name, content in files.items():
+                with open(os.path.join(beside, name), "w", encoding="utf-8") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.chmod(file.name, 0o644)
+            if os.path.isdir(self.directory(generation)):
+                os.rename(self.directory(generation), self.directory(f".{generation}.old"))
+            os.rename(beside, self.directory(generation))
+            shutil.rmtree(self.directory(f".{generation}.old"), ignore_errors=True)
+        before = read_files(self.link)
+        diff = [
+            {"before_header": name, "after_header": name, "before": before.get(name, ""), "after": files.get(name, "")}
+            for name in sorted({*before, *files})
+            if before.get(name) != files.get(name)
+        ]
+        self.module.exit_json(changed=changed, generation=generation, diff=diff)
+
+    def _directories(self):
+        changed = False
+        for path, owner, mode in (
+            (self.path, 0, 0o755),
+            (os.path.join(self.path, "generations"), 0, 0o755),
+            (os.path.join(self.path, "run"), self.params["owner"], 0o700),
+        ):
+            found = os.stat(path) if os.path.isdir(path) else None
+            if found and (found.st_uid, found.st_mode & 0o7777) == (owner, mode):
+                continue
+            changed = True
+            if not self.module.check_mode:
+                os.makedirs(path, exist_ok=True)
+                os.chown(path, owner, owner)
+                os.chmod(path, mode)
+        return changed
+
+    def make_current(self, generation):
+        """Rename the link, so that it points at a generation; return whether it did not."""
+        if self.current() == generation:
+            return False
+        if not self.module.check_mode:
+            beside = f"{self.link}.new"
+            if os.path.islink(beside):
+                os.unlink(beside)
+            os.symlink(os.path.join("generations", generation), beside)
+            os.rename(beside, self.link)
+        return True
+
+    def running(self):
+        """Return the name of the generation that the engine runs; wait for the engine.
+
+        :raises OSError: where it does not answer in time
+        """
+        deadline = time.monotonic() + self.params["timeout"]
+        while True:
+            try:
+                answer = ask(self.socket, f"@1 show env {VARIABLE}")
+                if answer.startswith(f"{VARIABLE}="):
+                    return answer.partition("=")[2]
+                error = OSError(answer or "no answer")
+            except OSError as refused:
+                error = refused
+            if time.monotonic() > deadline:
+                raise error
+            time.sleep(0.1)
+
+    def loaded(self):
+        """Reload the engine unless it runs the current generation."""
+        generation = self.params["generation"]
+        if self.module.check_mode and self.current() != generation:
+            self.module.exit_json(changed=True, generation=generation)
+        try:
+            running = self.running()
+        except OSError as error:
+            self.module.fail_json(
+                msg=f"expected the engine to answer on {self.socket} within {self.params['timeout']} s, found: {error};"
+                " its log says why (`docker logs` of the ambassador's container)."
+            )
+        if running == generation and not self.params["reload"]:
+            self._remove_others({generation})
+            self.module.exit_json(changed=False, generation=generation)
+        if self.module.check_mode:
+            self.module.exit_json(changed=True, generation=generation)
+        answer = ask(self.socket, "reload")
+        if not answer.startswith("Success=1"):
+            if running != generation and os.path.isdir(self.directory(running)):
+                self.make_current(running)
+            self.module.fail_json(
+                msg=f"expected HAProxy to load generation {generation}, found that it refused it; generation {self.current()}"
+                f" is the current one and traffic flows as before. HAProxy said: {answer}",
+                log=answer,
+            )
+        self._remove_others({generation, running})
+        self.module.exit_json(changed=True, generation=generation, log=answer)
+
+    def _remove_others(self, keep):
+        if self.module.check_mode:
+            return
+        for name in os.listdir(os.path.join(self.path, "generations")):
+            # the one before stays until the next change: a look at it answers what changed
+            if name not in keep and len(keep) > 1:
+                shutil.rmtree(self.directory(name))
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "state": {"type": "str", "choices": ["staged", "current", "loaded"], "required": True},
+            "files": {"type": "dict"},
+            "generation": {"type": "str"},
+            "owner": {"type": "int"},
+            "reload": {"type": "bool", "default": False},
+            "timeout": {"type": "int", "default": 15},
+        },
+        required_if=[
+            ("state", "staged", ["files", "owner"]),
+            ("state", "current", ["generation"]),
+            ("state", "loaded", ["generation"]),
+        ],
+        supports_check_mode=True,
+    )
+    generations = Generations(module)
+    if module.params["state"] == "staged":
+        generations.staged()
+    elif module.params["state"] == "current":
+        module.exit_json(changed=generations.make_current(module.params["generation"]), generation=module.params["generation"])
+    else:
+        generations.loaded()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+#!/usr/bin/python
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Tells before a container is made whether its ports can be published."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: listen_check
+short_description: Checks that a host can listen on addresses and ports
+version_added: 0.1.0
+author: the crosshost.ambassador contributors
+description:
+  - Tries to bind every wanted address and port on the managed host for a moment, and fails with one sentence for each that cannot be bound.
+  - Changes nothing.
+options:
+  wanted:
+    description: What is to be published.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      alias:
+        description: Alias of the link it belongs to.
+        type: str
+        required: true
+      address:
+        description: Address of the host, IPv4 or IPv6.
+        type: str
+        required: true
+      port:
+        description: TCP port.
+        type: int
+        required: true
+      container_port:
+        description: TCP port inside the container. Not used by the check.
+        type: int
+  held:
+    description: >-
+      Docker's port bindings of the container that will be replaced, as C(HostConfig.PortBindings) shows them;
+      what it holds is free for its successor.
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    support: full
+    description: Runs the same in check mode.
+  diff_mode:
+    support: none
+    description: Shows no differences.
+"""
+
+EXAMPLES = r"""
+- name: The ports are free
+  crosshost.ambassador.listen_check:
+    wanted:
+      - alias: redis
+        address: "{{ ansible_facts['default_ipv4']['address'] }}"
+        port: 6379
+"""
+
+RETURN = r"""
+problems:
+  description: What cannot be bound, a sentence each. Only on failure.
+  returned: failure
+  type: list
+  elements: str
+"""
+
+import errno
+import socket
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def bind_error(address, port):
+    """Try to bind a TCP port.
+
+    :param str address: IPv4 or IPv6 address
+    :param int port: TCP port
+    :return: None, or the error
+    :rtype: OSError | None
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # as Docker does: connections in TIME_WAIT do not hold a port
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            probe.bind((address, port))
+            probe.listen(1)
+        except OSError as error:
+            return error
+    return None
+
+
+def sentence(want, error):
+    """Say what is wrong with a wanted port, and what to do.
+
+    :param dict want: ``alias``, ``address``, ``port``
+    :param OSError error: what the kernel answered
+    :rtype: str
+    """
+    where = f"link {want['alias']}: expected to publish port {want['port']} on {want['address']}"
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"{where}, found it taken by another program or container (`ss -ltnp` and `docker ps` name it);"
+            " stop that, or give the link another port (publish on the server side, local on the client side)."
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return (
+            f"{where}, found that this host has no such address (NAT?);"
+            " set ambassador_bind for this host to one of its own addresses, or correct ambassador_address."
+        )
+    return f"{where}, found: {error.strerror}."
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "wanted": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "alias": {"type": "str", "required": True},
+                    "address": {"type": "str", "required": True},
+                    "port": {"type": "int", "required": True},
+                    "container_port": {"type": "int"},
+                },
+            },
+            "held": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
+    )
+    held = {(entry["HostIp"], int(entry["HostPort"])) for entries in module.params["held"].values() for entry in entries or []}
+    problems = []
+    for want in module.params["wanted"]:
+        error = None if (want["address"], want["port"]) in held else bind_error(want["address"], want["port"])
+        if error:
+            problems.append(sentence(want, error))
+    if problems:
+        module.fail_json(msg="\n".join(problems), problems=problems)
+    module.exit_json(changed=False)
+
+
+if __name__ == "__main__":
+    main()

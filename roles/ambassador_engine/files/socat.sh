@@ -1,0 +1,28 @@
+# The published ambassador's scan of link variables: one socat for each listening port.
+# A variable counts by its name and its whole value, so that none is ever executed.
+trap 'exit 1' USR1
+trap 'exit 0' TERM INT
+
+scan() {
+  awk 'BEGIN {
+    for (name in ENVIRON) {
+      value = ENVIRON[name]
+      if (name !~ /^[A-Za-z_][A-Za-z0-9_]*_PORT_[0-9]+_TCP$/) continue
+      if (value !~ /^tcp:\/\/(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):[0-9]+$/) continue
+      port = name; sub(/_TCP$/, "", port); sub(/.*_PORT_/, "", port)
+      target = substr(value, 7)
+      print port, (target ~ /^\[/ ? "TCP6:" : "TCP4:") target, name
+    }
+  }'
+}
+
+links=$(scan)
+[ -n "$links" ] || { echo "no link variable <ALIAS>_PORT_<port>_TCP=tcp://<address>:<port> found" >&2; exit 1; }
+while read -r port target name; do
+  echo "$name: listening on $port, forwarding to $target"
+  # one that ends takes the container down, and Docker starts it again
+  { socat -t 100000000 "TCP4-LISTEN:$port,fork,reuseaddr" "$target"; kill -USR1 $$; } &
+done <<LINKS
+$links
+LINKS
+wait

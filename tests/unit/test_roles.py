@@ -1,0 +1,41 @@
+"""What the roles say of themselves holds."""
+
+import re
+
+import pytest
+import yaml
+from conftest import ROOT
+
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
+
+
+def read(role, name):
+    return yaml.safe_load((ROOT / "roles" / role / name).read_text())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_argument_specs_and_defaults_say_the_same(role):
+    options = read(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    assert {name: option.get("default") for name, option in options.items()} == read(role, "defaults/main.yml")
+    assert all(option["description"] and option["type"] for option in options.values())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_inputs_and_internals_carry_their_prefix(role):
+    prefix = "ambassador_" if role == "ambassador_engine" else f"{role}_"
+    assert all(name.startswith(prefix) for name in read(role, "defaults/main.yml"))
+    if (ROOT / "roles" / role / "vars").exists():
+        assert all(name.startswith(f"__{role}_") for name in read(role, "vars/main.yml"))
+
+
+def test_no_address_is_written_in_roles_or_playbooks():
+    texts = {path: path.read_text() for folder in ("roles", "playbooks") for path in (ROOT / folder).rglob("*") if path.is_file()}
+    found = [match for text in texts.values() for match in re.findall(r".*(?:[0-9]{1,3}\.){3}[0-9]{1,3}.*", text)]
+    # a version of socat has four numbers as well
+    assert [line for line in found if "alpine/socat:" not in line] == []
+
+
+def test_images_are_pinned():
+    images = [(name, value) for role in ROLES for name, value in read(role, "defaults/main.yml").items() if name.endswith("_image")]
+    assert images
+    assert [name for name, value in images if not re.search(r":\d+\.\d+\.\d+", value)] == []

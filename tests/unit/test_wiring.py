@@ -1,0 +1,321 @@
+"""The wiring: what a map and an inventory resolve to, and what is said of a wrong map."""
+
+import pytest
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import (
+    Wiring,
+    endpoint,
+    host_address,
+    link_variables,
+    parse_endpoint,
+    variable_prefix,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+GROUPS = {"vm1": ["vm1"], "vm2": ["vm2"], "db": ["db1", "db2"], "web": ["web1", "web2", "web3"], "both": ["vm1", "vm2"]}
+HOSTS = [host for hosts in GROUPS.values() for host in hosts]
+HOSTVARS = {host: {"ambassador_address": f"198.18.0.{number}"} for number, host in enumerate(HOSTS, 1)}
+
+
+def hosts_of(pattern):
+    return GROUPS.get(pattern, [])
+
+
+def a_link(**changes):
+    link = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"} | changes
+    return {key: value for key, value in link.items() if value is not None}
+
+
+def problems(links, engine="haproxy"):
+    return Wiring(links, hosts_of, engine).problems
+
+
+def side(links, host, which, hostvars=HOSTVARS, engine="haproxy"):
+    return Wiring(links, hosts_of, engine).side(host, which, hostvars)
+
+
+# -- what a right map gives ---------------------------------------------------------------------------------------
+
+
+def test_client_side_dials_the_address_of_the_server_host():
+    client = side({"redis": a_link()}, "vm2", "client", {"vm1": {"ambassador_address": "198.18.0.11"}})
+    assert client["problems"] == []
+    assert client["variables"] == {
+        "REDIS_PORT": "tcp://198.18.0.11:6379",
+        "REDIS_PORT_6379_TCP": "tcp://198.18.0.11:6379",
+        "REDIS_PORT_6379_TCP_ADDR": "198.18.0.11",
+        "REDIS_PORT_6379_TCP_PORT": "6379",
+        "REDIS_PORT_6379_TCP_PROTO": "tcp",
+        "REDIS_NAME": "/ambassador_client/redis",
+    }
+    assert client["publish"] == []
+    assert client["links"][0]["targets"] == [{"name": "vm1", "address": "198.18.0.11", "port": 6379, "variable": "REDIS_PORT_6379_TCP"}]
+
+
+def test_server_side_publishes_on_its_own_address_and_forwards_to_the_backend():
+    server = side({"redis": a_link(publish=16379)}, "vm1", "server", {"vm1": {"ambassador_address": "198.18.0.11"}})
+    assert server["publish"] == [{"alias": "redis", "address": "198.18.0.11", "port": 16379, "container_port": 16379}]
+    assert server["variables"]["REDIS_PORT_16379_TCP"] == "tcp://redis_server:6379"
+
+
+def test_server_side_behind_nat_publishes_on_ambassador_bind():
+    hostvars = {"vm1": {"ambassador_address": "203.0.113.7", "ambassador_bind": "198.18.0.11"}}
+    assert side({"redis": a_link()}, "vm1", "server", hostvars)["publish"][0]["address"] == "198.18.0.11"
+    assert side({"redis": a_link()}, "vm2", "client", hostvars)["links"][0]["targets"][0]["address"] == "203.0.113.7"
+
+
+def test_consumer_dials_the_alias():
+    consumer = side({"my-cache": a_link()}, "vm2", "client")["links"][0]["consumer"]
+    assert consumer["MY_CACHE_PORT_6379_TCP"] == "tcp://my-cache:6379"
+    assert consumer["MY_CACHE_PORT_6379_TCP_ADDR"] == "my-cache"
+
+
+def test_a_host_outside_a_link_has_nothing():
+    for host, which in (("vm1", "client"), ("vm2", "server"), ("web1", "client")):
+        resolved = side({"redis": a_link()}, host, which)
+        assert (resolved["links"], resolved["variables"], resolved["publish"], resolved["problems"]) == ([], {}, [], [])
+
+
+def test_several_servers_are_numbered_in_the_order_of_the_inventory():
+    client = side({"db": a_link(port=5432, servers="db", clients="web")}, "web2", "client")
+    addresses = [HOSTVARS[host]["ambassador_address"] for host in GROUPS["db"]]
+    assert client["variables"]["DB_1_PORT_5432_TCP_ADDR"] == addresses[0]
+    assert client["variables"]["DB_2_PORT_5432_TCP_ADDR"] == addresses[1]
+    assert client["variables"]["DB_PORT_5432_TCP_ADDR"] == addresses[0]
+    assert [target["variable"] for target in client["links"][0]["targets"]] == ["DB_1_PORT_5432_TCP", "DB_2_PORT_5432_TCP"]
+
+
+def test_a_host_can_serve_one_link_and_consume_another():
+    links = {"redis": a_link(), "db": a_link(port=5432, servers="vm2", clients="vm1", backend="postgres:5432")}
+    assert [link["alias"] for link in side(links, "vm1", "server")["links"]] == ["redis"]
+    assert [link["alias"] for link in side(links, "vm1", "client")["links"]] == ["db"]
+
+
+def test_explicit_targets_win_over_the_inventory():
+    client = side({"redis": a_link(servers=None, targets=["198.18.0.99:1", "[2001:2::1]:2"])}, "vm2", "client", {})
+    assert client["problems"] == []
+    assert client["variables"]["REDIS_1_PORT_6379_TCP"] == "tcp://198.18.0.99:1"
+    assert client["variables"]["REDIS_2_PORT_6379_TCP"] == "tcp://[2001:2::1]:2"
+    assert client["variables"]["REDIS_2_PORT_6379_TCP_ADDR"] == "2001:2::1"
+
+
+def test_local_is_published_on_the_client_host():
+    client = side({"redis": a_link(local="127.0.0.1:7000")}, "vm2", "client")
+    assert client["publish"] == [{"alias": "redis", "address": "127.0.0.1", "port": 7000, "container_port": 6379}]
+
+
+# -- the address of a host ----------------------------------------------------------------------------------------
+
+FACTS = {
+    "default_ipv4": {"address": "198.18.0.11"},
+    "default_ipv6": {"address": "2001:2::11"},
+    "eth1": {"ipv4": {"address": "198.18.1.11"}},
+    "br_lan": {"ipv6": [{"address": "fe80::1"}, {"address": "2001:2::22"}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("variables", "address"),
+    [
+        ({"ambassador_address": "192.0.2.1", "ambassador_interface": "eth1", "ansible_facts": FACTS}, "192.0.2.1"),
+        ({"ambassador_interface": "eth1", "ansible_facts": FACTS}, "198.18.1.11"),
+        ({"ambassador_interface": "br-lan", "ansible_facts": FACTS}, "2001:2::22"),
+        ({"ansible_facts": FACTS}, "198.18.0.11"),
+        ({"ansible_facts": {"default_ipv4": {}, "default_ipv6": FACTS["default_ipv6"]}}, "2001:2::11"),
+        ({"ansible_host": "192.0.2.9", "ansible_facts": {}}, None),
+        ({"ambassador_interface": "eth9", "ansible_facts": FACTS}, None),
+        ({}, None),
+    ],
+)
+def test_address_is_found_in_the_order_of_the_contract(variables, address):
+    assert host_address(variables)[0] == address
+
+
+def test_a_server_host_without_address_is_named_with_link_and_variable():
+    client = side({"redis": a_link()}, "vm2", "client", {"vm1": {"ansible_host": "192.0.2.9"}})
+    assert client["unknown"] == ["vm1"]
+    (problem,) = client["problems"]
+    assert "link redis" in problem
+    assert "host vm1" in problem
+    assert "set ambassador_address for vm1" in problem
+
+
+def test_an_address_that_is_a_name_is_refused():
+    (problem,) = side({"redis": a_link()}, "vm2", "client", {"vm1": {"ambassador_address": "vm1.example.com"}})["problems"]
+    assert "expected an IP address of server host vm1, found 'vm1.example.com'" in problem
+
+
+# -- what is said of a wrong map ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("alias", "changes", "expected"),
+    [
+        ("redis", {"prot": 1}, "link redis: expected only the keys port, servers,"),
+        ("redis", {"prot": 1}, "found 'prot'; did you mean port"),
+        ("redis", {"port": 0}, "link redis, port: expected a port from 1 to 65535, found 0; correct it."),
+        ("redis", {"port": 65536}, "found 65536"),
+        ("redis", {"port": "six"}, "found 'six'"),
+        ("redis", {"port": True}, "found True"),
+        ("redis", {"port": 6379.5}, "found 6379.5"),
+        ("redis", {"publish": -1}, "link redis, publish: expected a port"),
+        ("redis", {"port": None}, "link redis: expected the key port, found none; add port to the link."),
+        ("redis", {"servers": None}, "expected the key servers"),
+        ("redis", {"servers": "vm9"}, "link redis, servers: expected a pattern that matches a host of the inventory, found 'vm9'"),
+        ("redis", {"clients": "vm9"}, "link redis, clients: expected a pattern"),
+        ("redis", {"clients": ["vm2"]}, "link redis, clients: expected a group or host pattern"),
+        ("redis", {"backend": "redis_server"}, "link redis, backend: expected name:port"),
+        ("redis", {"backend": "a b:1"}, "link redis, backend: expected name:port"),
+        ("redis", {"backend": "redis:70000"}, "link redis, backend: expected name:port"),
+        ("redis", {"backend": "$(id):1"}, "link redis, backend: expected name:port"),
+        ("redis", {"check": "http"}, "link redis, check: expected one of tcp, redis, none, found 'http'"),
+        ("redis", {"balance": "random"}, "link redis, balance: expected one of first, roundrobin, leastconn"),
+        ("redis", {"local": "6379"}, "link redis, local: expected address:port of the client host"),
+        ("redis", {"targets": []}, "link redis, targets: expected a list of address:port"),
+        ("redis", {"targets": ["vm1:6379"]}, "link redis, targets: expected address:port, with a literal IP address"),
+        ("-redis", {}, "expected a DNS label as alias"),
+        ("redis_1", {}, "expected a DNS label as alias"),
+        ("1redis", {}, "expected a DNS label as alias"),
+        ("r" * 64, {}, "expected a DNS label as alias"),
+        (6379, {}, "expected a DNS label as alias"),
+    ],
+)
+def test_a_wrong_link_is_named_with_what_was_expected(alias, changes, expected):
+    found = problems({alias: a_link(**changes)})
+    assert any(expected in problem for problem in found), found
+
+
+def test_all_problems_are_found_at_once():
+    found = problems({"redis": a_link(port=0, clients="vm9"), "-": a_link(backend="x"), "db": None})
+    assert [sum(f"link {alias}" in problem for problem in found) for alias in ("redis", "-", "db")] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("links", [None, [], "redis", 1])
+def test_a_map_that_is_none_is_refused(links):
+    assert "ambassador_links: expected a map" in problems(links)[0]
+
+
+def test_two_aliases_with_the_same_variables_are_refused():
+    (problem,) = problems({"my-cache": a_link(port=1), "MY-CACHE": a_link(port=2)})
+    assert "links my-cache and MY-CACHE" in problem
+    assert "MY_CACHE_PORT" in problem
+
+
+def test_an_alias_that_looks_like_the_number_of_another_is_refused():
+    links = {"db": a_link(port=5432, servers="db"), "db-1": a_link(port=5433)}
+    assert "DB_1_PORT" in problems(links)[0]
+    assert problems({"db": a_link(port=5432), "db-1": a_link(port=5433)}) == []
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        ({"port": 6379, "publish": 7000}, "found port 6379 more than once on the client side of vm2"),
+        ({"port": 7000, "publish": 6379}, "found publish 6379 more than once on the server side of vm1"),
+        ({"port": 7000, "local": "127.0.0.1:9"}, "found local 127.0.0.1:9 more than once on the client host vm2"),
+    ],
+)
+def test_two_links_on_one_listening_port_are_refused(second, expected):
+    found = problems({"redis": a_link(local="127.0.0.1:9"), "other": a_link(**second)})
+    assert len(found) == 1
+    assert expected in found[0]
+    assert "links redis, other" in found[0]
+
+
+def test_one_port_on_different_hosts_is_right():
+    assert problems({"redis": a_link(), "other": a_link(servers="db", clients="web")}) == []
+
+
+def test_a_backend_that_is_an_alias_on_the_same_host_is_refused():
+    (problem,) = problems({"redis": a_link(servers="both", clients="both", backend="redis:6379")})
+    assert "link redis, backend" in problem
+    assert "the traffic would go round" in problem
+    assert problems({"redis": a_link(backend="redis:6379")}) == []
+
+
+@pytest.mark.parametrize(
+    "changes", [{"servers": "db"}, {"check": "redis"}, {"balance": "first"}, {"targets": ["198.18.0.1:1", "198.18.0.2:1"]}]
+)
+def test_an_engine_that_cannot_is_refused_with_one_that_can(changes):
+    links = {"redis": a_link(**changes)}
+    assert problems(links) == []
+    (problem,) = problems(links, "socat")
+    assert "link redis" in problem
+    assert "engine socat" in problem
+    assert "haproxy" in problem
+
+
+def test_socat_does_without_a_check():
+    assert problems({"redis": a_link(check="none")}, "socat") == []
+
+
+def test_an_unknown_engine_is_refused():
+    assert problems({"redis": a_link()}, "envoy") == ["ambassador_engine: expected one of haproxy, socat, found 'envoy'; set one of these."]
+
+
+def test_an_unknown_side_is_a_mistake_of_the_program():
+    with pytest.raises(ValueError, match="expected one of server, client"):
+        side({}, "vm1", "middle")
+
+
+# -- properties ---------------------------------------------------------------------------------------------------
+
+ALIASES = st.from_regex(r"[A-Za-z]([A-Za-z0-9-]{0,20}[A-Za-z0-9])?", fullmatch=True)
+PORTS = st.integers(1, 65535)
+ADDRESSES = st.ip_addresses().map(str).filter(lambda address: not address.lower().startswith("fe8"))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+)
+
+
+@given(ADDRESSES, PORTS)
+def test_an_endpoint_is_read_back(address, port):
+    assert parse_endpoint(endpoint(address, port)) == (address, port)
+
+
+@given(ALIASES)
+def test_a_prefix_is_the_name_of_an_environment_variable(alias):
+    assert variable_prefix(alias).isidentifier()
+    assert variable_prefix(alias) == variable_prefix(alias).upper()
+
+
+@given(ALIASES, PORTS, ADDRESSES, PORTS)
+def test_variables_agree_with_each_other(alias, port, address, target_port):
+    prefix = variable_prefix(alias)
+    variables = link_variables(prefix, port, address, target_port)
+    base = f"{prefix}_PORT_{port}_TCP"
+    assert parse_endpoint(variables[base].removeprefix("tcp://")) == (variables[f"{base}_ADDR"], int(variables[f"{base}_PORT"]))
+
+
+@given(JSON)
+def test_no_map_whatsoever_breaks_the_parser(links):
+    wiring = Wiring(links, hosts_of)
+    assert all(isinstance(problem, str) for problem in wiring.problems)
+    assert wiring.problems or links == {}
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["redis", "db"]),
+        st.dictionaries(st.sampled_from(["port", "servers", "clients", "backend", "targets", "local"]), JSON),
+    )
+)
+def test_no_link_whatsoever_breaks_the_parser(links):
+    assert all(isinstance(problem, str) for problem in Wiring(links, hosts_of).problems)
+
+
+@given(st.dictionaries(ALIASES, st.tuples(PORTS, st.sampled_from(list(GROUPS)), st.sampled_from(list(GROUPS))), max_size=8))
+def test_every_client_dials_what_a_server_publishes(drawn):
+    links = {
+        alias: a_link(port=port, servers=servers, clients=clients, backend=f"backend_{number}:{port}")
+        for number, (alias, (port, servers, clients)) in enumerate(drawn.items())
+    }
+    wiring = Wiring(links, hosts_of)
+    if wiring.problems:
+        return
+    sides = {host: wiring.side(host, "server", HOSTVARS) for host in HOSTS}
+    for host in HOSTS:
+        for link in wiring.side(host, "client", HOSTVARS)["links"]:
+            for target in link["targets"]:
+                published = sides[target["name"]]["publish"]
+                assert (link["alias"], target["address"], target["port"]) in [(p["alias"], p["address"], p["port"]) for p in published]
