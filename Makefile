@@ -20,8 +20,8 @@ lint: venv           ## all linters
 unit: venv           ## the unit tests
 	python -m pytest -q tests/unit
 
-scenarios: venv      ## all molecule scenarios, on the lab's hosts; one of them: make scenarios ONLY=default
-	molecule test $(if $(ONLY),--scenario-name $(ONLY),--all)
+scenarios: lab       ## all molecule scenarios, on the lab's hosts; one of them: make scenarios ONLY=default
+	molecule test --destroy=never $(if $(ONLY),--scenario-name $(ONLY),--all)
 
 matrix: venv         ## the unit tests and the default scenario on the other ansible-core
 	tests/matrix

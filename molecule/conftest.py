@@ -38,7 +38,7 @@ def playbook(request):
         return subprocess.run(
             ["ansible-playbook", f"--inventory={inventory}", name, *arguments],
             cwd=ROOT,
-            env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", **environment},
+            env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0", **environment},
             capture_output=True,
             text=True,
             timeout=600,
@@ -59,3 +59,8 @@ def everything(host):
         "docker ps -aq --no-trunc; docker volume ls -q; docker network ls -q --no-trunc; "
         "find /var/lib/ambassador -printf '%%p %%l %%m %%T@\\n' 2>/dev/null | sort"
     ).splitlines()
+
+
+def pytest_collection_modifyitems(items):
+    """What holds in every scenario comes first: a scenario's own tests may leave the hosts changed."""
+    items.sort(key=lambda item: "resources" not in item.path.parts)

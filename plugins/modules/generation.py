@@ -160,6 +160,7 @@ class Generations:
         """Write the generation that the files make."""
         generation = name_of(self.params["files"])
         files = {name: content.replace("@generation@", generation) for name, content in self.params["files"].items()}
+        before = read_files(self.link)
         changed = self._directories() or read_files(self.directory(generation)) != files
         if changed and not self.module.check_mode:
             # written beside and renamed: a generation is there whole or not at all
@@ -176,7 +177,6 @@ class Generations:
                 os.rename(self.directory(generation), self.directory(f".{generation}.old"))
             os.rename(beside, self.directory(generation))
             shutil.rmtree(self.directory(f".{generation}.old"), ignore_errors=True)
-        before = read_files(self.link)
         diff = [
             {"before_header": name, "after_header": name, "before": before.get(name, ""), "after": files.get(name, "")}
             for name in sorted({*before, *files})

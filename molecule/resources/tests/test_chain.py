@@ -58,7 +58,7 @@ def test_no_container_has_more_rights_than_it_needs(hosts):
             assert found["HostConfig"]["Memory"] > 0
             assert found["HostConfig"]["PidsLimit"] > 0
             assert found["HostConfig"]["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}
-            assert found["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+            assert found["HostConfig"]["RestartPolicy"]["Name"] == "always"
 
 
 def test_containers_of_the_ambassadors_stop_at_once(vm2):

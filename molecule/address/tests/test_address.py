@@ -1,0 +1,80 @@
+"""The address of a server host, by the order of the contract, on hosts with two interfaces and IPv6."""
+
+import json
+import re
+
+import pytest
+
+LINK = {"redis": {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"}}
+
+
+def address(host, interface, family=4):
+    scope = "scope global"
+    return re.search(r"inet6? ([0-9a-f.:]+)", host.check_output(f"ip -{family} -o addr show dev {interface} {scope}"))[1]
+
+
+def target(host, engine="haproxy"):
+    if engine == "socat":
+        text = host.check_output("docker inspect --format '{{join .Config.Env \"\\n\"}}' ambassador_client")
+        return re.search(r"^REDIS_PORT_6379_TCP=(.*)$", text, re.M)[1]
+    links = host.file("/var/lib/ambassador/client/current/links.cfg").content_string
+    return re.search(r"setenv REDIS_PORT_6379_TCP (.*)", links)[1]
+
+
+def listens(host):
+    return {line.split()[3] for line in host.check_output("ss -Hltn 'sport = :6379'").splitlines()}
+
+
+def pong(host):
+    return host.check_output("docker exec redis_client redis-cli -h redis ping") == "PONG"
+
+
+def test_the_named_interface_is_dialled_and_bound(vm1, vm2):
+    second = address(vm1, "eth1")
+    assert target(vm2) == f"tcp://{second}:6379"
+    assert listens(vm1) == {f"{second}:6379"}
+    assert pong(vm2)
+
+
+def test_limit_to_the_client_host_alone_gathers_the_server_hosts_address(vm2, playbook):
+    run = playbook("site.yml", "--limit=vm2", "--extra-vars=ambassador_interface=eth1")
+    assert run.returncode == 0, run.stdout
+    assert "changed=0" in re.search(r"^vm2 .*", run.stdout, re.M)[0]
+    assert not re.search(r"^vm1 ", run.stdout, re.M)
+
+
+def test_the_default_ipv4_is_taken_where_nothing_is_said(vm1, vm2, playbook):
+    run = playbook("site.yml")
+    assert run.returncode == 0, run.stdout
+    first = address(vm1, "eth0")
+    assert target(vm2) == f"tcp://{first}:6379"
+    assert listens(vm1) == {f"{first}:6379"}
+    assert pong(vm2)
+
+
+@pytest.mark.parametrize("engine", ["haproxy", "socat"])
+def test_an_ipv6_target_is_dialled(vm1, vm2, playbook, engine):
+    sixth = address(vm1, "eth0", 6)
+    run = playbook("site.yml", f"--extra-vars=ambassador_address={sixth}", f"--extra-vars=ambassador_engine={engine}")
+    assert run.returncode == 0, run.stdout
+    assert target(vm2, engine) == f"tcp://[{sixth}]:6379"
+    assert listens(vm1) == {f"[{sixth}]:6379"}
+    assert pong(vm2)
+    again = playbook("site.yml", f"--extra-vars=ambassador_address={sixth}", f"--extra-vars=ambassador_engine={engine}")
+    assert len(re.findall("changed=0", again.stdout)) == 2, again.stdout
+
+
+def test_explicit_targets_win(vm1, vm2, playbook):
+    links = {"redis": LINK["redis"] | {"targets": [f"{address(vm1, 'eth1')}:6379", f"{address(vm1, 'eth0')}:6379"]}}
+    run = playbook("site.yml", f"--extra-vars={json.dumps({'ambassador_links': links})}")
+    assert run.returncode == 0, run.stdout
+    # nothing listens on the first any more: the second serves
+    assert target(vm2) == f"tcp://{address(vm1, 'eth1')}:6379"
+    assert pong(vm2)
+
+
+def test_a_host_whose_facts_cannot_be_had_is_named_with_the_variable_to_set(playbook):
+    run = playbook("site.yml", "--limit=vm2", "--extra-vars=ambassador_interface=eth9")
+    assert run.returncode != 0
+    assert "link redis: expected an address of server host vm1, found none in interface eth9 (ambassador_interface)" in run.stdout
+    assert "set ambassador_address for vm1" in re.sub(r"\s+", " ", run.stdout)

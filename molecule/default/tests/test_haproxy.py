@@ -1,0 +1,90 @@
+"""The haproxy engine: its input, its reload, and what it does when the backend goes away."""
+
+import json
+
+from conftest import everything, inspect
+
+
+def ask(host, side, command):
+    """Send a command to the master CLI of an ambassador, on its host."""
+    return host.check_output(
+        "python3 -c %s",
+        "import socket; s = socket.socket(socket.AF_UNIX); "
+        f"s.connect('/var/lib/ambassador/{side}/run/master.sock'); s.sendall({command!r}.encode() + b'\\n'); "
+        "s.shutdown(socket.SHUT_WR); print(s.makefile().read())",
+    )
+
+
+def test_show_env_prints_the_link_variable_with_the_address_of_vm1(vm1, vm2):
+    address = vm1.check_output("ip -4 -o addr show dev eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'")
+    assert f"REDIS_PORT_6379_TCP=tcp://{address}:6379" in ask(vm2, "client", "@1 show env").splitlines()
+
+
+def test_the_variable_is_the_input_change_it_by_hand_and_traffic_moves(vm1, vm2, playbook):
+    links = "/var/lib/ambassador/client/current/links.cfg"
+    vm2.check_output("sed -i 's/\\(REDIS_PORT_6379_TCP_PORT\\) .*/\\1 6380/' %s", links)
+    assert ask(vm2, "client", "reload").startswith("Success=1")
+    assert "PONG" not in vm2.run("docker exec redis_client redis-cli -h redis ping").stdout
+
+    mended = playbook("site.yml", "--limit=vm2", "--diff")
+    assert mended.returncode == 0, mended.stdout
+    assert "-    setenv REDIS_PORT_6379_TCP_PORT 6380" in mended.stdout
+    assert vm2.check_output("docker exec redis_client redis-cli -h redis ping") == "PONG"
+
+
+def test_a_change_is_a_reload_and_no_container_is_touched(hosts, vm2, playbook):
+    before = {name: everything(host)[:2] for name, host in hosts.items()}
+    started = inspect(vm2, "ambassador_client")["State"]["StartedAt"]
+    links = {"redis": {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379", "check": "redis"}}
+    changed = playbook("site.yml", f"--extra-vars={json.dumps({'ambassador_links': links})}")
+    assert changed.returncode == 0, changed.stdout
+    assert (
+        "tcp-check send PING"
+        in ask(vm2, "client", "@1 show env") + vm2.file("/var/lib/ambassador/client/current/haproxy.cfg").content_string
+    )
+    assert {name: everything(host)[:2] for name, host in hosts.items()} == before
+    assert inspect(vm2, "ambassador_client")["State"]["StartedAt"] == started
+    assert playbook("site.yml").returncode == 0
+
+
+def test_a_backend_that_comes_back_with_another_address_is_followed(vm1, vm2):
+    before = inspect(vm1, "redis_server")["NetworkSettings"]["Networks"]["ambassador"]["IPAddress"]
+    # another container takes the address meanwhile
+    image = inspect(vm1, "redis_server")["Image"]
+    vm1.check_output("docker stop redis_server")
+    vm1.check_output(
+        "docker run -d --name tests_squatter --network ambassador --ip %s %s sleep 300 2>/dev/null || "
+        "docker run -d --name tests_squatter --network ambassador %s sleep 300",
+        before,
+        image,
+        image,
+    )
+    vm1.check_output("docker start redis_server")
+    assert inspect(vm1, "redis_server")["NetworkSettings"]["Networks"]["ambassador"]["IPAddress"] != before
+    try:
+        vm2.check_output(
+            "for i in $(seq 100); do docker exec redis_client redis-cli -h redis ping | grep -q PONG && exit 0; sleep 0.1; done; exit 1"
+        )
+    finally:
+        vm1.check_output("docker rm -fv tests_squatter")
+
+
+def test_absent_removes_what_was_made_and_nothing_else(hosts, playbook):
+    for host in hosts.values():
+        host.check_output("docker network create tests_network; docker volume create tests_volume")
+    roles = ("redis_server", "ambassador_server", "ambassador_client", "redis_client")
+    states = [f"--extra-vars={role}_state=absent" for role in roles]
+    for rehearsal in (["--check"], []):
+        removed = playbook("site.yml", *states, *rehearsal)
+        assert removed.returncode == 0, removed.stdout
+    for name, host in hosts.items():
+        volumes = ["redis_server", "tests_volume"] if name == "vm1" else ["tests_volume"]
+        assert host.check_output("docker ps -aq") == ""
+        assert sorted(host.check_output("docker volume ls -q").split()) == volumes
+        assert sorted(host.check_output("docker network ls --format '{{.Name}}'").split()) == ["bridge", "host", "none", "tests_network"]
+        assert not host.file("/var/lib/ambassador/client").exists
+        assert not host.file("/var/lib/ambassador/server").exists
+    again = playbook("site.yml", *states, "--extra-vars=redis_server_purge=true")
+    assert again.returncode == 0, again.stdout
+    assert hosts["vm1"].check_output("docker volume ls -q") == "tests_volume"
+    assert "changed=0" in playbook("site.yml", *states, "--extra-vars=redis_server_purge=true").stdout

@@ -1,0 +1,125 @@
+"""What is refused: every mistake is one clear sentence, before anything on a host is changed."""
+
+import json
+import re
+
+import pytest
+from conftest import everything
+
+LINK = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"}
+
+
+@pytest.fixture
+def refuse(hosts, playbook):
+    """Runs site.yml, which must fail and change nothing; returns what it said, in one line."""
+
+    def run(*arguments, unchanged=True):
+        before = {name: everything(host) for name, host in hosts.items()} if unchanged else None
+        result = playbook("site.yml", *arguments)
+        said = re.sub(r"\s+", " ", result.stdout)
+        assert result.returncode != 0, result.stdout
+        if unchanged:
+            assert {name: everything(host) for name, host in hosts.items()} == before
+        return said
+
+    return run
+
+
+def links(**changes):
+    return f"--extra-vars={json.dumps({'ambassador_links': changes})}"
+
+
+@pytest.mark.parametrize("rehearsal", [[], ["--check"]], ids=["run", "check"])
+def test_all_mistakes_of_the_map_at_once(refuse, rehearsal):
+    said = refuse(
+        links(
+            unknown=LINK | {"prot": 6379},
+            range=LINK | {"port": 70000},
+            number=LINK | {"port": "many"},
+            nowhere=LINK | {"servers": "vm9"},
+            nobody=LINK | {"clients": "vm9"},
+            under_score=LINK,
+            redis=LINK,
+            twice=LINK,
+            **{"my-cache": LINK | {"port": 1, "publish": 1}, "MY-CACHE": LINK | {"port": 2, "publish": 2}},
+        ),
+        *rehearsal,
+    )
+    for sentence in (
+        "link unknown: expected only the keys port, servers, clients, backend, publish, check, balance, local, targets, "
+        "found 'prot'; did you mean port.",
+        "link range, port: expected a port from 1 to 65535, found 70000; correct it.",
+        "link number, port: expected a port from 1 to 65535, found 'many'; correct it.",
+        "link nowhere, servers: expected a pattern that matches a host of the inventory, found 'vm9'; add the group or correct the name.",
+        "link nobody, clients: expected a pattern that matches a host of the inventory, found 'vm9'; add the group or correct the name.",
+        "link under_score: expected a DNS label as alias",
+        "links redis, twice: expected a listening port of their own, found publish 6379 more than once on the server side of vm1;",
+        "links redis, twice: expected a listening port of their own, found port 6379 more than once on the client side of vm2;",
+        "links my-cache and MY-CACHE: expected variables of their own, found MY_CACHE_PORT in both; rename one.",
+    ):
+        assert re.sub(r"\s+", " ", sentence) in said, said
+
+
+def test_an_engine_that_cannot_do_what_is_asked(refuse):
+    said = refuse("--extra-vars=ambassador_engine=socat", links(redis=LINK | {"check": "redis"}))
+    assert (
+        "link redis: expected what engine socat can do, found check, which it cannot; set ambassador_engine to haproxy or remove it."
+        in said
+    )
+
+
+def test_a_client_without_its_link(refuse):
+    said = refuse("--extra-vars=redis_client_link=cache")
+    assert "redis_client_link: expected a link whose clients hold host vm2, found cache (this host consumes: redis)" in said
+
+
+def test_an_address_that_the_host_does_not_have(refuse):
+    said = refuse("--extra-vars=ambassador_address=198.18.0.99")
+    assert "link redis: expected to publish port 6379 on 198.18.0.99, found that this host has no such address" in said
+    assert "set ambassador_bind for this host" in said
+
+
+def test_a_port_that_is_taken(refuse, vm1):
+    vm1.check_output(
+        "python3 -c %s",
+        "import socket, os; s = socket.create_server(('198.18.0.11', 6379)); os.fork() and os._exit(0); os.setsid(); "
+        "[os.close(f) for f in (0, 1, 2)]; open('/run/tests.pid', 'w').write(str(os.getpid())); s.settimeout(300); s.accept()",
+    )
+    try:
+        said = refuse()
+        assert "link redis: expected to publish port 6379 on 198.18.0.11, found it taken by another program or container" in said
+    finally:
+        vm1.check_output("kill $(cat /run/tests.pid)")
+
+
+@pytest.mark.parametrize("image", ["redis_server_image", "redis_client_image", "ambassador_haproxy_image"])
+def test_an_image_that_cannot_be_had(refuse, image):
+    said = refuse(f"--extra-vars={image}=nothing:1.0.0")
+    assert "expected to get the image registry.lab:5000/nothing:1.0.0, found:" in said
+    assert "set ambassador_registry to a registry that holds it" in said
+
+
+def test_an_haproxy_that_is_too_old(refuse):
+    said = refuse("--extra-vars=ambassador_haproxy_image=haproxy-old:lab")
+    assert re.search(r"expected HAProxy 3\.2 or later in the image haproxy-old:lab, found 3\.0\.[0-9]+; set ambassador_haproxy_image", said)
+
+
+def test_a_host_without_the_python_library(refuse, vm2):
+    library = vm2.check_output("python3 -c 'import requests, os; print(os.path.dirname(requests.__file__))'")
+    vm2.check_output("mv %s %s.away", library, library)
+    try:
+        said = refuse()
+        assert "host vm2: expected the Python library requests for /usr/bin/python3." in said
+        assert "install the package python3-requests on the host." in said
+    finally:
+        vm2.check_output("mv %s.away %s", library, library)
+
+
+def test_a_host_without_a_docker_engine(refuse, vm2):
+    vm2.check_output("engine stop")
+    try:
+        said = refuse(unchanged=False)
+        assert "host vm2: expected a Docker Engine that answers, found:" in said
+        assert "install or start it on the host" in said
+    finally:
+        vm2.check_output("engine start")
