@@ -38,6 +38,10 @@ options:
     description: The engine of the ambassadors.
     type: str
     default: haproxy
+  ipv6:
+    description: Whether the ambassadors' networks have IPv6.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -93,9 +97,9 @@ def hosts_of(groups):
     return resolve
 
 
-def wiring(links, host, side, groups, hostvars, engine="haproxy"):
+def wiring(links, host, side, groups, hostvars, engine="haproxy", ipv6=False):
     """Resolve the map of links for one host and side: see the documentation above and ``Wiring.side``."""
-    return Wiring(links, hosts_of(groups), engine).side(host, side, hostvars)
+    return Wiring(links, hosts_of(groups), engine, ipv6).side(host, side, hostvars)
 
 
 class FilterModule:

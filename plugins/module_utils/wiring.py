@@ -136,9 +136,11 @@ class Wiring:
     :param links: the map as the user wrote it: alias -> settings
     :param hosts_of: callable: host pattern (str) -> names of the hosts it matches (list of str), in the inventory's order
     :param str engine: the engine of the ambassadors
+    :param bool ipv6: whether the ambassadors' networks have IPv6
     """
 
-    def __init__(self, links, hosts_of, engine="haproxy"):
+    def __init__(self, links, hosts_of, engine="haproxy", ipv6=False):
+        self._ipv6 = ipv6
         #: what is wrong with the map itself, a sentence each
         self.problems = []
         #: alias -> settings with all defaults filled in, only of links without a problem
@@ -328,6 +330,12 @@ class Wiring:
             targets = [(f"target{number}", *target) for number, target in enumerate(link["targets"], 1)]
         else:
             targets = [(server, self._address(resolved, alias, server, hostvars), link["publish"]) for server in link["servers"]]
+        for _, address, port in targets:
+            if ":" in address and not self._ipv6:
+                resolved["problems"].append(
+                    f"link {alias}: expected a target that the network of the ambassadors reaches, found {endpoint(address, port)}"
+                    f" and a network without IPv6; set ambassador_ipv6 to true, or give {host} an IPv4 target."
+                )
         self._add(resolved, link, link["port"], targets, "ambassador_client")
         if link["local"]:
             address, port = link["local"]

@@ -24,9 +24,11 @@ options:
     description:
       - V(staged) writes the generation and leaves the current one alone.
       - V(current) makes it the current one. A crash at any point leaves the old one or the new one.
-      - V(loaded) waits until the engine answers on its socket, reloads it unless it runs the current generation, and removes all others.
+      - V(loaded) waits until the engine answers on its socket, reloads it unless it runs the current generation, and removes all
+        others but the one before.
+      - V(absent) removes the state directory, and the directory that it is in, if that is empty then.
     type: str
-    choices: [staged, current, loaded]
+    choices: [staged, current, loaded, absent]
     required: true
   files:
     description:
@@ -70,7 +72,7 @@ EXAMPLES = r"""
 RETURN = r"""
 generation:
   description: Name of the generation.
-  returned: success
+  returned: success, but with V(absent)
   type: str
 log:
   description: What HAProxy said on a reload.
@@ -78,6 +80,7 @@ log:
   type: str
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -187,8 +190,8 @@ class Generations:
     def _directories(self):
         changed = False
         for path, owner, mode in (
-            (self.path, 0, 0o755),
-            (os.path.join(self.path, "generations"), 0, 0o755),
+            (self.path, os.geteuid(), 0o755),
+            (os.path.join(self.path, "generations"), os.geteuid(), 0o755),
             (os.path.join(self.path, "run"), self.params["owner"], 0o700),
         ):
             found = os.stat(path) if os.path.isdir(path) else None
@@ -244,7 +247,7 @@ class Generations:
                 " its log says why (`docker logs` of the ambassador's container)."
             )
         if running == generation and not self.params["reload"]:
-            self._remove_others({generation})
+            self._remove_others(generation)
             self.module.exit_json(changed=False, generation=generation)
         if self.module.check_mode:
             self.module.exit_json(changed=True, generation=generation)
@@ -257,16 +260,25 @@ class Generations:
                 f" is the current one and traffic flows as before. HAProxy said: {answer}",
                 log=answer,
             )
-        self._remove_others({generation, running})
+        self._remove_others(generation)
         self.module.exit_json(changed=True, generation=generation, log=answer)
 
-    def _remove_others(self, keep):
+    def absent(self):
+        """Remove the state directory, and the one around it where nothing else is in it."""
+        changed = os.path.isdir(self.path)
+        if changed and not self.module.check_mode:
+            shutil.rmtree(self.path)
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.dirname(self.path))
+        self.module.exit_json(changed=changed)
+
+    def _remove_others(self, generation):
+        """Remove all generations but this one and the one before, which answers what the last change was."""
         if self.module.check_mode:
             return
-        for name in os.listdir(os.path.join(self.path, "generations")):
-            # the one before stays until the next change: a look at it answers what changed
-            if name not in keep and len(keep) > 1:
-                shutil.rmtree(self.directory(name))
+        others = [entry for entry in os.scandir(os.path.join(self.path, "generations")) if entry.name != generation]
+        for entry in sorted(others, key=lambda entry: entry.stat().st_mtime)[:-1]:
+            shutil.rmtree(entry.path)
 
 
 def main():
@@ -274,7 +286,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
-            "state": {"type": "str", "choices": ["staged", "current", "loaded"], "required": True},
+            "state": {"type": "str", "choices": ["staged", "current", "loaded", "absent"], "required": True},
             "files": {"type": "dict"},
             "generation": {"type": "str"},
             "owner": {"type": "int"},
@@ -289,7 +301,9 @@ def main():
         supports_check_mode=True,
     )
     generations = Generations(module)
-    if module.params["state"] == "staged":
+    if module.params["state"] == "absent":
+        generations.absent()
+    elif module.params["state"] == "staged":
         generations.staged()
     elif module.params["state"] == "current":
         module.exit_json(changed=generations.make_current(module.params["generation"]), generation=module.params["generation"])

@@ -54,6 +54,11 @@ def test_an_ipv6_target_is_dialled_as_such(ambassador):
     assert told == ["TCP4-LISTEN:6379,fork,reuseaddr TCP6:[2001:2::11]:6379"]
 
 
+def test_a_network_with_ipv6_is_listened_to_on_both(ambassador):
+    _, told = ambassador(REDIS_PORT_6379_TCP="tcp://[2001:2::11]:6379", AMBASSADOR_IPV6="1")
+    assert told == ["TCP6-LISTEN:6379,ipv6only=0,fork,reuseaddr TCP6:[2001:2::11]:6379"]
+
+
 def test_what_merely_looks_like_a_link_variable_is_never_executed(ambassador, tmp_path):
     trap = tmp_path / "trap"
     _, told = ambassador(

@@ -30,8 +30,8 @@ def problems(links, engine="haproxy"):
     return Wiring(links, hosts_of, engine).problems
 
 
-def side(links, host, which, hostvars=HOSTVARS, engine="haproxy"):
-    return Wiring(links, hosts_of, engine).side(host, which, hostvars)
+def side(links, host, which, hostvars=HOSTVARS, engine="haproxy", ipv6=False):
+    return Wiring(links, hosts_of, engine, ipv6).side(host, which, hostvars)
 
 
 # -- what a right map gives ---------------------------------------------------------------------------------------
@@ -92,11 +92,18 @@ def test_a_host_can_serve_one_link_and_consume_another():
 
 
 def test_explicit_targets_win_over_the_inventory():
-    client = side({"redis": a_link(servers=None, targets=["198.18.0.99:1", "[2001:2::1]:2"])}, "vm2", "client", {})
+    client = side({"redis": a_link(servers=None, targets=["198.18.0.99:1", "[2001:2::1]:2"])}, "vm2", "client", {}, ipv6=True)
     assert client["problems"] == []
     assert client["variables"]["REDIS_1_PORT_6379_TCP"] == "tcp://198.18.0.99:1"
     assert client["variables"]["REDIS_2_PORT_6379_TCP"] == "tcp://[2001:2::1]:2"
     assert client["variables"]["REDIS_2_PORT_6379_TCP_ADDR"] == "2001:2::1"
+
+
+def test_an_ipv6_target_needs_a_network_with_ipv6():
+    hostvars = {"vm1": {"ambassador_address": "2001:2::11"}}
+    assert side({"redis": a_link()}, "vm2", "client", hostvars, ipv6=True)["problems"] == []
+    (problem,) = side({"redis": a_link()}, "vm2", "client", hostvars)["problems"]
+    assert "found [2001:2::11]:6379 and a network without IPv6; set ambassador_ipv6 to true" in problem
 
 
 def test_local_is_published_on_the_client_host():

@@ -1,6 +1,7 @@
 """The haproxy engine: its input, its reload, and what it does when the backend goes away."""
 
 import json
+import re
 
 from conftest import everything, inspect
 
@@ -47,6 +48,15 @@ def test_a_change_is_a_reload_and_no_container_is_touched(hosts, vm2, playbook):
     assert playbook("site.yml").returncode == 0
 
 
+def test_a_host_that_cannot_be_reached_does_not_hold_up_the_others(playbook, tmp_path):
+    (tmp_path / "more.yml").write_text("vm2: {hosts: {gone: {ansible_docker_timeout: 1}}}")
+    run = playbook("site.yml", f"--inventory={tmp_path}/more.yml")
+    assert run.returncode == 4, run.stdout
+    assert re.search(r"^vm1 .*failed=0", run.stdout, re.M)
+    assert re.search(r"^vm2 .*failed=0", run.stdout, re.M)
+    assert re.search(r"^gone .*unreachable=1", run.stdout, re.M)
+
+
 def test_a_backend_that_comes_back_with_another_address_is_followed(vm1, vm2):
     before = inspect(vm1, "redis_server")["NetworkSettings"]["Networks"]["ambassador"]["IPAddress"]
     # another container takes the address meanwhile
@@ -82,8 +92,7 @@ def test_absent_removes_what_was_made_and_nothing_else(hosts, playbook):
         assert host.check_output("docker ps -aq") == ""
         assert sorted(host.check_output("docker volume ls -q").split()) == volumes
         assert sorted(host.check_output("docker network ls --format '{{.Name}}'").split()) == ["bridge", "host", "none", "tests_network"]
-        assert not host.file("/var/lib/ambassador/client").exists
-        assert not host.file("/var/lib/ambassador/server").exists
+        assert not host.file("/var/lib/ambassador").exists
     again = playbook("site.yml", *states, "--extra-vars=redis_server_purge=true")
     assert again.returncode == 0, again.stdout
     assert hosts["vm1"].check_output("docker volume ls -q") == "tests_volume"

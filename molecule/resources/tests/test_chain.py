@@ -61,6 +61,12 @@ def test_no_container_has_more_rights_than_it_needs(hosts):
             assert found["HostConfig"]["RestartPolicy"]["Name"] == "always"
 
 
+def test_an_ambassador_asks_no_dns_but_dockers_own(vm1):
+    assert vm1.check_output("docker exec ambassador_server getent hosts redis_server")
+    assert vm1.check_output("docker exec redis_server getent hosts registry.lab")
+    assert vm1.run("docker exec ambassador_server getent hosts registry.lab").rc != 0
+
+
 def test_containers_of_the_ambassadors_stop_at_once(vm2):
     # SIGKILL comes after 10 s; --time 0 would not show who needs it
     vm2.check_output("timeout 5 docker restart ambassador_client")

@@ -19,9 +19,11 @@ scan() {
 links=$(scan)
 [ -n "$links" ] || { echo "no link variable <ALIAS>_PORT_<port>_TCP=tcp://<address>:<port> found" >&2; exit 1; }
 while read -r port target name; do
+  listen=${AMBASSADOR_IPV6:+TCP6-LISTEN:$port,ipv6only=0,}
+  listen=${listen:-TCP4-LISTEN:$port,}fork,reuseaddr
   echo "$name: listening on $port, forwarding to $target"
   # one that ends takes the container down, and Docker starts it again
-  { socat -t 100000000 "TCP4-LISTEN:$port,fork,reuseaddr" "$target"; kill -USR1 $$; } &
+  { socat -t 100000000 "$listen" "$target"; kill -USR1 $$; } &
 done <<LINKS
 $links
 LINKS

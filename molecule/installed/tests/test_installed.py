@@ -1,0 +1,81 @@
+"""The tarball alone, in somebody else's playbook: their names, their network, their container."""
+
+import json
+import os
+import subprocess
+import tarfile
+
+import pytest
+from conftest import inspect
+
+DIRECTORY = os.environ.get("MOLECULE_EPHEMERAL_DIRECTORY", "")
+
+
+def ansible(*command):
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": f"{DIRECTORY}/collections"}
+    ).stdout
+
+
+def test_the_collection_that_ran_is_the_installed_one():
+    found = json.loads(ansible("ansible-galaxy", "collection", "list", "crosshost.ambassador", "--format=json"))
+    assert list(found) == [f"{DIRECTORY}/collections/ansible_collections"]
+
+
+def test_the_tarball_holds_what_runs_and_the_texts():
+    (tarball,) = (entry for entry in os.listdir(DIRECTORY) if entry.startswith("crosshost-ambassador"))
+    with tarfile.open(os.path.join(DIRECTORY, tarball)) as archive:
+        top = {name.split("/")[0] for name in archive.getnames()}
+    assert top == {
+        "FILES.json",
+        "MANIFEST.json",
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "LICENSE",
+        "changelogs",
+        "meta",
+        "playbooks",
+        "plugins",
+        "roles",
+    }
+
+
+def test_a_consumer_of_their_own_reaches_the_store_by_its_alias(vm1, vm2):
+    served = vm1.check_output("docker exec store redis-cli info server | grep run_id")
+    assert vm2.check_output("docker exec application redis-cli -h redis info server | grep run_id") == served
+
+
+def test_all_is_on_their_network(vm1, vm2):
+    for host, name in ((vm1, "store"), (vm1, "ambassador_server"), (vm2, "ambassador_client"), (vm2, "application")):
+        assert list(inspect(host, name)["NetworkSettings"]["Networks"]) == ["backbone"]
+
+
+def test_their_variables_stay_theirs(vm2):
+    assert "THEIRS=theirstheirstheirs" in inspect(vm2, "application")["Config"]["Env"]
+
+
+@pytest.mark.parametrize("role", ["redis_server", "ambassador_server", "ambassador_client", "redis_client", "ambassador_engine"])
+def test_every_role_has_documentation(role):
+    documented = json.loads(ansible("ansible-doc", "--type=role", "--json", f"crosshost.ambassador.{role}"))
+    assert documented[f"crosshost.ambassador.{role}"]["entry_points"]["main"]["options"]
+
+
+@pytest.mark.parametrize("plugin", [("module", "generation"), ("module", "listen_check"), ("filter", "wiring")])
+def test_every_plugin_has_documentation(plugin):
+    kind, name = plugin
+    documented = json.loads(ansible("ansible-doc", f"--type={kind}", "--json", f"crosshost.ambassador.{name}"))
+    assert documented[f"crosshost.ambassador.{name}"]["return"]
+
+
+def test_the_playbook_runs_by_its_full_name(playbook, tmp_path):
+    (tmp_path / "ansible.cfg").touch()
+    run = playbook(
+        "crosshost.ambassador.site",
+        "--check",
+        "--extra-vars=ambassador_registry=",
+        ANSIBLE_COLLECTIONS_PATH=f"{DIRECTORY}/collections",
+        ANSIBLE_CONFIG=str(tmp_path / "ansible.cfg"),
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "PLAY [Ambassadors carry the links]" in run.stdout

@@ -1,0 +1,70 @@
+"""The commands that the documents show run; those that change hosts are only checked as far as that goes without any."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+import yaml
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import KEYS
+from conftest import ROOT
+
+
+def commands(document):
+    """Return the lines of a document's sh blocks, without comments."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / document).read_text(), re.S)
+    return [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A copy of what git holds, and a home of its own."""
+    home = tmp_path_factory.mktemp("home")
+    files = subprocess.check_output(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True).splitlines()
+    for name in files:
+        target = home / "clone" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_symlink() or (ROOT / name).exists():
+            shutil.copy2(ROOT / name, target, follow_symlinks=False)
+    return home / "clone"
+
+
+def run(command, cwd):
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE", "MAKE", "MFLAGS"))}
+    return subprocess.run(
+        command, shell=True, cwd=cwd, env={**environment, "HOME": str(cwd.parent)}, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_make_knows_its_targets(document):
+    shown = [command for command in commands(document) if command.startswith("make ")]
+    assert shown
+    for command in shown:
+        assert run(f"{command} --dry-run", ROOT).returncode == 0, command
+
+
+def test_the_other_commands_of_the_readme(clone):
+    shown = [command for command in commands("README.md") if not command.startswith("make ")]
+    assert len(shown) == 4
+    for command in shown:
+        # no SSH to example.com: with its collections, inventory and all, as far as the syntax
+        checked = command.replace("/tmp", str(clone.parent)) + (" --syntax-check" if command.startswith("ansible-playbook") else "")
+        result = run(checked, clone)
+        assert result.returncode == 0, f"{checked}\n{result.stdout}{result.stderr}"
+        assert "ERROR" not in result.stderr, result.stderr
+
+
+def test_the_ssh_example_has_the_three_lines_to_edit():
+    text = (ROOT / "inventory_ssh/hosts.yml").read_text()
+    assert re.findall(r"# (\d):", text) == ["1", "2", "3"]
+
+
+def test_the_map_in_the_readme_is_the_one_of_the_inventory():
+    shown = re.search(r"## The map\n\n```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
+    assert yaml.safe_load(shown) == yaml.safe_load((ROOT / "inventory/group_vars/all/ambassador.yml").read_text())
+
+
+def test_the_readme_names_every_key_of_the_map():
+    assert tuple(re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.M)) == KEYS

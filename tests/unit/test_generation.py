@@ -1,0 +1,147 @@
+"""Generations on disk, and the reload of an engine that refuses one. Real reloads are tested on the lab's hosts."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+from conftest import ROOT
+
+OWNER = os.getuid()
+
+
+def module(**arguments):
+    """Run the module as Ansible does; return what it says."""
+    check = arguments.pop("check", False)
+    payload = {"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check, "_ansible_diff": True}}
+    run = subprocess.run(
+        [sys.executable, "-m", "ansible_collections.crosshost.ambassador.plugins.modules.generation"],
+        input=json.dumps(payload),
+        env={**os.environ, "PYTHONPATH": str(ROOT / "collections")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return json.loads(run.stdout)
+
+
+@pytest.fixture
+def side(tmp_path):
+    return tmp_path / "state" / "client"
+
+
+def stage(side, content="one", **arguments):
+    return module(
+        path=str(side), state="staged", owner=OWNER, files={"haproxy.cfg": content, "links.cfg": "name @generation@\n"}, **arguments
+    )
+
+
+def current(side, content="one"):
+    generation = stage(side, content)["generation"]
+    module(path=str(side), state="current", generation=generation)
+    return generation
+
+
+class Engine(threading.Thread):
+    """What answers on a master CLI: it runs a generation, and takes or refuses every other."""
+
+    def __init__(self, side, running, answer):
+        super().__init__(daemon=True)
+        self.running, self.answer, self.asked = running, answer, []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(side / "run" / "master.sock"))
+        self.listener.listen()
+        self.start()
+
+    def run(self):
+        while True:
+            connection, _ = self.listener.accept()
+            with connection:
+                command = connection.makefile().read().strip()
+                self.asked.append(command)
+                env = f"AMBASSADOR_GENERATION={self.running}\n\n"
+                connection.sendall((self.answer if command == "reload" else env).encode())
+
+
+def test_a_generation_is_named_by_its_content_and_knows_its_name(side):
+    first, again, other = stage(side), stage(side), stage(side, "two")
+    assert (first["changed"], again["changed"], other["changed"]) == (True, False, True)
+    assert first["generation"] == again["generation"] != other["generation"]
+    assert (side / "generations" / first["generation"] / "links.cfg").read_text() == f"name {first['generation']}\n"
+
+
+def test_check_writes_nothing_and_shows_the_difference_to_the_current_one(side):
+    rehearsal = stage(side, check=True)
+    assert rehearsal["changed"]
+    assert not side.exists()
+    current(side)
+    (difference, _) = stage(side, "two", check=True)["diff"]
+    assert (difference["before"], difference["after"]) == ("one", "two")
+    assert not stage(side, check=True)["changed"]
+
+
+def test_a_file_changed_by_hand_is_mended(side):
+    generation = current(side)
+    (side / "current" / "haproxy.cfg").write_text("by hand")
+    mended = stage(side)
+    assert mended["changed"]
+    assert mended["diff"][0]["before"] == "by hand"
+    assert (side / "generations" / generation / "haproxy.cfg").read_text() == "one"
+
+
+def test_what_a_crash_left_behind_is_no_obstacle(side):
+    generation = current(side)
+    (side / "generations" / f".{generation}").mkdir()
+    os.symlink("generations/nothing", side / "current.new")
+    second = current(side, "two")
+    assert os.readlink(side / "current") == f"generations/{second}"
+    assert stage(side)["generation"] == generation
+
+
+def test_an_engine_that_takes_a_generation_is_asked_once(side):
+    first, second = current(side), current(side, "two")
+    engine = Engine(side, first, "Success=1\n--\nloaded\n")
+    loaded = module(path=str(side), state="loaded", generation=second)
+    assert loaded["changed"]
+    assert engine.asked == ["@1 show env AMBASSADOR_GENERATION", "reload"]
+    engine.running = second
+    assert not module(path=str(side), state="loaded", generation=second)["changed"]
+    assert engine.asked.count("reload") == 1
+
+
+def test_an_engine_that_refuses_a_generation_gets_the_last_good_one_back(side):
+    first, second = current(side), current(side, "two")
+    Engine(side, first, "Success=0\n--\n[ALERT] (1) : config : unknown keyword 'two'\n")
+    refused = module(path=str(side), state="loaded", generation=second)
+    assert refused["failed"]
+    assert "unknown keyword 'two'" in refused["msg"]
+    assert os.readlink(side / "current") == f"generations/{first}"
+
+
+def test_an_engine_that_does_not_answer_is_named_by_its_socket(side):
+    failed = module(path=str(side), state="loaded", generation=current(side), timeout=0)
+    assert failed["failed"]
+    assert f"expected the engine to answer on {side}/run/master.sock within 0 s" in failed["msg"]
+
+
+def test_the_generation_before_is_kept_and_no_older_one(side):
+    generations = [current(side, content) for content in ("one", "two", "three")]
+    for age, generation in enumerate(reversed(generations)):
+        os.utime(side / "generations" / generation, (1_000_000 - age, 1_000_000 - age))
+    Engine(side, generations[1], "Success=1\n")
+    module(path=str(side), state="loaded", generation=generations[2])
+    assert sorted(os.listdir(side / "generations")) == sorted(generations[1:])
+
+
+def test_absent_leaves_nothing_but_what_is_not_its_own(side):
+    current(side)
+    current(side.with_name("server"))
+    assert module(path=str(side), state="absent", check=True)["changed"]
+    assert module(path=str(side), state="absent")["changed"]
+    assert [path.name for path in side.parent.iterdir()] == ["server"]
+    assert module(path=str(side.with_name("server")), state="absent")["changed"]
+    assert not side.parent.exists()
+    assert not module(path=str(side), state="absent")["changed"]
