@@ -58,15 +58,39 @@ _value:
     - C(problems), a list of sentences, empty where the map is right and every address is known.
     - C(unknown), the hosts whose facts are needed and missing.
     - C(variables), the link variables that are the side's input, and C(consumer), those of a consumer on the host.
-    - C(publish), what is opened on the host, a list of C(alias), C(address), C(port), C(container_port).
+    - C(publish), what is opened on the host, a list of C(alias), C(key), C(address), C(port), C(container_port).
     - C(links), a list of C(alias), C(listen), C(check), C(balance), C(backend), C(servers), and C(targets), a list of
       C(name), C(address), C(port), C(variable).
   type: dict
 """
 
+import re
+
+from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring
+
+
+class HostVariables:
+    """The variables of all hosts, where one that cannot be templated yet, for want of facts, counts as not set.
+
+    :param hostvars: the magic variable
+    """
+
+    def __init__(self, hostvars):
+        self._hostvars = hostvars
+
+    def __getitem__(self, host):
+        """Return what has the variables of a host: an object with ``get``."""
+        return HostVariables(self._hostvars[host])
+
+    def get(self, name):
+        """Return the value of a variable, or None."""
+        try:
+            return self._hostvars.get(name)
+        except AnsibleError:
+            return None
 
 
 def hosts_of(groups):
@@ -91,7 +115,10 @@ def hosts_of(groups):
         if pattern in groups:
             return list(groups[pattern])
         if pattern not in known:
-            known[pattern] = [host.name for host in manager().get_hosts(pattern)]
+            try:
+                known[pattern] = [host.name for host in manager().get_hosts(pattern)]
+            except (AnsibleError, re.error):  # a pattern that is none matches no host
+                known[pattern] = []
         return known[pattern]
 
     return resolve
@@ -99,7 +126,7 @@ def hosts_of(groups):
 
 def wiring(links, host, side, groups, hostvars, engine="haproxy", ipv6=False):
     """Resolve the map of links for one host and side: see the documentation above and ``Wiring.side``."""
-    return Wiring(links, hosts_of(groups), engine, ipv6).side(host, side, hostvars)
+    return Wiring(links, hosts_of(groups), engine, ipv6).side(host, side, HostVariables(hostvars))
 
 
 class FilterModule:

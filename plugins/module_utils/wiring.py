@@ -23,7 +23,9 @@ REQUIRED = ("port", "clients", "backend")
 CHOICES = {"check": ("tcp", "redis", "none"), "balance": ("first", "roundrobin", "leastconn")}
 SIDES = ("server", "client")
 # key of a link -> who listens on that port
-LISTENS = {"publish": "the server side of", "port": "the client side of", "local": "the client host"}
+LISTENS = {"publish": "the server side of", "port": "the client side of"}
+# names of the containers of both sides
+AMBASSADORS = ("ambassador_server", "ambassador_client")
 
 # engine -> what it cannot do: feature -> how a link asks for it
 ENGINES = {
@@ -89,15 +91,40 @@ def parse_endpoint(value):
 
 
 def is_address(value):
-    """Tell whether a value is a literal IP address that another host can dial.
+    """Tell whether a value is a literal IP address, without a zone (RFC 4007, section 11: zones mean nothing to another host).
 
     :param value: anything
     :rtype: bool
     """
     try:
-        return isinstance(value, str) and not ipaddress.ip_address(value).is_link_local
+        return isinstance(value, str) and "%" not in value and bool(ipaddress.ip_address(value))
     except ValueError:
         return False
+
+
+def is_dialable(value):
+    """Tell whether a value is a literal IP address of one host that another host can dial.
+
+    :param value: anything
+    :rtype: bool
+    :source: RFC 6890, the special-purpose address registries
+    """
+    if not is_address(value):
+        return False
+    address = ipaddress.ip_address(value)
+    special = address.is_link_local or address.is_loopback or address.is_multicast or address.is_unspecified
+    return not special and value != "255.255.255.255"
+
+
+def overlap(one, other):
+    """Tell whether two listening sockets ask for the same address and port.
+
+    :param tuple[str, int] one: address and port
+    :param tuple[str, int] other: address and port
+    :rtype: bool
+    """
+    wildcards = [address in ("0.0.0.0", "::") for address, _ in (one, other)]
+    return one[1] == other[1] and (one[0] == other[0] or any(wildcards))
 
 
 def host_address(variables):
@@ -116,10 +143,10 @@ def host_address(variables):
     interface = variables.get("ambassador_interface")
     if interface:
         # setup's own spelling of an interface's name: PrefixFactNamespace of ansible-core
-        return _interface_address(facts.get(re.sub(r"[- ]", "_", str(interface)))), f"interface {interface} (ambassador_interface)"
+        return _interface_address(facts.get(re.sub(r"[- :]", "_", str(interface)))), f"interface {interface} (ambassador_interface)"
     for family in ("default_ipv4", "default_ipv6"):
         address = (facts.get(family) or {}).get("address")
-        if is_address(address):
+        if is_dialable(address):
             return str(address), f"fact {family}"
     return None, "facts default_ipv4 and default_ipv6"
 
@@ -127,7 +154,7 @@ def host_address(variables):
 def _interface_address(fact):
     found = [(fact or {}).get("ipv4", {}).get("address")]
     found += [entry.get("address") for entry in (fact or {}).get("ipv6", [])]
-    return next((str(address) for address in found if is_address(address)), None)
+    return next((str(address) for address in found if is_dialable(address)), None)
 
 
 class Wiring:
@@ -149,7 +176,8 @@ class Wiring:
             self.problems.append(f"ambassador_engine: expected one of {', '.join(ENGINES)}, found {engine!r}; set one of these.")
         if not hasattr(links, "items"):
             self.problems.append(
-                f"ambassador_links: expected a map of aliases to settings, found {type(links).__name__}; see the README's example."
+                f"ambassador_links: expected a map of aliases to settings, found {_kind(links)}; see the README's example"
+                " (on the command line: -e '{\"ambassador_links\": {…}}')."
             )
             return
         for alias, settings in links.items():
@@ -159,6 +187,7 @@ class Wiring:
             self.problems += problems
         self._same_variables()
         self._same_port()
+        self._same_local()
         self._loops()
         if engine in ENGINES:
             self._abilities(engine)
@@ -175,7 +204,7 @@ class Wiring:
         if not isinstance(alias, str) or not LABEL.fullmatch(alias):
             wrong("a DNS label as alias (a letter, then letters, digits or hyphens, at most 63)", repr(alias), "rename the link")
         if not hasattr(settings, "items"):
-            wrong("a map of settings", type(settings).__name__, "see the README's example")
+            wrong("a map of settings", _kind(settings), "see the README's example")
             return None, problems
 
         for key in settings:
@@ -230,8 +259,8 @@ class Wiring:
             return None
         parsed = [parse_endpoint(target) for target in targets]
         for target, split in zip(targets, parsed, strict=False):
-            if not split or not is_address(split[0]):
-                wrong("address:port, with a literal IP address", repr(target), "correct it", "targets")
+            if not split or not is_dialable(split[0]):
+                wrong("address:port, with a literal IP address of one host", repr(target), "correct it", "targets")
         return parsed
 
     # -- what only the whole map shows ---------------------------------------------------------------------------
@@ -239,24 +268,22 @@ class Wiring:
     def _same_variables(self):
         holders = {}
         for alias, link in self.links.items():
+            prefix = variable_prefix(alias)
             count = len(link["targets"] or link["servers"])
-            prefixes = [variable_prefix(alias)]
-            if count > 1:
-                prefixes += [f"{prefixes[0]}_{number + 1}" for number in range(count)]
-            for prefix in prefixes:
-                other = holders.setdefault(prefix, alias)
-                if other != alias:
-                    self.problems.append(
-                        f"links {other} and {alias}: expected variables of their own, found {prefix}_PORT in both; rename one."
-                    )
+            names = set()
+            for name in [prefix] + [f"{prefix}_{number}" for number in range(1, count + 1) if count > 1]:
+                for port in (link["port"], link["publish"]):
+                    names.update(link_variables(name, port, "", port))
+            clashes = {holders[name]: name for name in sorted(names, reverse=True) if name in holders}
+            for other, name in clashes.items():
+                self.problems.append(f"links {other} and {alias}: expected variables of their own, found {name} in both; rename one.")
+            holders.update(dict.fromkeys(names, alias))
 
     def _same_port(self):
         holders = {}
         for alias, link in self.links.items():
             wants = [(host, "publish", link["publish"]) for host in link["servers"]]
             wants += [(host, "port", link["port"]) for host in link["clients"]]
-            if link["local"]:
-                wants += [(host, "local", endpoint(*link["local"])) for host in link["clients"]]
             for want in wants:
                 holders.setdefault(want, []).append(alias)
         clashes = {}
@@ -269,15 +296,40 @@ class Wiring:
                 f" on {LISTENS[key]} {_some(hosts)}; change {key} of all but one."
             )
 
+    def _same_local(self):
+        links = [link for link in self.links.values() if link["local"]]
+        for number, link in enumerate(links):
+            for other in links[:number]:
+                hosts = [host for host in link["clients"] if host in other["clients"]]
+                if hosts and overlap(link["local"], other["local"]):
+                    self.problems.append(
+                        f"links {other['alias']}, {link['alias']}: expected a local of their own, found {endpoint(*other['local'])}"
+                        f" and {endpoint(*link['local'])} on the client side of {_some(hosts)}; change one."
+                    )
+
     def _loops(self):
+        """Follow every backend that is itself an alias on the host that serves the link: it must not lead back."""
         for alias, link in self.links.items():
-            other = self.links.get(link["backend"][0])
-            both = [host for host in link["servers"] if other and host in other["clients"]]
-            if both:
+            if link["backend"][0] in AMBASSADORS:
                 self.problems.append(
-                    f"link {alias}, backend: expected a name that is no alias on the same host, found {link['backend'][0]!r},"
-                    f" which {_some(both)} consumes as a link (the traffic would go round); give the container another name."
+                    f"link {alias}, backend: expected a service, found the ambassador {link['backend'][0]}; name the service."
                 )
+            seen, ahead = set(), [(alias, host) for host in link["servers"]]
+            while ahead:
+                step = ahead.pop()
+                if step in seen:
+                    continue
+                seen.add(step)
+                name, host = self.links[step[0]]["backend"][0], step[1]
+                if name not in self.links or host not in self.links[name]["clients"]:
+                    continue
+                if name == alias:
+                    self.problems.append(
+                        f"link {alias}, backend: expected a name that does not lead back to the link, found that {name!r} is its own alias"
+                        f" on {host} (the traffic would go round); give the container another name."
+                    )
+                    break
+                ahead += [(name, server) for server in self.links[name]["servers"]]
 
     def _abilities(self, engine):
         for alias, link in self.links.items():
@@ -302,7 +354,7 @@ class Wiring:
         :param hostvars: host name -> its variables
         :return: ``problems`` (list of str: those of the map, then those of this side), ``unknown`` (list of str: hosts
             whose address neither variables nor facts give), ``variables`` (dict of str: the link variables that
-            are this side's input), ``publish`` (list of dicts ``alias``, ``address``, ``port``, ``container_port``: what
+            are this side's input), ``publish`` (list of dicts ``alias``, ``key``, ``address``, ``port``, ``container_port``: what
             is opened on the host) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``check``, ``balance``,
             ``backend``, ``servers`` (list of str), ``consumer`` (dict of str: the variables of a consumer on a client
             host) and ``targets``, a list of dicts ``name``, ``address``, ``port``, ``variable``)
@@ -319,11 +371,13 @@ class Wiring:
 
     def _server(self, resolved, alias, link, host, hostvars):
         # behind NAT the address that others dial is none of the host's own
-        bind = str(hostvars[host].get("ambassador_bind") or "") or self._address(resolved, alias, host, hostvars)
+        bind = self._bind(resolved, alias, host, hostvars) or self._address(resolved, alias, host, hostvars)
         name, port = link["backend"]
         # the number in the name is the port that this side listens on: two links may share `port`, never `publish`
         self._add(resolved, link, link["publish"], [(name, name, port)], "ambassador_server")
-        resolved["publish"].append({"alias": alias, "address": bind, "port": link["publish"], "container_port": link["publish"]})
+        resolved["publish"].append(
+            {"alias": alias, "key": "publish", "address": bind, "port": link["publish"], "container_port": link["publish"]}
+        )
 
     def _client(self, resolved, alias, link, host, hostvars):
         if link["targets"]:
@@ -339,7 +393,25 @@ class Wiring:
         self._add(resolved, link, link["port"], targets, "ambassador_client")
         if link["local"]:
             address, port = link["local"]
-            resolved["publish"].append({"alias": alias, "address": address, "port": port, "container_port": link["port"]})
+            resolved["publish"].append({"alias": alias, "key": "local", "address": address, "port": port, "container_port": link["port"]})
+            for served in self.links.values():
+                if host not in served["servers"]:
+                    continue
+                published = hostvars[host].get("ambassador_bind") or host_address(hostvars[host])[0], served["publish"]
+                if overlap(link["local"], published):
+                    resolved["problems"].append(
+                        f"link {alias}, local: expected an address and port of its own, found {endpoint(address, port)}, where the"
+                        f" server side of {host} publishes link {served['alias']}; change one."
+                    )
+
+    @staticmethod
+    def _bind(resolved, alias, host, hostvars):
+        bind = hostvars[host].get("ambassador_bind")
+        if bind and not is_address(bind):
+            resolved["problems"].append(
+                f"link {alias}: expected an IP address of host {host} to publish on, found {bind!r} in ambassador_bind; correct it."
+            )
+        return bind
 
     @staticmethod
     def _address(resolved, alias, host, hostvars):
@@ -352,9 +424,9 @@ class Wiring:
                 f" set ambassador_address for {host}, or let its facts be gathered."
             )
             return ""
-        if not is_address(address):
+        if not is_dialable(address):
             resolved["problems"].append(
-                f"link {alias}: expected an IP address of server host {host}, found {address!r} in {origin}; correct it."
+                f"link {alias}: expected a dialable IP address of server host {host}, found {address!r} in {origin}; correct it."
             )
         return address
 
@@ -385,6 +457,11 @@ class Wiring:
                 "targets": entries,
             }
         )
+
+
+def _kind(value):
+    kinds = ((str, "a string"), (bool, "a boolean"), ((int, float), "a number"), ((list, tuple), "a list"))
+    return next((name for types, name in kinds if isinstance(value, types)), "nothing" if value is None else "something else")
 
 
 def _is_port(value):

@@ -70,6 +70,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+current:
+  description: Whether the generation is the current one already.
+  returned: with V(staged)
+  type: bool
 generation:
   description: Name of the generation.
   returned: success, but with V(absent)
@@ -112,9 +116,10 @@ def read_files(directory):
     if not os.path.isdir(directory):
         return {}
     files = {}
-    for name in sorted(os.listdir(directory)):
-        with open(os.path.join(directory, name), encoding="utf-8") as file:
-            files[name] = file.read()
+    for entry in os.scandir(directory):
+        if entry.is_file(follow_symlinks=False):
+            with open(entry.path, encoding="utf-8", errors="surrogateescape") as file:
+                files[entry.name] = file.read()
     return files
 
 
@@ -166,26 +171,30 @@ class Generations:
         before = read_files(self.link)
         changed = self._directories() or read_files(self.directory(generation)) != files
         if changed and not self.module.check_mode:
-            # written beside and renamed: a generation is there whole or not at all
-            beside = self.directory(f".{generation}")
-            shutil.rmtree(beside, ignore_errors=True)
-            os.mkdir(beside, 0o755)
-            for name, content in files.items():
-                with open(os.path.join(beside, name), "w", encoding="utf-8") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.chmod(file.name, 0o644)
-            if os.path.isdir(self.directory(generation)):
-                os.rename(self.directory(generation), self.directory(f".{generation}.old"))
-            os.rename(beside, self.directory(generation))
-            shutil.rmtree(self.directory(f".{generation}.old"), ignore_errors=True)
+            self._write(generation, files)
         diff = [
             {"before_header": name, "after_header": name, "before": before.get(name, ""), "after": files.get(name, "")}
             for name in sorted({*before, *files})
             if before.get(name) != files.get(name)
         ]
-        self.module.exit_json(changed=changed, generation=generation, diff=diff)
+        self.module.exit_json(changed=changed, generation=generation, current=self.current() == generation, diff=diff)
+
+    def _write(self, generation, files):
+        """Write a generation. A crash leaves a new one out, and an old one with each file whole."""
+        directory = self.directory(generation)
+        beside = directory if os.path.isdir(directory) else self.directory(f".{generation}")
+        os.makedirs(beside, mode=0o755, exist_ok=True)
+        for name, content in files.items():
+            path = os.path.join(beside, name)
+            with open(f"{path}.new", "w", encoding="utf-8") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(file.name, 0o644)
+            os.rename(file.name, path)
+        for name in set(read_files(beside)) - set(files):
+            os.unlink(os.path.join(beside, name))
+        os.rename(beside, directory)
 
     def _directories(self):
         changed = False
@@ -221,7 +230,7 @@ class Generations:
 
         :raises OSError: where it does not answer in time
         """
-        deadline = time.monotonic() + self.params["timeout"]
+        deadline = time.monotonic() + (0 if self.module.check_mode else self.params["timeout"])
         while True:
             try:
                 answer = ask(self.socket, f"@1 show env {VARIABLE}")
@@ -237,11 +246,11 @@ class Generations:
     def loaded(self):
         """Reload the engine unless it runs the current generation."""
         generation = self.params["generation"]
-        if self.module.check_mode and self.current() != generation:
-            self.module.exit_json(changed=True, generation=generation)
         try:
             running = self.running()
         except OSError as error:
+            if self.module.check_mode:  # a run would start it
+                self.module.exit_json(changed=True, generation=generation)
             self.module.fail_json(
                 msg=f"expected the engine to answer on {self.socket} within {self.params['timeout']} s, found: {error};"
                 " its log says why (`docker logs` of the ambassador's container)."
@@ -251,13 +260,16 @@ class Generations:
             self.module.exit_json(changed=False, generation=generation)
         if self.module.check_mode:
             self.module.exit_json(changed=True, generation=generation)
-        answer = ask(self.socket, "reload")
+        try:
+            answer = ask(self.socket, "reload")
+        except OSError as error:
+            answer = str(error)
         if not answer.startswith("Success=1"):
             if running != generation and os.path.isdir(self.directory(running)):
                 self.make_current(running)
             self.module.fail_json(
-                msg=f"expected HAProxy to load generation {generation}, found that it refused it; generation {self.current()}"
-                f" is the current one and traffic flows as before. HAProxy said: {answer}",
+                msg=f"expected HAProxy to load generation {generation}, found that it did not; generation {self.current()} is"
+                f" the current one. HAProxy said: {answer or 'nothing'}",
                 log=answer,
             )
         self._remove_others(generation)
@@ -301,14 +313,17 @@ def main():
         supports_check_mode=True,
     )
     generations = Generations(module)
-    if module.params["state"] == "absent":
-        generations.absent()
-    elif module.params["state"] == "staged":
-        generations.staged()
-    elif module.params["state"] == "current":
-        module.exit_json(changed=generations.make_current(module.params["generation"]), generation=module.params["generation"])
-    else:
-        generations.loaded()
+    try:
+        if module.params["state"] == "absent":
+            generations.absent()
+        elif module.params["state"] == "staged":
+            generations.staged()
+        elif module.params["state"] == "current":
+            module.exit_json(changed=generations.make_current(module.params["generation"]), generation=module.params["generation"])
+        else:
+            generations.loaded()
+    except PermissionError as error:
+        module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,11 @@ options:
         description: Alias of the link it belongs to.
         type: str
         required: true
+      key:
+        description: The key of the link that asks for it.
+        type: str
+        choices: [publish, local]
+        default: publish
       address:
         description: Address of the host, IPv4 or IPv6.
         type: str
@@ -67,31 +72,40 @@ problems:
   elements: str
 """
 
+import contextlib
 import errno
 import socket
 
 from ansible.module_utils.basic import AnsibleModule
 
+REMEDIES = {
+    "publish": "set ambassador_bind for this host to one of its own addresses, or correct ambassador_address",
+    "local": "correct the link's local to one of this host's own addresses",
+}
 
-def bind_error(address, port):
+
+def bind_error(address, port, stack):
     """Try to bind a TCP port.
 
     :param str address: IPv4 or IPv6 address
     :param int port: TCP port
+    :param contextlib.ExitStack stack: keeps the port bound, so that the next one is tried beside it
     :return: None, or the error
     :rtype: OSError | None
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
+    try:
+        probe = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
         # as Docker does: connections in TIME_WAIT do not hold a port
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        try:
-            probe.bind((address, port))
-            probe.listen(1)
-        except OSError as error:
-            return error
+        probe.bind((address, port))
+        probe.listen(1)
+    except PermissionError:  # a low port without root: the Docker Engine is root
+        return None
+    except OSError as error:
+        return error
     return None
 
 
@@ -106,13 +120,10 @@ def sentence(want, error):
     if error.errno == errno.EADDRINUSE:
         return (
             f"{where}, found it taken by another program or container (`ss -ltnp` and `docker ps` name it);"
-            " stop that, or give the link another port (publish on the server side, local on the client side)."
+            f" stop that, or change {want['key']} of the link."
         )
     if error.errno == errno.EADDRNOTAVAIL:
-        return (
-            f"{where}, found that this host has no such address (NAT?);"
-            " set ambassador_bind for this host to one of its own addresses, or correct ambassador_address."
-        )
+        return f"{where}, found that this host has no such address (NAT?); {REMEDIES[want['key']]}."
     return f"{where}, found: {error.strerror}."
 
 
@@ -126,6 +137,7 @@ def main():
                 "required": True,
                 "options": {
                     "alias": {"type": "str", "required": True},
+                    "key": {"type": "str", "choices": ["publish", "local"], "default": "publish"},
                     "address": {"type": "str", "required": True},
                     "port": {"type": "int", "required": True},
                     "container_port": {"type": "int"},
@@ -135,12 +147,15 @@ def main():
         },
         supports_check_mode=True,
     )
-    held = {(entry["HostIp"], int(entry["HostPort"])) for entries in module.params["held"].values() for entry in entries or []}
+    held = {(entry["HostIp"], entry["HostPort"]) for entries in module.params["held"].values() for entry in entries or []}
     problems = []
-    for want in module.params["wanted"]:
-        error = None if (want["address"], want["port"]) in held else bind_error(want["address"], want["port"])
-        if error:
-            problems.append(sentence(want, error))
+    with contextlib.ExitStack() as stack:
+        for want in module.params["wanted"]:
+            if (want["address"], str(want["port"])) in held:
+                continue
+            error = bind_error(want["address"], want["port"], stack)
+            if error:
+                problems.append(sentence(want, error))
     if problems:
         module.fail_json(msg="\n".join(problems), problems=problems)
     module.exit_json(changed=False)

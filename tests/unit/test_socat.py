@@ -10,6 +10,12 @@ import pytest
 from conftest import ROOT
 
 SCRIPT = (ROOT / "roles/ambassador_engine/files/socat.sh").read_text()
+ALIVE = "keepalive,keepidle=10,keepintvl=5,keepcnt=3"
+
+
+def a_socat(listen, target):
+    """Return what the socat of one link is told."""
+    return f"{listen},fork,reuseaddr,max-children=1000,{ALIVE} {target},{ALIVE}"
 
 
 @pytest.fixture
@@ -41,22 +47,25 @@ def ambassador(tmp_path):
 
 def test_a_link_variable_becomes_a_listener(ambassador):
     _, told = ambassador(REDIS_PORT_6379_TCP="tcp://198.18.0.11:16379", REDIS_PORT="tcp://198.18.0.11:16379", REDIS_PORT_6379_TCP_ADDR="x")
-    assert told == ["TCP4-LISTEN:6379,fork,reuseaddr TCP4:198.18.0.11:16379"]
+    assert told == [a_socat("TCP4-LISTEN:6379", "TCP4:198.18.0.11:16379")]
 
 
 def test_several_links_each_have_one(ambassador):
     _, told = ambassador(2, REDIS_PORT_6379_TCP="tcp://198.18.0.11:6379", DB_PORT_5432_TCP="tcp://postgres_1:5432")
-    assert told == ["TCP4-LISTEN:5432,fork,reuseaddr TCP4:postgres_1:5432", "TCP4-LISTEN:6379,fork,reuseaddr TCP4:198.18.0.11:6379"]
+    assert told == [
+        a_socat("TCP4-LISTEN:5432", "TCP4:postgres_1:5432"),
+        a_socat("TCP4-LISTEN:6379", "TCP4:198.18.0.11:6379"),
+    ]
 
 
 def test_an_ipv6_target_is_dialled_as_such(ambassador):
     _, told = ambassador(REDIS_PORT_6379_TCP="tcp://[2001:2::11]:6379")
-    assert told == ["TCP4-LISTEN:6379,fork,reuseaddr TCP6:[2001:2::11]:6379"]
+    assert told == [a_socat("TCP4-LISTEN:6379", "TCP6:[2001:2::11]:6379")]
 
 
 def test_a_network_with_ipv6_is_listened_to_on_both(ambassador):
     _, told = ambassador(REDIS_PORT_6379_TCP="tcp://[2001:2::11]:6379", AMBASSADOR_IPV6="1")
-    assert told == ["TCP6-LISTEN:6379,ipv6only=0,fork,reuseaddr TCP6:[2001:2::11]:6379"]
+    assert told == [a_socat("TCP6-LISTEN:6379,ipv6only=0", "TCP6:[2001:2::11]:6379")]
 
 
 def test_what_merely_looks_like_a_link_variable_is_never_executed(ambassador, tmp_path):
@@ -69,7 +78,7 @@ def test_what_merely_looks_like_a_link_variable_is_never_executed(ambassador, tm
         EVIL_PORT_3_TCP="tcp://a:3,exec=x",
         EVIL_PORT_4_TCP="udp://a:4",
     )
-    assert told == ["TCP4-LISTEN:6379,fork,reuseaddr TCP4:198.18.0.11:6379"]
+    assert told == [a_socat("TCP4-LISTEN:6379", "TCP4:198.18.0.11:6379")]
     assert not trap.exists()
 
 

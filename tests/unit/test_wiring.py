@@ -54,7 +54,7 @@ def test_client_side_dials_the_address_of_the_server_host():
 
 def test_server_side_publishes_on_its_own_address_and_forwards_to_the_backend():
     server = side({"redis": a_link(publish=16379)}, "vm1", "server", {"vm1": {"ambassador_address": "198.18.0.11"}})
-    assert server["publish"] == [{"alias": "redis", "address": "198.18.0.11", "port": 16379, "container_port": 16379}]
+    assert server["publish"] == [{"alias": "redis", "key": "publish", "address": "198.18.0.11", "port": 16379, "container_port": 16379}]
     assert server["variables"]["REDIS_PORT_16379_TCP"] == "tcp://redis_server:6379"
 
 
@@ -108,7 +108,7 @@ def test_an_ipv6_target_needs_a_network_with_ipv6():
 
 def test_local_is_published_on_the_client_host():
     client = side({"redis": a_link(local="127.0.0.1:7000")}, "vm2", "client")
-    assert client["publish"] == [{"alias": "redis", "address": "127.0.0.1", "port": 7000, "container_port": 6379}]
+    assert client["publish"] == [{"alias": "redis", "key": "local", "address": "127.0.0.1", "port": 7000, "container_port": 6379}]
 
 
 # -- the address of a host ----------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def test_a_server_host_without_address_is_named_with_link_and_variable():
 
 def test_an_address_that_is_a_name_is_refused():
     (problem,) = side({"redis": a_link()}, "vm2", "client", {"vm1": {"ambassador_address": "vm1.example.com"}})["problems"]
-    assert "expected an IP address of server host vm1, found 'vm1.example.com'" in problem
+    assert "expected a dialable IP address of server host vm1, found 'vm1.example.com'" in problem
 
 
 # -- what is said of a wrong map ----------------------------------------------------------------------------------
@@ -219,7 +219,10 @@ def test_an_alias_that_looks_like_the_number_of_another_is_refused():
     [
         ({"port": 6379, "publish": 7000}, "found port 6379 more than once on the client side of vm2"),
         ({"port": 7000, "publish": 6379}, "found publish 6379 more than once on the server side of vm1"),
-        ({"port": 7000, "local": "127.0.0.1:9"}, "found local 127.0.0.1:9 more than once on the client host vm2"),
+        (
+            {"port": 7000, "local": "127.0.0.1:9"},
+            "expected a local of their own, found 127.0.0.1:9 and 127.0.0.1:9 on the client side of vm2",
+        ),
     ],
 )
 def test_two_links_on_one_listening_port_are_refused(second, expected):
@@ -229,15 +232,71 @@ def test_two_links_on_one_listening_port_are_refused(second, expected):
     assert "links redis, other" in found[0]
 
 
+@pytest.mark.parametrize("local", ["0.0.0.0:9", "127.0.0.1:9"])
+def test_a_local_on_all_addresses_takes_every_other(local):
+    links = {"redis": a_link(local=local), "other": a_link(port=1, publish=1, local="0.0.0.0:9")}
+    assert len(problems(links)) == 1
+
+
+def test_a_local_where_the_same_host_publishes_is_refused():
+    links = {"redis": a_link(servers="both", clients="vm2", local=f"{HOSTVARS['vm2']['ambassador_address']}:6379")}
+    (problem,) = side(links, "vm2", "client")["problems"]
+    assert "link redis, local: expected an address and port of its own, found" in problem
+    links["redis"]["local"] = "127.0.0.1:6379"
+    assert side(links, "vm2", "client")["problems"] == []
+
+
+def test_a_setting_of_a_link_reaches_its_side():
+    link = a_link(publish=16379, check="redis", balance="leastconn")
+    for host, which, listens in (("vm1", "server", 16379), ("vm2", "client", 6379)):
+        (resolved,) = side({"redis": link}, host, which)["links"]
+        assert (resolved["listen"], resolved["check"], resolved["balance"]) == (listens, "redis", "leastconn")
+        assert (resolved["backend"], resolved["servers"]) == ("redis_server:6379", ["vm1"])
+
+
+def test_a_host_without_address_is_asked_for_once():
+    links = {"redis": a_link(), "db": a_link(port=5432)}
+    assert side(links, "vm2", "client", {"vm1": {}})["unknown"] == ["vm1"]
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "fe80::1", "::1", "2001:2::1%eth0"])
+def test_an_address_that_no_other_host_can_dial_is_refused(address):
+    (problem,) = side({"redis": a_link()}, "vm2", "client", {"vm1": {"ambassador_address": address}}, ipv6=True)["problems"]
+    assert f"expected a dialable IP address of server host vm1, found {address!r}" in problem
+
+
+def test_an_address_to_bind_that_is_none_is_refused():
+    hostvars = {"vm1": {"ambassador_address": "198.18.0.1", "ambassador_bind": "eth0"}}
+    (problem,) = side({"redis": a_link()}, "vm1", "server", hostvars)["problems"]
+    assert "found 'eth0' in ambassador_bind" in problem
+
+
 def test_one_port_on_different_hosts_is_right():
     assert problems({"redis": a_link(), "other": a_link(servers="db", clients="web")}) == []
 
 
-def test_a_backend_that_is_an_alias_on_the_same_host_is_refused():
+def test_a_backend_that_leads_back_to_its_link_is_refused():
     (problem,) = problems({"redis": a_link(servers="both", clients="both", backend="redis:6379")})
     assert "link redis, backend" in problem
     assert "the traffic would go round" in problem
     assert problems({"redis": a_link(backend="redis:6379")}) == []
+
+
+def test_a_circle_of_links_is_refused():
+    links = {
+        "one": a_link(port=1, servers="both", clients="both", backend="two:2"),
+        "two": a_link(port=2, servers="both", clients="both", backend="one:1"),
+    }
+    assert len(problems(links)) == 2
+
+
+def test_a_link_through_a_host_to_the_next_is_right():
+    links = {"redis": a_link(), "relay": a_link(port=7000, servers="vm2", clients="web", backend="redis:6379")}
+    assert problems(links) == []
+
+
+def test_an_ambassador_is_no_backend():
+    assert "found the ambassador ambassador_server" in problems({"redis": a_link(backend="ambassador_server:6379")})[0]
 
 
 @pytest.mark.parametrize(

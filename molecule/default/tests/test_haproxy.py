@@ -39,17 +39,16 @@ def test_a_change_is_a_reload_and_no_container_is_touched(hosts, vm2, playbook):
     links = {"redis": {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379", "check": "redis"}}
     changed = playbook("site.yml", f"--extra-vars={json.dumps({'ambassador_links': links})}")
     assert changed.returncode == 0, changed.stdout
-    assert (
-        "tcp-check send PING"
-        in ask(vm2, "client", "@1 show env") + vm2.file("/var/lib/ambassador/client/current/haproxy.cfg").content_string
-    )
+    assert "tcp-check send PING" in vm2.file("/var/lib/ambassador/client/current/haproxy.cfg").content_string
+    generation = vm2.check_output("basename $(readlink /var/lib/ambassador/client/current)")
+    assert ask(vm2, "client", "@1 show env AMBASSADOR_GENERATION").strip() == f"AMBASSADOR_GENERATION={generation}"
     assert {name: everything(host)[:2] for name, host in hosts.items()} == before
     assert inspect(vm2, "ambassador_client")["State"]["StartedAt"] == started
     assert playbook("site.yml").returncode == 0
 
 
 def test_a_host_that_cannot_be_reached_does_not_hold_up_the_others(playbook, tmp_path):
-    (tmp_path / "more.yml").write_text("vm2: {hosts: {gone: {ansible_docker_timeout: 1}}}")
+    (tmp_path / "more.yml").write_text("vm2: {hosts: {gone: {ansible_connection: ssh, ansible_host: 127.0.0.1, ansible_port: 1}}}")
     run = playbook("site.yml", f"--inventory={tmp_path}/more.yml")
     assert run.returncode == 4, run.stdout
     assert re.search(r"^vm1 .*failed=0", run.stdout, re.M)
@@ -93,6 +92,11 @@ def test_absent_removes_what_was_made_and_nothing_else(hosts, playbook):
         assert sorted(host.check_output("docker volume ls -q").split()) == volumes
         assert sorted(host.check_output("docker network ls --format '{{.Name}}'").split()) == ["bridge", "host", "none", "tests_network"]
         assert not host.file("/var/lib/ambassador").exists
+    # the images are still there, nothing else is
+    rehearsal = playbook("site.yml", "--check")
+    assert rehearsal.returncode == 0, rehearsal.stdout
+    assert not re.search("changed=0", rehearsal.stdout)
+
     again = playbook("site.yml", *states, "--extra-vars=redis_server_purge=true")
     assert again.returncode == 0, again.stdout
     assert hosts["vm1"].check_output("docker volume ls -q") == "tests_volume"

@@ -46,6 +46,22 @@ def test_a_consumer_of_their_own_reaches_the_store_by_its_alias(vm1, vm2):
     assert vm2.check_output("docker exec application redis-cli -h redis info server | grep run_id") == served
 
 
+def test_a_second_link_has_ports_of_its_own(vm1, vm2):
+    served = vm1.check_output("docker exec store redis-cli info server | grep run_id")
+    assert vm2.check_output("docker exec application redis-cli -h queue -p 7000 info server | grep run_id") == served
+    assert vm1.check_output("ss -Hltn 'sport = :7001' | wc -l") == "1"
+
+
+def test_a_program_outside_containers_uses_the_local_port(vm2):
+    ping = "import socket; s = socket.create_connection(('127.0.0.1', 7002)); s.sendall(b'PING\\r\\n'); print(s.recv(9))"
+    assert vm2.check_output("python3 -c %s", ping) == "b'+PONG\\r\\n'"
+
+
+def test_their_network_is_left_as_it_is(vm1, vm2):
+    for host in (vm1, vm2):
+        assert host.check_output("docker network inspect --format '{{json .Labels}}' backbone") == "{}"
+
+
 def test_all_is_on_their_network(vm1, vm2):
     for host, name in ((vm1, "store"), (vm1, "ambassador_server"), (vm2, "ambassador_client"), (vm2, "application")):
         assert list(inspect(host, name)["NetworkSettings"]["Networks"]) == ["backbone"]

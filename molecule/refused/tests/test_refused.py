@@ -92,6 +92,18 @@ def test_a_port_that_is_taken(refuse, vm1):
         vm1.check_output("kill $(cat /run/tests.pid)")
 
 
+@pytest.mark.parametrize("name", ["redis_server", "ambassador_server"])
+def test_a_container_of_somebody_else(refuse, vm1, name):
+    vm1.check_output("docker run -d --name %s registry.lab:5000/haproxy-debian:lab sleep 600", name)
+    try:
+        said = refuse()
+        assert f"host vm1: expected no container {name}, or one that this collection made, found another one" in said
+        absent = refuse(f"--extra-vars={name}_state=absent", "--extra-vars=redis_client_link=none")
+        assert "found none" in absent
+    finally:
+        vm1.check_output("docker rm -fv %s", name)
+
+
 @pytest.mark.parametrize("image", ["redis_server_image", "redis_client_image", "ambassador_haproxy_image"])
 def test_an_image_that_cannot_be_had(refuse, image):
     said = refuse(f"--extra-vars={image}=nothing:1.0.0")

@@ -16,14 +16,17 @@ scan() {
   }'
 }
 
+# a peer that vanished without a word must not keep its process for ever
+alive=keepalive,keepidle=10,keepintvl=5,keepcnt=3
+
 links=$(scan)
 [ -n "$links" ] || { echo "no link variable <ALIAS>_PORT_<port>_TCP=tcp://<address>:<port> found" >&2; exit 1; }
 while read -r port target name; do
   listen=${AMBASSADOR_IPV6:+TCP6-LISTEN:$port,ipv6only=0,}
-  listen=${listen:-TCP4-LISTEN:$port,}fork,reuseaddr
+  listen=${listen:-TCP4-LISTEN:$port,}fork,reuseaddr,max-children=${AMBASSADOR_CHILDREN:-1000},$alive
   echo "$name: listening on $port, forwarding to $target"
   # one that ends takes the container down, and Docker starts it again
-  { socat -t 100000000 "$listen" "$target"; kill -USR1 $$; } &
+  { socat -t 100000000 "$listen" "$target,$alive"; kill -USR1 $$; } &
 done <<LINKS
 $links
 LINKS
