@@ -34,4 +34,6 @@ venv:                ## the Python environment
 
 clean:               ## removes all that the commands above made (packages of the system stay)
 	@lab/lab clean
-	rm -rf .venv .venv-matrix .pytest_cache .hypothesis .ruff_cache
+	-test ! -x .venv/bin/molecule || molecule reset --all
+	rm -rf .venv .venv-matrix .ansible .cache .hypothesis .pytest_cache .ruff_cache changelogs/.plugin-cache.yaml
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,31 +1,17 @@
 """Generations on disk, and the reload of an engine that refuses one. Real reloads are tested on the lab's hosts."""
 
-import json
 import os
 import socket
-import subprocess
-import sys
 import threading
 
 import pytest
-from conftest import ROOT
+from conftest import run_module
 
 OWNER = os.getuid()
 
 
 def module(**arguments):
-    """Run the module as Ansible does; return what it says."""
-    check = arguments.pop("check", False)
-    payload = {"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check, "_ansible_diff": True}}
-    run = subprocess.run(
-        [sys.executable, "-m", "ansible_collections.crosshost.ambassador.plugins.modules.generation"],
-        input=json.dumps(payload),
-        env={**os.environ, "PYTHONPATH": str(ROOT / "collections")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return json.loads(run.stdout)
+    return run_module("generation", **arguments)
 
 
 @pytest.fixture
