@@ -72,8 +72,8 @@ from ansible.parsing.dataloader import DataLoader
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring
 
 
-class HostVariables:
-    """The variables of all hosts, where one that cannot be templated yet, for want of facts, counts as not set.
+class AllVariables:
+    """The variables of all hosts, by host.
 
     :param hostvars: the magic variable
     """
@@ -82,13 +82,23 @@ class HostVariables:
         self._hostvars = hostvars
 
     def __getitem__(self, host):
-        """Return what has the variables of a host: an object with ``get``."""
+        """Return the variables of a host."""
         return HostVariables(self._hostvars[host])
+
+
+class HostVariables:
+    """The variables of a host, where one that cannot be templated yet, for want of facts, counts as not set.
+
+    :param variables: the host's entry in the magic variable ``hostvars``
+    """
+
+    def __init__(self, variables):
+        self._variables = variables
 
     def get(self, name):
         """Return the value of a variable, or None."""
         try:
-            return self._hostvars.get(name)
+            return self._variables.get(name)
         except AnsibleError:
             return None
 
@@ -126,7 +136,7 @@ def hosts_of(groups):
 
 def wiring(links, host, side, groups, hostvars, engine="haproxy", ipv6=False):
     """Resolve the map of links for one host and side: see the documentation above and ``Wiring.side``."""
-    return Wiring(links, hosts_of(groups), engine, ipv6).side(host, side, HostVariables(hostvars))
+    return Wiring(links, hosts_of(groups), engine, ipv6).side(host, side, AllVariables(hostvars))
 
 
 class FilterModule:

@@ -133,12 +133,13 @@ def host_address(variables):
     In this order: ``ambassador_address``, the interface named by ``ambassador_interface``, the default IPv4 fact,
     the default IPv6 fact. ``ansible_host`` is none of them: it can be a bastion's or a container's name.
 
-    :param variables: the host's variables, a mapping with ``ansible_facts`` where they were gathered
+    :param variables: what has ``get`` for the host's variables, among them ``ansible_facts`` where they were gathered
     :return: the address and its origin; the address is None where there is none (yet), and the origin then says why
     :rtype: tuple[str | None, str]
     """
-    if variables.get("ambassador_address"):
-        return str(variables["ambassador_address"]), "ambassador_address"
+    address = variables.get("ambassador_address")
+    if address:
+        return str(address), "ambassador_address"
     facts = variables.get("ansible_facts") or {}
     interface = variables.get("ambassador_interface")
     if interface:

@@ -1,0 +1,45 @@
+"""The filter: what it makes of Ansible's groups and host variables before the wiring sees them."""
+
+import pytest
+from ansible.errors import AnsibleUndefinedVariable
+from ansible_collections.crosshost.ambassador.plugins.filter.wiring import hosts_of, wiring
+
+GROUPS = {"all": ["vm1", "web1", "web2"], "vm1": ["vm1"], "web": ["web1", "web2"]}
+LINK = {"port": 6379, "servers": "vm1", "clients": "web", "backend": "redis_server:6379"}
+
+
+class Untemplatable(dict):
+    """Variables of a host whose address is a template over facts that are not there."""
+
+    def get(self, name):
+        if name == "ambassador_address":
+            raise AnsibleUndefinedVariable("object of type 'dict' has no attribute 'eth1'")
+        return super().get(name)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "hosts"),
+    [
+        ("web", ["web1", "web2"]),
+        ("web:!web2", ["web1"]),
+        ("web[0]", ["web1"]),
+        ("w*:&all", ["web1", "web2"]),
+        ("~(web1|vm).*", ["vm1", "web1"]),
+        ("nothing", []),
+        ("~(", []),
+        ("web[9]", []),
+    ],
+)
+def test_a_pattern_means_what_it_means_to_ansible(pattern, hosts):
+    assert sorted(hosts_of(GROUPS)(pattern)) == hosts
+
+
+def test_the_address_of_a_host_is_found_in_its_variables():
+    resolved = wiring({"redis": LINK}, "web1", "client", GROUPS, {"vm1": {"ambassador_address": "198.18.0.11"}})
+    assert resolved["problems"] == []
+    assert resolved["variables"]["REDIS_PORT_6379_TCP"] == "tcp://198.18.0.11:6379"
+
+
+def test_an_address_that_waits_for_facts_is_gathered():
+    resolved = wiring({"redis": LINK}, "web1", "client", GROUPS, {"vm1": Untemplatable()})
+    assert resolved["unknown"] == ["vm1"]
