@@ -89,10 +89,10 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.crosshost.ambassador.plugins.module_utils.haproxy_cli import ask
 
 VARIABLE = "AMBASSADOR_GENERATION"
 
@@ -121,26 +121,6 @@ def read_files(directory):
             with open(entry.path, encoding="utf-8", errors="surrogateescape") as file:
                 files[entry.name] = file.read()
     return files
-
-
-def ask(path, command):
-    """Send a command to HAProxy's master CLI and return the answer.
-
-    :param str path: path of the Unix socket
-    :param str command: the command, e.g. ``reload`` or ``@1 show env``
-    :rtype: str
-    :raises OSError: where nothing listens there
-    :source: HAProxy Management Guide, section 9.4, "Master CLI"
-    """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as cli:
-        cli.settimeout(60)
-        cli.connect(path)
-        cli.sendall(command.encode() + b"\n")
-        cli.shutdown(socket.SHUT_WR)
-        answer = b""
-        while chunk := cli.recv(65536):
-            answer += chunk
-    return answer.decode(errors="replace").strip()
 
 
 class Generations:

@@ -1,0 +1,65 @@
+"""The playbooks beside site.yml: status, which says what the links do, and teardown, which removes them."""
+
+import re
+
+import pytest
+from conftest import everything
+
+UNCHANGED = r"^vm{} .*changed=0 .*unreachable=0 .*failed=0"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def deployed(playbook):
+    """The chain, whatever the tests before have left of it."""
+    run = playbook("site.yml")
+    assert run.returncode == 0, run.stdout
+
+
+def pong(vm2):
+    vm2.check_output(
+        "for i in $(seq 100); do docker exec redis_client redis-cli -h redis ping | grep -q PONG && exit 0; sleep 0.1; done; exit 1"
+    )
+
+
+@pytest.mark.parametrize("name", [["playbooks/status.yml"], ["crosshost.ambassador.status", "--check"]], ids=["clone", "installed_check"])
+def test_status_says_that_all_is_well_and_changes_nothing(hosts, vm2, playbook, name):
+    pong(vm2)
+    before = {host: everything(hosts[host]) for host in hosts}
+    run = playbook(*name)
+    assert run.returncode == 0, run.stdout
+    assert re.search(r"vm1 +server +redis +6379 +redis_server +[0-9.]+:6379 +UP", run.stdout), run.stdout
+    assert re.search(r"vm2 +client +redis +6379 +vm1 +[0-9.]+:6379 +UP", run.stdout), run.stdout
+    assert "all is well: links redis, 2 sides, warnings 0" in run.stdout
+    assert all(re.search(UNCHANGED.format(number), run.stdout, re.M) for number in (1, 2))
+    assert {host: everything(hosts[host]) for host in hosts} == before
+
+
+def test_status_fails_with_a_sentence_where_the_backend_is_gone(vm1, vm2, playbook):
+    vm1.check_output("docker stop redis_server")
+    try:
+        run = playbook("playbooks/status.yml")
+    finally:
+        vm1.check_output("docker start redis_server")
+        pong(vm2)
+    assert run.returncode == 2, run.stdout
+    assert "host vm1, server side, link redis: expected a target that is up, found redis_server" in run.stdout
+    assert re.search(r"vm1 +server +redis +6379 shut +redis_server", run.stdout)
+
+
+def test_teardown_leaves_nothing_but_the_data(hosts, playbook):
+    before = {host: everything(hosts[host]) for host in hosts}
+    rehearsal = playbook("crosshost.ambassador.teardown", "--check")
+    assert rehearsal.returncode == 0, rehearsal.stdout
+    assert len(re.findall("changed=[1-9]", rehearsal.stdout)) == 2, rehearsal.stdout
+    assert {host: everything(hosts[host]) for host in hosts} == before
+
+    removed = playbook("playbooks/teardown.yml")
+    assert removed.returncode == 0, removed.stdout
+    for name, host in hosts.items():
+        own = host.check_output("docker network ls -q --no-trunc --filter type=builtin").split()
+        assert sorted(set(everything(host)) - set(own)) == (["redis_server"] if name == "vm1" else [])
+
+    for again in (["--check"], []):
+        run = playbook("playbooks/teardown.yml", *again)
+        assert run.returncode == 0, run.stdout
+        assert len(re.findall("changed=0", run.stdout)) == 2, run.stdout

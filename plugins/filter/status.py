@@ -1,0 +1,245 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The filter that judges what was found on the hosts against what the wiring wants. Pure Python without Ansible."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: status
+short_description: Judges what the links do
+version_added: 0.1.0
+author: the crosshost.ambassador contributors
+description:
+  - Holds what was found on the hosts against what the wiring wants, and says so in a table and in sentences.
+options:
+  _input:
+    description:
+      - What was found, by host. C(unreachable) says why a host does not answer; else C(engine) is its engine, and C(server) and
+        C(client) are its sides, each with C(wiring) (see the filter P(crosshost.ambassador.wiring#filter)),
+        C(container) (what M(community.docker.docker_container_info) returned) and C(info) (what M(crosshost.ambassador.ambassador_info)
+        returned).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: No link has a trouble
+  ansible.builtin.assert:
+    that: (found | crosshost.ambassador.status).problems == []
+"""
+
+RETURN = r"""
+_value:
+  description:
+    - C(lines), a table with a line for every target of every link, a list of strings.
+    - C(warnings), what works and should be looked at, and C(problems), what does not work, a list of sentences each.
+    - C(verdict), all in one sentence.
+  type: dict
+"""
+
+import re
+
+SIDES = ("server", "client")
+HEAD = ("host", "side", "link", "port", "target", "address", "state", "check", "connections", "since")
+DEPLOY = "run crosshost.ambassador.site"
+
+
+def age(seconds):
+    """Return seconds as people write them: ``2m31s``.
+
+    :param int | None seconds: the seconds
+    :rtype: str
+    """
+    if seconds is None:
+        return "-"
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if days:
+        return f"{days}d{hours % 24}h"
+    if hours:
+        return f"{hours}h{minutes % 60}m"
+    return f"{minutes}m{seconds % 60}s" if minutes else f"{seconds}s"
+
+
+def told(target):
+    """Return a target as a sentence names it.
+
+    :param dict target: as the module returns it
+    :rtype: str
+    """
+    reason = ", ".join(part for part in (target["check_status"], target["last_check"]) if part)
+    address = f" ({target['address']})" if target["address"] else ""
+    return f"{target['name']}{address} {target['state']}" + (f": {reason}" if reason else "")
+
+
+def server_name(name):
+    """Return the name that haproxy.cfg gives a target."""
+    return re.sub("[^A-Za-z0-9_.:-]", "_", name)
+
+
+class Judge:
+    """Looks at one host and side after the other.
+
+    :param dict answers: what was found: see the documentation above
+    """
+
+    def __init__(self, answers):
+        self.rows, self.warnings, self.problems = [], [], []
+        # the link of one primary and its replicas -> the hosts whose own backend is a primary, and those whose is a replica
+        self.primaries, self.replicas = {}, {}
+        self.links, self.sides = set(), 0
+        for host, answer in answers.items():
+            if not answer.get("unreachable"):
+                self._roles(host, answer["server"])
+        for host, answer in answers.items():
+            if answer.get("unreachable"):
+                self._problem(f"host {host}: expected Ansible to reach it, found: {answer['unreachable']}; make it reachable.")
+                continue
+            for side in SIDES:
+                self._side(host, side, answer["engine"], answer[side])
+        for alias, hosts in self.primaries.items():
+            if len(hosts) > 1:
+                self._problem(
+                    f"link {alias}: expected one primary, found {len(hosts)}: {' and '.join(hosts)} all answer ROLE master, and what is"
+                    " written to one is not in the others; make all but one its replica (REPLICAOF)."
+                )
+
+    def _problem(self, sentence):
+        if sentence not in self.problems:
+            self.problems.append(sentence)
+
+    def _roles(self, host, found):
+        """Find out who is a primary: the server side's check asks the backend of its host for PING and ROLE."""
+        for link in found["wiring"]["links"]:
+            targets = found.get("info", {}).get("links", {}).get(link["alias"], {}).get("targets", [])
+            if (link["check"], link["balance"]) != ("redis", "first") or not targets:
+                continue
+            backend = targets[0]
+            if backend["up"] and backend["check_status"] == "L7OK":
+                self.primaries.setdefault(link["alias"], []).append(host)
+            elif "(expect regex" in (backend["last_check"] or ""):  # it answered the PING, and is not master
+                self.replicas.setdefault(link["alias"], []).append(server_name(host))
+
+    def _side(self, host, side, engine, found):
+        where, name = f"host {host}, {side} side", f"ambassador_{side}"
+        wiring, container = found["wiring"], found["container"]
+        for problem in wiring["problems"]:
+            # a host that is not reached, or not asked, has been told already, or needs not be
+            if not any(f"expected an address of server host {unknown}," in problem for unknown in wiring["unknown"]):
+                self._problem(problem)
+        if "exists" not in container:
+            self._problem(f"host {host}: expected a Docker Engine that answers, found: {container.get('msg')}; start it.")
+        elif not wiring["links"]:
+            if container["exists"]:
+                self.warnings.append(f"{where}: expected no container {name}, for no link wants it, found one; {DEPLOY}, which removes it.")
+        elif not container["exists"]:
+            self._problem(f"{where}: expected the container {name}, found none; {DEPLOY}.")
+        elif container["container"]["State"]["Status"] != "running":
+            self._problem(
+                f"{where}: expected the container {name} to run, found it {container['container']['State']['Status']};"
+                f" `docker logs {name}` on the host says why."
+            )
+        else:
+            self.sides += 1
+            getattr(self, f"_{engine}")(host, side, where, found)
+
+    def _row(self, host, side, alias, port, *cells):
+        self.links.add(alias)
+        self.rows.append((host, side, alias, port, *map(str, cells)))
+
+    def _socat(self, host, side, where, found):
+        """Of socat Docker knows what it was told to dial, and that it runs."""
+        environment = dict(line.partition("=")[::2] for line in found["container"]["container"]["Config"]["Env"] or [])
+        for link in found["wiring"]["links"]:
+            for target in link["targets"]:
+                name, url = target["variable"], environment.get(target["variable"])
+                if url is None:
+                    self._problem(f"{where}, link {link['alias']}: expected {name} in the container's environment, found none; {DEPLOY}.")
+                else:
+                    dialled = url.rpartition("/")[2]
+                    self._row(host, side, link["alias"], link["listen"], target["name"], dialled, "not checked", "-", "-", "-")
+
+    def _haproxy(self, host, side, where, found):
+        info = found.get("info", {})
+        if "links" not in info:
+            self._problem(f"{where}: {info.get('msg', 'expected HAProxy to be asked, found that it was not')}")
+            return
+        if info["generation"] != info["current"]:
+            self._problem(
+                f"{where}: expected generation {info['current']}, which is on disk, to run, found {info['generation']}; {DEPLOY},"
+                " which loads it or says why HAProxy refuses it."
+            )
+        for link in found["wiring"]["links"]:
+            carried = info["links"].get(link["alias"], {"listen": "gone"})
+            if carried["listen"] == "gone":
+                self._problem(f"{where}, link {link['alias']}: expected it to be carried, found it in no worker that goes on; {DEPLOY}.")
+                continue
+            self._link(host, side, f"{where}, link {link['alias']}", link, carried)
+            self._drift(f"{where}, link {link['alias']}", side, link, carried)
+        for alias in sorted(set(info["links"]) - {link["alias"] for link in found["wiring"]["links"]}):
+            if info["links"][alias]["listen"] != "gone":
+                self.warnings.append(f"{where}, link {alias}: expected only links of the map, found this one carried; {DEPLOY}.")
+
+    def _link(self, host, side, where, link, carried):
+        port = f"{link['listen']} shut" if carried["listen"] == "shut" else link["listen"]
+        replicas = self.replicas.get(link["alias"], [])
+        for target in carried["targets"]:
+            check = target["check_status"] or "-"
+            change = age(target["last_change"])
+            row = (target["name"], target["address"] or "-", target["state"], check, target["connections"], change)
+            self._row(host, side, link["alias"], port, *row)
+        for old in carried["leaving"]:
+            self._row(host, side, link["alias"], port, old["name"], old["address"] or "-", "leaving", "-", old["connections"], "-")
+        down = [target for target in carried["targets"] if not target["up"]]
+        if len(down) == len(carried["targets"]):
+            self._problem(
+                f"{where}: expected a target that is up, found {'; '.join(told(target) for target in down)};"
+                " start the service there, or mend the way to it."
+            )
+        else:
+            for target in down:
+                # a replica is down by design, seen from its own host or from any other
+                stands_for = server_name(host) if side == "server" and target is carried["targets"][0] else target["name"]
+                if stands_for not in replicas:
+                    self.warnings.append(f"{where}: expected all targets up, found {told(target)}, for {age(target['last_change'])}.")
+        if carried["held"]:
+            self.warnings.append(f"{where}: {carried['held']} connections are held, for want of a target that is up.")
+
+    def _drift(self, where, side, link, carried):
+        wanted, dialled = [], []
+        for number, target in enumerate(link["targets"]):
+            # HAProxy resolves the backend's name itself; the address of a host may not be known here
+            fixed = target["address"] and (side == "client" or number)
+            address = f"[{target['address']}]" if ":" in target["address"] else target["address"]
+            wanted.append(f"{server_name(target['name'])} ({address}:{target['port']})" if fixed else server_name(target["name"]))
+        for number, target in enumerate(carried["targets"]):
+            known = number >= len(wanted) or wanted[number].endswith(")")
+            dialled.append(f"{target['name']} ({target['address']})" if known else target["name"])
+        if wanted != dialled:
+            self.warnings.append(f"{where}: expected the targets {', '.join(wanted)}, found {', '.join(dialled)}; {DEPLOY}.")
+
+    def verdict(self):
+        """Return all in one sentence."""
+        if self.problems:
+            return f"expected no trouble, found {len(self.problems)}:"
+        links = ", ".join(sorted(self.links)) or "none"
+        return f"all is well: links {links}, {self.sides} sides, warnings {len(self.warnings)}"
+
+    def lines(self):
+        """Return the table, its columns aligned."""
+        rows = [HEAD, *(tuple(map(str, row)) for row in self.rows)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def status(answers):
+    """Judge what was found on the hosts: see the documentation above."""
+    judge = Judge(answers)
+    return {"lines": judge.lines(), "warnings": judge.warnings, "problems": judge.problems, "verdict": judge.verdict()}
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self):
+        """Return name -> callable."""
+        return {"status": status}

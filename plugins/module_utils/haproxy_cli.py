@@ -1,0 +1,28 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""HAProxy's master CLI: one question, one answer."""
+
+from __future__ import annotations
+
+import socket
+
+
+def ask(path, command, timeout=60):
+    """Send a command to HAProxy's master CLI and return the answer.
+
+    :param str path: path of the Unix socket
+    :param str command: the command, e.g. ``reload`` or ``@1 show env``
+    :param int timeout: seconds to wait for each part of the answer
+    :rtype: str
+    :raises OSError: where nothing listens there
+    :source: HAProxy Management Guide, section 9.4, "Master CLI"
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as cli:
+        cli.settimeout(timeout)
+        cli.connect(path)
+        cli.sendall(command.encode() + b"\n")
+        cli.shutdown(socket.SHUT_WR)
+        answer = b""
+        while chunk := cli.recv(65536):
+            answer += chunk
+    return answer.decode(errors="replace").strip()

@@ -1,0 +1,192 @@
+"""What the module makes of HAProxy's answers: they were recorded from 3.2.26 with the roles' configuration, and cut after 94 columns."""
+
+import os
+import re
+import socket
+import threading
+
+import pytest
+from conftest import ROOT, run_module
+
+
+class Engine(threading.Thread):
+    """What answers on a master CLI, as it was recorded."""
+
+    def __init__(self, side, name):
+        super().__init__(daemon=True)
+        text = (ROOT / f"tests/unit/answers/{name}.txt").read_text()
+        self.answers = dict(re.findall(r"^> (.*)\n((?:(?!> ).*\n)*)", text, re.M))
+        self.asked = []
+        (side / "run").mkdir(parents=True)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(side / "run" / "master.sock"))
+        self.listener.listen()
+        self.start()
+
+    def run(self):
+        while True:
+            connection, _ = self.listener.accept()
+            with connection:
+                command = connection.makefile().read().strip()
+                self.asked.append(command)
+                unknown = f"Can't find the target PID matching the prefix '{command.split()[0]}'\n"
+                connection.sendall(self.answers.get(command, unknown).encode())
+
+
+@pytest.fixture
+def side(tmp_path):
+    return tmp_path / "state"
+
+
+def info(side, **arguments):
+    return run_module("ambassador_info", path=str(side), **arguments)
+
+
+def test_a_link_with_its_target(side):
+    Engine(side, "client")
+    (side / "current").symlink_to("generations/051901f6ec76")
+    said = info(side)
+    assert said["changed"] is False
+    assert (said["current"], said["generation"]) == ("051901f6ec76", "051901f6ec76")
+    assert [worker["current"] for worker in said["workers"]] == [True]
+    assert list(said["links"]) == ["redis"]
+    link = said["links"]["redis"]
+    (target,) = link.pop("targets")
+    assert link == {
+        "listen": "open",
+        "connections": 3,
+        "total": 771,
+        "bytes_in": 53891,
+        "bytes_out": 520533,
+        "failed": 0,
+        "held": 0,
+        "leaving": [],
+    }
+    assert target == {
+        "name": "vm3",
+        "address": "198.18.0.13:6379",
+        "state": "UP",
+        "up": True,
+        "check_status": "L7OK",
+        "check_code": 0,
+        "last_check": "Layer7 check passed, (tcp-check)",
+        "check_duration": 1,
+        "last_change": 119,
+        "downs": 0,
+        "connections": 3,
+        "total": 771,
+        "bytes_in": 53891,
+        "bytes_out": 520533,
+    }
+
+
+def test_check_mode_asks_the_same(side):
+    engine = Engine(side, "client")
+    assert info(side, check=True) == info(side)
+    assert {command.split(maxsplit=1)[1] for command in engine.asked} == {"proc", "show stat", "show env AMBASSADOR_GENERATION"}
+
+
+def test_old_workers_are_summed_and_what_they_leave_is_told(side):
+    Engine(side, "client_after_reloads")
+    said = info(side)
+    assert [(worker["pid"], worker["current"], worker["uptime"], worker["reloads"]) for worker in said["workers"]] == [
+        (34, True, 3, 0),
+        (31, False, 8, 1),
+    ]
+    link = said["links"]["redis"]
+    assert (link["listen"], link["connections"], link["total"]) == ("open", 4, 4)
+    vm1, vm3 = link["targets"]
+    assert (vm1["address"], vm1["state"], vm1["connections"]) == ("198.19.250.3:6379", "UP", 2)
+    assert link["leaving"] == [{"name": "vm1", "address": "198.19.250.101:6379", "connections": 2}]
+    assert (vm3["up"], vm3["check_status"], vm3["check_code"]) == (False, "L4CON", None)
+    assert vm3["last_check"] == "Layer4 connection problem, Connection refused at step 1 of tcp-check (connect)"
+
+
+def test_a_target_counts_what_was_held_for_it_as_well(side):
+    Engine(side, "client_after_a_move")
+    link = info(side)["links"]["redis"]
+    # of the old worker 308 went to vm1, which is left, and 701 and 6 that were held to vm3
+    assert (link["total"], link["bytes_in"]) == (18 + 1014, 1278 + 75272)
+    (vm3,) = link["targets"]
+    assert (vm3["name"], vm3["connections"], vm3["total"]) == ("vm3", 2, 18 + 701 + 6)
+    assert (link["leaving"], link["held"]) == ([], 0)
+
+
+def test_a_worker_that_ends_meanwhile_is_left_out(side):
+    engine = Engine(side, "client_after_reloads")
+    del engine.answers["@!31 show stat"]
+    said = info(side)
+    assert [worker["pid"] for worker in said["workers"]] == [34]
+    assert said["links"]["redis"]["connections"] == 2
+
+
+def test_a_link_that_is_gone_is_told_while_old_workers_carry_it(side):
+    engine = Engine(side, "client_after_reloads")
+    engine.answers["@!34 show stat"] = engine.answers["@!34 show stat"].replace("redis", "cache")
+    links = info(side)["links"]
+    assert (links["cache"]["listen"], links["cache"]["connections"]) == ("open", 2)
+    assert (links["redis"]["listen"], links["redis"]["connections"], links["redis"]["targets"]) == ("gone", 2, [])
+    engine.answers["@!31 show stat"] = re.sub(r"^(redis,\w+,[^,]*,[^,]*),2,", r"\1,0,", engine.answers["@!31 show stat"], flags=re.M)
+    assert list(info(side)["links"]) == ["cache"]
+
+
+def test_a_port_without_a_backend_is_shut(side):
+    Engine(side, "server_without_a_backend")
+    link = info(side)["links"]["redis"]
+    assert link["listen"] == "shut"
+    backend, peer = link["targets"]
+    assert (backend["name"], backend["address"], backend["state"]) == ("redis_server", None, "MAINT (resolution)")
+    assert (backend["up"], backend["check_status"], backend["last_check"], backend["downs"]) == (False, None, None, 3)
+    assert peer["state"] == "DOWN"
+
+
+def test_a_held_connection_is_told(side):
+    engine = Engine(side, "client_while_nothing_is_up")
+    link = info(side)["links"]["redis"]
+    assert (link["connections"], link["held"], link["failed"]) == (1, 1, 2)
+    assert not any(target["up"] for target in link["targets"])
+    # once it has a server it is held no more
+    engine.answers["@!20 show stat"] = engine.answers["@!20 show stat"].replace("redis.held,vm1,0,0,0,", "redis.held,vm1,0,0,1,")
+    link = info(side)["links"]["redis"]
+    assert (link["held"], link["targets"][0]["connections"]) == (0, 1)
+
+
+def test_the_worker_that_goes_on_after_a_refused_reload_is_the_current_one(side):
+    engine = Engine(side, "client_while_nothing_is_up")
+    assert engine.answers["show proc"].partition("# old workers")[0].endswith("# workers\n")
+    (worker,) = info(side)["workers"]
+    assert (worker["current"], worker["reloads"]) == (True, 1)
+
+
+def test_one_link_can_be_asked_for(side):
+    Engine(side, "client")
+    assert list(info(side, alias="redis")["links"]) == ["redis"]
+    failed = info(side, alias="cache")
+    assert failed["failed"]
+    assert "expected a link cache in generation" in failed["msg"]
+
+
+def test_no_socket_is_said(side):
+    failed = info(side)
+    assert failed["failed"]
+    assert f"expected the socket of an HAProxy at {side}/run/master.sock, found none" in failed["msg"]
+
+
+def test_an_engine_that_is_gone_or_has_no_worker_is_said(side):
+    engine = Engine(side, "client")
+    engine.answers["show proc"] = engine.answers["show proc"].partition("# workers")[0]
+    failed = info(side)
+    assert failed["failed"]
+    assert f"expected HAProxy to answer on {side}/run/master.sock, found: #<PID>" in failed["msg"]
+    os.unlink(side / "run" / "master.sock")
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(side / "run" / "master.sock"))
+    assert "Connection refused" in info(side)["msg"]
+
+
+def test_an_engine_that_is_frozen_is_said_in_time(side):
+    (side / "run").mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as frozen:
+        frozen.bind(str(side / "run" / "master.sock"))
+        frozen.listen()
+        assert "found: timed out" in info(side, timeout=1)["msg"]

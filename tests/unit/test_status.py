@@ -1,0 +1,260 @@
+"""What the status says of what was found: the wiring is the real one, what the engines say is made up from real answers."""
+
+import copy
+
+import pytest
+from ansible_collections.crosshost.ambassador.plugins.filter.status import age, status
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring
+
+REDIS = {"port": 6379, "servers": "servers", "clients": "clients", "backend": "redis_server:6379", "check": "redis"}
+GROUPS = {"servers": ["vm1", "vm3"], "clients": ["vm2"], "one": ["vm1"]}
+ADDRESSES = {"vm1": "198.18.0.11", "vm2": "198.18.0.12", "vm3": "198.18.0.13"}
+HOSTVARS = {host: {"ambassador_address": address} for host, address in ADDRESSES.items()}
+REFUSED = {
+    "state": "DOWN",
+    "up": False,
+    "check_status": "L4CON",
+    "last_check": "Layer4 connection problem, Connection refused at step 1 of tcp-check (connect)",
+}
+REPLICA = {"state": "DOWN", "up": False, "check_status": "L7TOUT", "last_check": "Layer7 timeout, at step 5 of tcp-check (expect regex)"}
+
+
+def info_of(wiring):
+    """What a healthy HAProxy says that was told this wiring."""
+    well = {"state": "UP", "up": True, "check_status": "L7OK", "last_check": "Layer7 check passed, (tcp-check)"}
+    links = {}
+    for link in wiring["links"]:
+        targets = [
+            {
+                "name": target["name"],
+                "address": f"{target['address']}:{target['port']}" if "." in target["address"] else "198.19.34.2:6379",
+                "last_change": 90,
+                "connections": 1,
+                **well,
+            }
+            for target in link["targets"]
+        ]
+        links[link["alias"]] = {"listen": "open", "held": 0, "targets": targets, "leaving": []}
+    return {"generation": "c12964c32605", "current": "c12964c32605", "links": links}
+
+
+def find(links=None, engine="haproxy", hostvars=HOSTVARS):
+    """What is found where all is well."""
+    wiring = Wiring({"redis": REDIS} if links is None else links, GROUPS.__getitem__, engine)
+    answers = {}
+    for host in ("vm1", "vm2", "vm3"):
+        answers[host] = {"engine": engine}
+        for side in ("server", "client"):
+            resolved = wiring.side(host, side, hostvars)
+            environment = [f"{name}={value}" for name, value in resolved["variables"].items()]
+            container = {"State": {"Status": "running"}, "Config": {"Env": environment}}
+            there = bool(resolved["links"])
+            answers[host][side] = {
+                "wiring": resolved,
+                "container": {"exists": there, "container": container if there else None},
+                "info": info_of(resolved) if engine == "haproxy" and there else {"skipped": True},
+            }
+    return answers
+
+
+@pytest.fixture
+def found():
+    """One primary on vm1, its replica on vm3: all is well."""
+    answers = find()
+    (own, peer), (peer_own, other) = (targets(answers, host, "server") for host in ("vm1", "vm3"))
+    assert (own["name"], peer["name"], peer_own["name"], other["name"]) == ("redis_server", "vm3", "redis_server", "vm1")
+    peer_own.update(REPLICA)
+    peer.update(REFUSED)
+    targets(answers, "vm2", "client")[1].update(REFUSED)
+    link(answers, "vm3", "server")["listen"] = "shut"
+    return answers
+
+
+def link(answers, host, side):
+    return answers[host][side]["info"]["links"]["redis"]
+
+
+def targets(answers, host, side):
+    return link(answers, host, side)["targets"]
+
+
+def test_all_is_well(found):
+    said = status(found)
+    assert said["lines"] == [
+        "host  side    link   port       target        address           state  check   connections  since",
+        "vm1   server  redis  6379       redis_server  198.19.34.2:6379  UP     L7OK    1            1m30s",
+        "vm1   server  redis  6379       vm3           198.18.0.13:6379  DOWN   L4CON   1            1m30s",
+        "vm2   client  redis  6379       vm1           198.18.0.11:6379  UP     L7OK    1            1m30s",
+        "vm2   client  redis  6379       vm3           198.18.0.13:6379  DOWN   L4CON   1            1m30s",
+        "vm3   server  redis  6379 shut  redis_server  198.19.34.2:6379  DOWN   L7TOUT  1            1m30s",
+        "vm3   server  redis  6379 shut  vm1           198.18.0.11:6379  UP     L7OK    1            1m30s",
+    ]
+    # a replica is down by design
+    assert (said["warnings"], said["problems"]) == ([], [])
+    assert said["verdict"] == "all is well: links redis, 3 sides, warnings 0"
+
+
+def test_nothing_is_changed_by_looking(found):
+    before = copy.deepcopy(found)
+    status(found)
+    assert found == before
+
+
+def test_a_target_that_is_down_beside_one_that_is_up_is_a_warning(found):
+    targets(found, "vm3", "server")[0].update(REFUSED)
+    said = status(found)
+    assert said["problems"] == []
+    assert len(said["warnings"]) == 3
+    assert said["warnings"][1] == (
+        "host vm2, client side, link redis: expected all targets up, found vm3 (198.18.0.13:6379) DOWN: L4CON,"
+        " Layer4 connection problem, Connection refused at step 1 of tcp-check (connect), for 1m30s."
+    )
+
+
+def test_a_link_without_a_server_is_a_problem_on_each_side_that_sees_it(found):
+    targets(found, "vm1", "server")[0].update(
+        {"state": "MAINT (resolution)", "up": False, "address": None, "check_status": None, "last_check": None}
+    )
+    for host, side, number in (("vm2", "client", 0), ("vm3", "server", 1)):
+        targets(found, host, side)[number].update(REFUSED)
+    said = status(found)
+    assert [problem.partition(":")[0] for problem in said["problems"]] == [
+        "host vm1, server side, link redis",
+        "host vm2, client side, link redis",
+        "host vm3, server side, link redis",
+    ]
+    assert "found redis_server MAINT (resolution); vm3 (198.18.0.13:6379) DOWN: L4CON" in said["problems"][0]
+    assert said["verdict"] == "expected no trouble, found 3:"
+
+
+def test_two_primaries_are_named_by_their_hosts(found):
+    targets(found, "vm3", "server")[0].update({"state": "UP", "up": True, "check_status": "L7OK"})
+    (problem,) = status(found)["problems"]
+    assert problem.startswith("link redis: expected one primary, found 2: vm1 and vm3 all answer ROLE master")
+
+
+@pytest.mark.parametrize("change", [{"check": "tcp"}, {"balance": "roundrobin"}])
+def test_two_servers_of_a_link_that_knows_no_primary_are_well(change):
+    said = status(find({"redis": {**REDIS, **change}}))
+    assert (said["problems"], said["warnings"]) == ([], [])
+
+
+def test_a_backend_that_was_not_asked_yet_is_no_primary(found):
+    targets(found, "vm3", "server")[0].update({"state": "UP", "up": True, "check_status": "INI", "last_check": "Initializing"})
+    assert status(found)["problems"] == []
+
+
+def test_a_generation_that_does_not_run_is_a_problem(found):
+    found["vm2"]["client"]["info"]["generation"] = "eed9e6b61e70"
+    (problem,) = status(found)["problems"]
+    assert problem.startswith("host vm2, client side: expected generation c12964c32605, which is on disk, to run, found eed9e6b61e70;")
+
+
+@pytest.mark.parametrize(
+    ("container", "sentence"),
+    [
+        ({"exists": False, "container": None}, "expected the container ambassador_client, found none; run crosshost.ambassador.site."),
+        (
+            {"exists": True, "container": {"State": {"Status": "exited"}}},
+            "expected the container ambassador_client to run, found it exited; `docker logs ambassador_client` on the host says why.",
+        ),
+    ],
+)
+def test_a_side_that_is_not_there_is_a_problem(found, container, sentence):
+    found["vm2"]["client"]["container"] = container
+    assert status(found)["problems"] == [f"host vm2, client side: {sentence}"]
+
+
+def test_an_engine_that_does_not_answer_is_a_problem(found):
+    found["vm2"]["client"]["info"] = {"msg": "expected HAProxy to answer on /x, found: timed out."}
+    assert status(found)["problems"] == ["host vm2, client side: expected HAProxy to answer on /x, found: timed out."]
+
+
+def test_a_docker_engine_that_does_not_answer_is_told_once(found):
+    for side in ("server", "client"):
+        found["vm1"][side]["container"] = {"msg": "Connection refused"}
+    assert status(found)["problems"] == ["host vm1: expected a Docker Engine that answers, found: Connection refused; start it."]
+
+
+def test_a_host_that_cannot_be_reached_is_told_once():
+    nameless = {**HOSTVARS, "vm1": {}}
+    answers = find(hostvars=nameless)
+    answers["vm1"] = {"unreachable": "ssh: no route"}
+    said = status(answers)
+    assert said["problems"] == ["host vm1: expected Ansible to reach it, found: ssh: no route; make it reachable."]
+
+
+def test_a_wrong_map_is_told_once():
+    said = status(find({"redis": {**REDIS, "port": 0}}))
+    assert said["problems"] == ["link redis, port: expected a port from 1 to 65535, found 0; correct it."]
+
+
+def test_a_link_that_is_not_carried_is_a_problem_and_one_that_is_not_wanted_a_warning(found):
+    links = found["vm2"]["client"]["info"]["links"]
+    links["cache"] = links.pop("redis")
+    said = status(found)
+    assert said["problems"] == [
+        "host vm2, client side, link redis: expected it to be carried, found it in no worker that goes on; run crosshost.ambassador.site."
+    ]
+    assert said["warnings"] == [
+        "host vm2, client side, link cache: expected only links of the map, found this one carried; run crosshost.ambassador.site."
+    ]
+
+
+def test_a_side_that_no_link_wants_is_a_warning(found):
+    found["vm1"]["client"]["container"] = {"exists": True, "container": {"State": {"Status": "running"}}}
+    said = status(found)
+    assert said["problems"] == []
+    assert said["warnings"][0].startswith(
+        "host vm1, client side: expected no container ambassador_client, for no link wants it, found one;"
+    )
+
+
+def test_targets_that_are_not_those_of_the_map_are_a_warning(found):
+    targets(found, "vm2", "client")[0]["address"] = "198.18.0.99:6379"
+    assert status(found)["warnings"] == [
+        "host vm2, client side, link redis: expected the targets vm1 (198.18.0.11:6379), vm3 (198.18.0.13:6379),"
+        " found vm1 (198.18.0.99:6379), vm3 (198.18.0.13:6379); run crosshost.ambassador.site."
+    ]
+    found["vm2"]["client"]["info"]["links"]["redis"]["targets"] = targets(find(), "vm2", "client")[:1]
+    assert "found vm1 (198.18.0.11:6379); run" in status(found)["warnings"][0]
+
+
+def test_a_limited_run_does_not_miss_the_addresses_of_the_others():
+    answers = {"vm2": find(hostvars={**HOSTVARS, "vm1": {}, "vm3": {}})["vm2"]}
+    for target in targets(answers, "vm2", "client"):
+        target["address"] = "198.18.0.11:6379"
+    said = status(answers)
+    assert (said["problems"], said["warnings"]) == ([], [])
+
+
+def test_what_is_held_and_what_is_left_is_told(found):
+    link(found, "vm2", "client")["held"] = 2
+    link(found, "vm2", "client")["leaving"] = [{"name": "vm1", "address": "198.18.0.99:6379", "connections": 3}]
+    said = status(found)
+    assert said["warnings"] == ["host vm2, client side, link redis: 2 connections are held, for want of a target that is up."]
+    assert any(line.split()[4:8] == ["vm1", "198.18.0.99:6379", "leaving", "-"] for line in said["lines"])
+
+
+def test_of_socat_no_more_is_said_than_docker_knows():
+    plain = {"redis": {key: value for key, value in REDIS.items() if key != "check"} | {"servers": "one"}}
+    answers = find(plain, "socat")
+    said = status(answers)
+    assert (said["problems"], said["warnings"]) == ([], [])
+    assert [line.split() for line in said["lines"][1:]] == [
+        ["vm1", "server", "redis", "6379", "redis_server", "redis_server:6379", "not", "checked", "-", "-", "-"],
+        ["vm2", "client", "redis", "6379", "vm1", "198.18.0.11:6379", "not", "checked", "-", "-", "-"],
+    ]
+    answers["vm2"]["client"]["container"]["container"]["Config"]["Env"] = None
+    (problem,) = status(answers)["problems"]
+    assert problem.startswith("host vm2, client side, link redis: expected REDIS_PORT_6379_TCP in the container's environment, found none;")
+
+
+def test_an_empty_map_is_well():
+    said = status(find({}))
+    assert (len(said["lines"]), said["verdict"]) == (1, "all is well: links none, 0 sides, warnings 0")
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(None, "-"), (9, "9s"), (151, "2m31s"), (3661, "1h1m"), (90000, "1d1h")])
+def test_an_age_is_short(seconds, text):
+    assert age(seconds) == text
