@@ -59,7 +59,7 @@ _value:
     - C(unknown), the hosts whose facts are needed and missing.
     - C(variables), the link variables that are the side's input, and C(consumer), those of a consumer on the host.
     - C(publish), what is opened on the host, a list of C(alias), C(key), C(address), C(port), C(container_port).
-    - C(links), a list of C(alias), C(listen), C(check), C(balance), C(backend), C(servers), and C(targets), a list of
+    - C(links), a list of C(alias), C(listen), C(check), C(balance), C(wait), C(drain), C(backend), C(servers), and C(targets), a list of
       C(name), C(address), C(port), C(variable).
   type: dict
 """

@@ -18,9 +18,11 @@ LABEL = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 # What Docker accepts as the name of a container, or a DNS name.
 BACKEND_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
 
-KEYS = ("port", "servers", "clients", "backend", "publish", "check", "balance", "local", "targets")
+KEYS = ("port", "servers", "clients", "backend", "publish", "check", "balance", "wait", "drain", "local", "targets")
 REQUIRED = ("port", "clients", "backend")
 CHOICES = {"check": ("tcp", "redis", "none"), "balance": ("first", "roundrobin", "leastconn")}
+# key of a link -> its default, both in seconds
+SECONDS = {"wait": 3, "drain": 10}
 SIDES = ("server", "client")
 # key of a link -> who listens on that port
 LISTENS = {"publish": "the server side of", "port": "the client side of"}
@@ -30,7 +32,7 @@ AMBASSADORS = ("ambassador_server", "ambassador_client")
 # engine -> what it cannot do: feature -> how a link asks for it
 ENGINES = {
     "haproxy": (),
-    "socat": ("several targets", "check", "balance"),
+    "socat": ("several targets", "check", "balance", "wait", "drain"),
 }
 
 
@@ -218,7 +220,7 @@ class Wiring:
             if key not in settings:
                 wrong(f"the key {key}", "none", f"add {key} to the link")
 
-        link = {"alias": alias, "asked": [key for key in ("check", "balance") if key in settings]}
+        link = {"alias": alias, "asked": [key for key in ("check", "balance", *SECONDS) if key in settings]}
         for key in ("port", "publish"):
             value = settings.get(key, link.get("port"))
             if key in settings and not _is_port(value):
@@ -229,6 +231,11 @@ class Wiring:
             link[key] = settings.get(key, choices[0])
             if link[key] not in choices:
                 wrong(f"one of {', '.join(choices)}", repr(link[key]), "correct it", key)
+
+        for key, default in SECONDS.items():
+            link[key] = settings.get(key, default)
+            if isinstance(link[key], bool) or not re.fullmatch(r"[0-9]{1,4}", str(link[key])):
+                wrong("whole seconds from 0 to 9999", repr(link[key]), "correct it", key)
 
         link["backend"] = parse_endpoint(settings.get("backend"))
         if "backend" in settings and (not link["backend"] or not _is_host(link["backend"][0])):
@@ -357,8 +364,9 @@ class Wiring:
             whose address neither variables nor facts give), ``variables`` (dict of str: the link variables that
             are this side's input), ``publish`` (list of dicts ``alias``, ``key``, ``address``, ``port``, ``container_port``: what
             is opened on the host) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``check``, ``balance``,
-            ``backend``, ``servers`` (list of str), ``consumer`` (dict of str: the variables of a consumer on a client
-            host) and ``targets``, a list of dicts ``name``, ``address``, ``port``, ``variable``)
+            ``wait`` and ``drain`` (seconds), ``backend``, ``servers`` (list of str), ``consumer`` (dict of str: the
+            variables of a consumer on a client host) and ``targets``, a list of dicts ``name``, ``address``, ``port``, ``variable``:
+            on the server side the backend first, then the other hosts that serve the link)
         :rtype: dict
         :raises ValueError: for a side that is neither
         """
@@ -374,8 +382,12 @@ class Wiring:
         # behind NAT the address that others dial is none of the host's own
         bind = self._bind(resolved, alias, host, hostvars) or self._address(resolved, alias, host, hostvars)
         name, port = link["backend"]
+        # a connection that finds the backend just dead is handed on to another host that serves the link
+        peers = [] if link["targets"] else [server for server in link["servers"] if server != host]
+        targets = [(peer, self._address(resolved, alias, peer, hostvars), link["publish"]) for peer in peers]
+        self._reachable(resolved, alias, host, targets)
         # the number in the name is the port that this side listens on: two links may share `port`, never `publish`
-        self._add(resolved, link, link["publish"], [(name, name, port)], "ambassador_server")
+        self._add(resolved, link, link["publish"], [(name, name, port), *targets], "ambassador_server")
         resolved["publish"].append(
             {"alias": alias, "key": "publish", "address": bind, "port": link["publish"], "container_port": link["publish"]}
         )
@@ -385,12 +397,7 @@ class Wiring:
             targets = [(f"target{number}", *target) for number, target in enumerate(link["targets"], 1)]
         else:
             targets = [(server, self._address(resolved, alias, server, hostvars), link["publish"]) for server in link["servers"]]
-        for _, address, port in targets:
-            if ":" in address and not self._ipv6:
-                resolved["problems"].append(
-                    f"link {alias}: expected a target that the network of the ambassadors reaches, found {endpoint(address, port)}"
-                    f" and a network without IPv6; set ambassador_ipv6 to true, or give {host} an IPv4 target."
-                )
+        self._reachable(resolved, alias, host, targets)
         self._add(resolved, link, link["port"], targets, "ambassador_client")
         if link["local"]:
             address, port = link["local"]
@@ -404,6 +411,14 @@ class Wiring:
                         f"link {alias}, local: expected an address and port of its own, found {endpoint(address, port)}, where the"
                         f" server side of {host} publishes link {served['alias']}; change one."
                     )
+
+    def _reachable(self, resolved, alias, host, targets):
+        for _, address, port in targets:
+            if ":" in address and not self._ipv6:
+                resolved["problems"].append(
+                    f"link {alias}: expected a target that the network of the ambassadors reaches, found {endpoint(address, port)}"
+                    f" and a network without IPv6; set ambassador_ipv6 to true, or give {host} an IPv4 target."
+                )
 
     @staticmethod
     def _bind(resolved, alias, host, hostvars):
@@ -449,6 +464,7 @@ class Wiring:
                 "listen": listen,
                 "check": link["check"],
                 "balance": link["balance"],
+                **{key: int(link[key]) for key in SECONDS},
                 "backend": endpoint(*link["backend"]),
                 "servers": link["servers"],
                 "consumer": {

@@ -76,6 +76,34 @@ def test_a_host_outside_a_link_has_nothing():
         assert (resolved["links"], resolved["variables"], resolved["publish"], resolved["problems"]) == ([], {}, [], [])
 
 
+def test_a_server_side_forwards_to_its_backend_and_then_to_the_other_hosts_that_serve_the_link():
+    link = a_link(servers="both", publish=16379)
+    hostvars = {"vm1": {"ambassador_address": "198.18.0.11"}, "vm2": {"ambassador_address": "198.18.0.12"}}
+    server = side({"redis": link}, "vm2", "server", hostvars)
+    assert [(target["name"], target["address"], target["port"]) for target in server["links"][0]["targets"]] == [
+        ("redis_server", "redis_server", 6379),
+        ("vm1", "198.18.0.11", 16379),
+    ]
+    assert server["variables"]["REDIS_2_PORT_16379_TCP"] == "tcp://198.18.0.11:16379"
+    assert side({"redis": link}, "vm2", "server", {"vm1": {}, "vm2": hostvars["vm2"]})["unknown"] == ["vm1"]
+    explicit = side({"redis": link | {"targets": ["198.18.0.20:6379"]}}, "vm2", "server", hostvars)
+    assert len(explicit["links"][0]["targets"]) == 1
+
+
+@pytest.mark.parametrize(("key", "default"), [("wait", 3), ("drain", 10)])
+def test_seconds_have_a_default(key, default):
+    for said, seconds in ((None, default), (0, 0), ("7", 7)):
+        assert side({"redis": a_link(**{key: said})}, "vm2", "client")["links"][0][key] == seconds
+
+
+@pytest.mark.parametrize("key", ["wait", "drain"])
+@pytest.mark.parametrize("seconds", [-1, 1.5, True, "3s", "", 10000])
+def test_seconds_are_whole(key, seconds):
+    assert problems({"redis": a_link(**{key: seconds})}) == [
+        f"link redis, {key}: expected whole seconds from 0 to 9999, found {seconds!r}; correct it."
+    ]
+
+
 def test_several_servers_are_numbered_in_the_order_of_the_inventory():
     client = side({"db": a_link(port=5432, servers="db", clients="web")}, "web2", "client")
     addresses = [HOSTVARS[host]["ambassador_address"] for host in GROUPS["db"]]

@@ -1,0 +1,94 @@
+-- What the configuration cannot say of a link without a server. `<alias>.held` holds the servers that a held connection may use.
+local side, generation = ...
+
+-- Whether a link has a server. Its own proxy knows: what tracks a server in `.held` never hears that it began as down.
+local function serves(held)
+    local servers = core.backends[held.name:gsub("%.held$", "")].servers
+    for name in pairs(held.servers) do
+        local status = servers[name]:get_stats().status
+        if status:find("^UP") or status == "no check" then return true end
+    end
+    return false
+end
+
+-- A new connection waits for a server; the rule's inspect-delay bounds the time.
+core.register_action("wait_for_server", { "tcp-req" }, function(txn)
+    local held = core.backends[txn.f:fe_name()]
+    while not serves(held) do
+        core.msleep(20)
+    end
+end)
+
+if side == "server" then
+    -- A port without a backend is shut: client sides are refused at SYN, and turn to another server before anything is lost.
+    core.register_task(function()
+        local shut = {}
+        while true do
+            for name, held in pairs(core.backends) do
+                local alias = name:match("^(.*)%.held$")
+                if alias and (held:get_srv_act() == 0) ~= (shut[alias] or false) then
+                    shut[alias] = not shut[alias]
+                    local listener = core.frontends[alias]
+                    if shut[alias] then listener:pause() else listener:resume() end
+                end
+            end
+            core.msleep(50)
+        end
+    end)
+else
+    -- Old connections leave a dead server for one that lives. Not at once: those still being made are redispatched, not cut.
+    core.event_sub({ "SERVER_DOWN" }, function(_, data)
+        core.msleep(500)
+        local server = data.reference
+        if server and core.backends[data.proxy_name]:get_srv_act() > 0 and server:get_stats().status:find("^DOWN") then
+            server:shut_sess()
+        end
+    end)
+end
+
+-- What a generation says: `alias/server` -> the address that it dials; and its variables.
+local function wiring_of(directory)
+    local variables, dialled, proxy = {}, {}, nil
+    for line in io.lines(directory .. "/links.cfg") do
+        local name, value = line:match("^%s*setenv (%S+) (%S+)")
+        if name then variables[name] = value end
+    end
+    for line in io.lines(directory .. "/haproxy.cfg") do
+        proxy = line:match("^listen (%S+)") or proxy
+        local server, variable = line:match('^%s*server (%S+) "%${([%w_]+)_ADDR}')
+        if server then dialled[proxy .. "/" .. server] = variables[variable] end
+    end
+    return dialled, variables
+end
+
+-- After a reload this worker serves on for its old connections; those to what is no target of the link any more are cut in time.
+local generations = "/etc/ambassador/generations/"
+local own, own_variables = wiring_of(generations .. generation)
+local since = {}
+
+local function drain()
+    local _, current = wiring_of("/etc/ambassador/current")
+    -- by its name, for `current` may be renamed between two files
+    local now, variables = wiring_of(generations .. current.AMBASSADOR_GENERATION)
+    for name, address in pairs(own) do
+        local proxy, server = name:match("^([^/]+)/(.+)$")
+        local variable = "AMBASSADOR_DRAIN_" .. proxy:gsub("%.held$", ""):upper():gsub("[^A-Z0-9]", "_")
+        if now[name] == address then
+            since[name] = nil
+        else
+            since[name] = since[name] or core.now().sec
+            if core.now().sec - since[name] >= tonumber(variables[variable] or own_variables[variable]) then
+                core.backends[proxy].servers[server]:shut_sess()
+            end
+        end
+    end
+end
+
+core.register_task(function()
+    while core.get_info().Stopping ~= 1 do core.msleep(500) end
+    while true do
+        -- what cannot be read now is read again
+        pcall(drain)
+        core.msleep(500)
+    end
+end)
