@@ -1,0 +1,57 @@
+"""The proof: which links of a side lead through to a backend, and which did before."""
+
+from ansible_collections.crosshost.ambassador.plugins.filter.proof import proof
+
+
+def target(name="vm1", up=True, check="L7OK"):
+    state = "UP" if up else "DOWN"
+    return {"name": name, "address": "192.0.2.1:6379", "up": up, "state": state, "check_status": check, "last_check": "said"}
+
+
+def info(*targets):
+    return {"generation": "0123", "links": {"redis": {"targets": list(targets)}}}
+
+
+WIRING = {"links": [{"alias": "redis", "servers": ["vm1"], "backend": "redis_server:6379"}]}
+DOWN = target(up=False, check="L4CON")
+
+
+def test_one_target_that_is_up_is_enough():
+    assert proof(info(DOWN, target("vm3")), WIRING, "vm2", "client", {}) == {"problems": [], "worse": False}
+
+
+def test_none_is_a_sentence_that_names_link_host_hop_and_remedy():
+    (sentence,) = proof(info(DOWN), WIRING, "vm2", "client", {})["problems"]
+    parts = (
+        "link redis:",
+        "ambassador_client on vm2",
+        "vm1 (192.0.2.1:6379) DOWN",
+        "nothing listens there",
+        "redis_server:6379",
+        "for vm1",
+    )
+    for part in parts:
+        assert part in sentence
+
+
+def test_a_link_that_did_not_work_before_is_no_reason_to_go_back():
+    assert not proof(info(DOWN), WIRING, "vm2", "client", info(DOWN))["worse"]
+    assert not proof(info(DOWN), WIRING, "vm2", "client", {"skipped": True})["worse"]
+
+
+def test_a_link_that_worked_before_is():
+    judged = proof(info(DOWN), WIRING, "vm2", "client", info(target()))
+    assert judged["worse"]
+    assert judged["problems"][1] == "Generation 0123, which worked before this run, was put back on vm2."
+
+
+def test_a_link_that_is_not_carried_is_not_proved():
+    assert "found no answer;" in proof({"msg": "no answer"}, WIRING, "vm2", "client", {})["problems"][0]
+
+
+def test_a_server_side_is_judged_by_its_own_backend_and_only_where_that_was_up():
+    own = target("redis_server", up=False, check="L7TOUT")
+    assert proof(info(own, target("vm3")), WIRING, "vm1", "server", {})["problems"] == []
+    judged = proof(info(own, target("vm3")), WIRING, "vm1", "server", info(target("redis_server")))
+    assert judged["worse"]
+    assert "run was limited" not in judged["problems"][0]
