@@ -1,0 +1,71 @@
+"""A Redis moves from vm1 to vm3 and back, and what was acknowledged is there."""
+
+import pytest
+from conftest import inspect
+
+MOVE = "playbooks/move.yml"
+THERE = ["-e", "home=there", "-e", "move_link=redis", "-e", "move_from=vm1"]
+BACK = ["-e", "home=here", "-e", "move_link=redis", "-e", "move_from=vm3"]
+
+
+def role(host):
+    return host.check_output("docker exec redis_server redis-cli role").split()[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ([], "expected the link and the host that it leaves, found one missing"),
+        (["-e", "move_link=redsi", "-e", "move_from=vm1"], "move_link: expected a link of the map, found redsi"),
+        (["-e", "move_link=redis", "-e", "move_from=vm1"], "expected the one host that the link moves to, found vm1 (it leaves vm1)"),
+    ],
+)
+def test_what_cannot_be_moved_is_refused(playbook, said, sentence):
+    run = playbook(MOVE, *said)
+    assert run.returncode != 0
+    assert sentence in " ".join(run.stdout.split()), run.stdout
+
+
+def test_data_that_would_be_lost_stays(hosts, playbook):
+    hosts["vm3"].check_output("docker exec redis_server redis-cli set mine 1")
+    run = playbook(MOVE, *THERE)
+    assert run.returncode != 0
+    assert "found master with data of its own" in " ".join(run.stdout.split()), run.stdout
+    assert hosts["vm3"].check_output("docker exec redis_server redis-cli get mine") == "1"
+    assert role(hosts["vm1"]) == "master"
+    hosts["vm3"].check_output("docker exec redis_server redis-cli flushall")
+
+
+def test_a_move_loses_nothing_and_can_be_run_again(hosts, vm2, playbook, load, figures):
+    consumer = inspect(vm2, "redis_client")
+    rehearsal = playbook(MOVE, *THERE, "--check")
+    assert rehearsal.returncode == 0, rehearsal.stdout
+    assert role(hosts["vm3"]) == "master"
+
+    # 5 s, for writes wait while the roles change
+    redis_load = load("redis://redis:6379", "--timeout 5")
+    run = playbook(MOVE, *THERE)
+    assert run.returncode == 0, run.stdout
+    redis_load.more(50)
+    seen = redis_load.stop()["total"]
+    figures("moved to another host", "redis", seen)
+    assert (seen["lost"], seen["repeated"], seen["disordered"]) == (0, 0, 0)
+    assert [role(hosts[name]) for name in ("vm1", "vm3")] == ["slave", "master"]
+    assert inspect(vm2, "redis_client")["Id"] == consumer["Id"]
+    assert inspect(vm2, "redis_client")["State"]["StartedAt"] == consumer["State"]["StartedAt"]
+
+    again = playbook(MOVE, *THERE)
+    assert again.returncode == 0, again.stdout
+    assert again.stdout.count("changed=0") == 3, again.stdout
+    assert playbook("site.yml", *THERE[:2]).stdout.count("changed=0") == 3
+
+
+def test_an_interrupted_move_goes_on(hosts, playbook, load):
+    """After the one before: back to vm1, from the state between the two steps of the change."""
+    for name in ("vm1", "vm3"):
+        hosts[name].check_output("docker exec redis_server redis-cli replicaof redis 6379")
+    run = playbook(MOVE, *BACK)
+    assert run.returncode == 0, run.stdout
+    assert [role(hosts[name]) for name in ("vm1", "vm3")] == ["master", "slave"]
+    redis_load = load("redis://redis:6379")
+    assert redis_load.stop()["total"]["failures"] == 0
