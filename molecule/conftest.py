@@ -48,6 +48,78 @@ def playbook(request):
     return run
 
 
+class Load:
+    """A consumer of its own on a host: see lab/images/client/load.
+
+    :param host: the testinfra host
+    :param str url: what it consumes, e.g. ``redis://redis:6379``
+    :param str options: further options of `load`
+    """
+
+    def __init__(self, host, url, options=""):
+        self.host, self.name = host, "load_" + url.partition(":")[0]
+        network = inspect(host, "ambassador_client")["HostConfig"]["NetworkMode"]
+        image = inspect(host, "ambassador_client")["Config"]["Image"].rpartition("/")[0] + "/client:lab"
+        host.check_output(
+            f"docker run -d --read-only --name {self.name} --network {network} {image} load {url} --rate 20 --seconds 600 {options}"
+        )
+        self.more(50)
+
+    def more(self, attempts):
+        """Wait until it has made so many more attempts."""
+        count = f"docker exec {self.name} cat /dev/shm/attempts"
+        until(self.host, f"test $({count} || echo 0) -ge {int(self.host.run(count).stdout or 0) + attempts}")
+
+    def mark(self):
+        """Begin a new window of its figures."""
+        self.host.check_output(f"docker kill -s USR1 {self.name}")
+
+    def stop(self):
+        """End it; return its figures: a dict with `total` and the list `windows`."""
+        self.host.check_output(f"docker stop -t 60 {self.name}")
+        said = self.host.check_output(f"docker logs {self.name}")
+        self.remove()
+        return json.loads(said)
+
+    def remove(self):
+        """Remove its container."""
+        self.host.run(f"docker rm -f {self.name}")
+
+
+@pytest.fixture
+def load(vm2):
+    """Starts consumers on vm2: see Load."""
+    started = []
+
+    def start(url, options=""):
+        started.append(Load(vm2, url, options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.remove()
+
+
+@pytest.fixture
+def figures(request):
+    """Prints what consumers saw, a line each, and adds it to the file that the variable FIGURES names."""
+
+    def say(what, link, seen):
+        columns = ("attempts", "failures", "longest_gap_ms", "long_dropped", "acknowledged", "lost")
+        row = " | ".join([what, link, *(str(round(seen[column])) for column in columns)])
+        print(f"| {row} |")
+        if path := os.environ.get("FIGURES"):
+            with open(ROOT / path, "a", encoding="utf-8") as file:
+                file.write(f"| {row} |\n")
+
+    return say
+
+
+def until(host, condition):
+    """Wait until a shell command succeeds on a host, 30 s at most."""
+    host.check_output(f"for i in $(seq 300); do if {condition}; then exit 0; fi; sleep 0.1; done 2>/dev/null; exit 1")
+
+
 def inspect(host, name):
     """Return what `docker inspect` says of a container on a host, a dict."""
     return json.loads(host.check_output("docker inspect %s", name))[0]

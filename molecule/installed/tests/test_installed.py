@@ -77,7 +77,10 @@ def test_every_role_has_documentation(role):
     assert documented[f"crosshost.ambassador.{role}"]["entry_points"]["main"]["options"]
 
 
-@pytest.mark.parametrize("plugin", [("module", "generation"), ("module", "listen_check"), ("filter", "wiring")])
+@pytest.mark.parametrize(
+    "plugin",
+    [("module", "ambassador_info"), ("module", "generation"), ("module", "listen_check"), ("filter", "status"), ("filter", "wiring")],
+)
 def test_every_plugin_has_documentation(plugin):
     kind, name = plugin
     documented = json.loads(ansible("ansible-doc", f"--type={kind}", "--json", f"crosshost.ambassador.{name}"))

@@ -1,0 +1,248 @@
+"""Consumers go on while what they consume is changed, killed, frozen, cut off, and comes back.
+
+Redis is served by vm1 and vm3 and only read from (two servers have two data sets); PostgreSQL is served by vm3, and written to.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import ROOT, inspect, until
+
+REDIS = "redis://redis:6379"
+POSTGRESQL = "postgresql://postgres@postgresql:5432/postgres"
+ASK = "timeout 20 redis-cli -h redis ping 2>&1"
+
+
+@pytest.fixture
+def servers(hosts):
+    """The hosts that serve Redis, the first one first."""
+    return [hosts["vm1"], hosts["vm3"]]
+
+
+@pytest.fixture(autouse=True)
+def healthy(servers, vm2):
+    """All backends and server sides run, before each test and after; and the consumer is the same one, never restarted."""
+
+    def heal():
+        for host in servers:
+            host.check_output("docker unpause redis_server 2>/dev/null; docker start redis_server ambassador_server")
+        for host in servers:
+            until(host, "docker exec redis_server redis-cli ping | grep -q PONG")
+        # the client side has noticed that the first is back
+        first = servers[0].check_output("docker exec redis_server redis-cli info server | grep run_id")
+        until(vm2, f"docker exec redis_client redis-cli -h redis info server | grep -q '{first.strip()}'")
+
+    heal()
+    before = inspect(vm2, "redis_client")
+    yield
+    heal()
+    after = inspect(vm2, "redis_client")
+    assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
+
+
+def address(host):
+    return host.check_output("ip -4 -o addr show dev eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'")
+
+
+def untouched(seen):
+    """Tell whether consumers of a link saw nothing at all: no failure, no broken connection, nothing lost."""
+    return (seen["failures"], seen["long_dropped"], seen["lost"], seen["repeated"], seen["disordered"]) == (0, 0, 0, 0, 0)
+
+
+CHANGES = {
+    "link re-pointed": ["-e", "redis=second"],
+    "server host added": [],
+    "another link added": ["-e", "more=6380", "--limit=vm2"],
+    "another link changed": ["-e", "more=6390", "--limit=vm2"],
+    "another link removed": ["--limit=vm2"],
+}
+
+
+def test_planned_changes_cost_no_connection(hosts, playbook, load, figures):
+    redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL)
+    for arguments in CHANGES.values():
+        run = playbook("site.yml", "-e", f"at={address(hosts['vm3'])}", *arguments)
+        assert run.returncode == 0, run.stdout
+        for one in (redis, postgresql):
+            one.more(40)
+            one.mark()
+    changes = zip(CHANGES, redis.stop()["windows"], postgresql.stop()["windows"], strict=False)
+    for change, seen_redis, seen_postgresql in changes:
+        figures(change, "redis", seen_redis)
+        figures(change, "postgresql", seen_postgresql)
+        assert seen_redis["failures"] == 0, (change, seen_redis)
+        assert untouched(seen_postgresql), (change, seen_postgresql)
+        if change != "link re-pointed":
+            assert seen_redis["long_dropped"] == 0, (change, seen_redis)
+
+
+def test_a_backend_made_anew_elsewhere_is_followed(vm1, playbook, load, figures):
+    before = inspect(vm1, "redis_server")
+    redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL)
+    vm1.check_output("docker rm -f redis_server && docker run -d --name squatter --network ambassador %s sleep 300", before["Image"])
+    run = playbook("site.yml", "--limit=vm1")
+    vm1.check_output("docker rm -f squatter")
+    assert run.returncode == 0, run.stdout
+    until(vm1, "docker exec redis_server redis-cli ping | grep -q PONG")
+    redis.more(200)
+    ours, others = redis.stop()["total"], postgresql.stop()["total"]
+    figures("backend made anew, another address", "redis", ours)
+    figures("backend made anew, another address", "postgresql", others)
+    assert inspect(vm1, "redis_server")["Id"] != before["Id"]
+    # the one request that may be inside what is killed cannot be sent again: it might have been done
+    assert ours["failures"] <= 1, ours
+    assert ours["servers"][-1]["server"] != ours["servers"][0]["server"]
+    assert untouched(others), others
+
+
+@pytest.mark.parametrize("container", ["redis_server", "ambassador_server"])
+def test_what_is_killed_costs_no_new_connection(vm1, load, figures, container):
+    redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL)
+    vm1.check_output("docker kill %s", container)
+    redis.more(200)
+    vm1.check_output("docker start %s", container)
+    redis.more(200)
+    ours, others = redis.stop()["total"], postgresql.stop()["total"]
+    figures(f"{container} killed and back", "redis", ours)
+    figures(f"{container} killed and back", "postgresql", others)
+    assert ours["failures"] <= 1, ours
+    assert untouched(others), others
+
+
+OUTAGES = {
+    "backend frozen": ("docker pause redis_server", "docker unpause redis_server"),
+    "server host cut off": ("iptables -t raw -I PREROUTING -i eth0 -j DROP", "iptables -t raw -D PREROUTING -i eth0 -j DROP"),
+}
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_what_does_not_answer_is_left(vm1, load, figures, outage):
+    begin, end = OUTAGES[outage]
+    redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL)
+    vm1.check_output(begin)
+    try:
+        redis.more(200)
+    finally:
+        vm1.check_output(end)
+    redis.more(200)
+    ours, others = redis.stop()["total"], postgresql.stop()["total"]
+    figures(outage, "redis", ours)
+    figures(outage, "postgresql", others)
+    # each has cost its consumer the time-out of 1 s
+    assert ours["failures"] <= 3, ours
+    assert untouched(others), others
+
+
+def test_a_server_host_that_stops_is_left_and_comes_back_by_itself(vm1, vm2, load, figures):
+    redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL)
+    subprocess.run(["docker", "stop", "vm1"], check=True, capture_output=True)
+    redis.more(200)
+    subprocess.run(["docker", "start", "vm1"], check=True, capture_output=True)
+    ours, others = redis.stop()["total"], postgresql.stop()["total"]
+    figures("server host stopped", "redis", ours)
+    figures("server host stopped", "postgresql", others)
+    assert ours["failures"] <= 3, ours
+    assert untouched(others), others
+    until(vm1, "docker exec redis_server redis-cli ping | grep -q PONG")
+    until(vm2, f"bash -c '</dev/tcp/{address(vm1)}/6379'")
+
+
+def start_run(hosts, port):
+    """Start a run that adds or changes the other link; return its process, the leader of a group of its own."""
+    command = ["ansible-playbook", f"--inventory={ROOT}/molecule/live/inventory", "site.yml", "--limit=vm2"]
+    return subprocess.Popen(
+        [*command, "-e", f"more={port}", "-e", f"at={address(hosts['vm3'])}"],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_an_interrupted_run_harms_nothing_and_the_next_one_ends_it(hosts, playbook, load):
+    postgresql = load(POSTGRESQL)
+    for task in ("The configuration is written", "The configuration is the current one", "The container runs"):
+        with start_run(hosts, 6380) as run:
+            assert any(task in line for line in run.stdout)
+            os.killpg(run.pid, signal.SIGKILL)
+        ended = playbook("site.yml", "--limit=vm2")
+        assert ended.returncode == 0, ended.stdout
+    assert untouched(postgresql.stop()["total"])
+
+
+def test_two_runs_at_once_do_no_harm(hosts, playbook, load):
+    postgresql = load(POSTGRESQL)
+    runs = [start_run(hosts, port) for port in (6380, 6390)]
+    for run in runs:
+        run.communicate(timeout=300)
+    ended = playbook("site.yml", "--limit=vm2")
+    assert ended.returncode == 0, ended.stdout
+    assert untouched(postgresql.stop()["total"])
+
+
+def test_a_change_that_breaks_a_link_is_taken_back(vm2, playbook, load):
+    postgresql = load(POSTGRESQL)
+    run = playbook("site.yml", "-e", "backend=redis_server:6399")
+    said = " ".join(run.stdout.split())
+    assert run.returncode == 2, run.stdout
+    found = "link redis: expected a target that is up, as ambassador_server on vm1 sees it, found redis_server .*L4CON"
+    assert re.search(found, said), said
+    assert re.search("Generation [0-9a-f]{12}, which worked before this run, was put back on vm1", said), said
+    until(vm2, "docker exec redis_client redis-cli -h redis ping | grep -q PONG")
+    assert untouched(postgresql.stop()["total"])
+    assert playbook("site.yml").stdout.count("changed=0") == 3
+
+
+def test_psql_asks_through_the_link(vm2, load):
+    postgresql = load(POSTGRESQL)
+    assert vm2.check_output(f"docker exec {postgresql.name} psql {POSTGRESQL} -Atc 'select 6 * 7'") == "42"
+
+
+def reload(host, side):
+    """Reload one side, as a run does."""
+    ask = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect('/var/lib/ambassador/{side}/run/master.sock'); "
+    ask += "s.sendall(b'reload\\n'); s.shutdown(socket.SHUT_WR); print(s.makefile().read())"
+    assert host.check_output("python3 -c %s", ask).startswith("Success=1")
+
+
+def test_a_port_without_a_backend_is_shut_and_opens_again_after_a_reload_too(vm1, vm2):
+    dial = f"bash -c '</dev/tcp/{address(vm1)}/6379' 2>/dev/null"
+    vm1.check_output("docker stop redis_server")
+    until(vm2, f"! {dial}")
+    reload(vm1, "server")
+    until(vm2, f"! {dial}")
+    vm1.check_output("docker start redis_server")
+    until(vm2, dial)
+
+
+def stop_all(servers, vm2):
+    """Stop the backends; their ports are shut then."""
+    for host in servers:
+        host.check_output("docker stop redis_server")
+        until(vm2, f"! bash -c '</dev/tcp/{address(host)}/6379'")
+
+
+def test_while_nothing_is_up_a_new_connection_is_held_and_served(servers, vm1, vm2):
+    stop_all(servers, vm2)
+    vm2.check_output(
+        "docker exec -d redis_client sh -c %s", f"rm -f /dev/shm/held; {ASK} > /dev/shm/beside; mv /dev/shm/beside /dev/shm/held"
+    )
+    until(vm2, "docker exec redis_client test -e /dev/shm/beside")
+    vm1.check_output("docker start redis_server")
+    until(vm2, "docker exec redis_client test -e /dev/shm/held")
+    assert vm2.check_output("docker exec redis_client cat /dev/shm/held") == "PONG"
+
+
+def test_a_held_connection_is_closed_without_a_byte(servers, vm2):
+    stop_all(servers, vm2)
+    # a new worker has never seen them up
+    reload(vm2, "client")
+    start = time.monotonic()
+    assert vm2.check_output("docker exec redis_client sh -c %s", f"{ASK} || true") == "Error: Server closed the connection"
+    # no longer than it takes, and no shorter than what `wait` leaves after the client side has noticed
+    assert 2 < time.monotonic() - start < 15
