@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export MOLECULE_GLOB := molecule/*/molecule.yml
 
-.PHONY: help demo test lint unit scenarios matrix lab venv clean
+.PHONY: help demo test lint unit scenarios matrix figures lab venv clean
 help:                ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST) | column -t -s:
 
@@ -25,6 +25,10 @@ scenarios: lab       ## all molecule scenarios, on the lab's hosts; one of them:
 
 matrix: venv         ## the unit tests and the default scenario on the other ansible-core
 	tests/matrix
+
+figures: lab         ## docs/figures.md, written anew by the scenarios that put links under load
+	@rm -f docs/figures.md
+	for scenario in live move; do FIGURES=docs/figures.md molecule test --destroy=never --scenario-name $$scenario || exit; done
 
 lab: venv            ## the lab's hosts, up
 	@lab/lab up

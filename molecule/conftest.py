@@ -9,6 +9,16 @@ import pytest
 import testinfra
 
 ROOT = pathlib.Path(__file__).parents[1]
+FIGURES = """\
+# What consumers saw
+
+Written by `make figures`: the scenarios `live` and `move`, with consumers on vm2 that open 20 connections a second (50 in `move`),
+and keep one. A failure is an attempt that got no answer or a wrong one; the longest gap lies between two answers, and holds a
+client's own time-out where a server did not answer at all. The link that is not the changed one is in the rows of `postgresql`.
+
+| what happened | link | attempts | failures | longest gap, ms | long connections broken | writes acknowledged | lost |
+|---|---|---|---|---|---|---|---|
+"""
 
 
 @pytest.fixture(scope="session")
@@ -109,8 +119,9 @@ def figures(request):
         row = " | ".join([what, link, *(str(round(seen[column])) for column in columns)])
         print(f"| {row} |")
         if path := os.environ.get("FIGURES"):
-            with open(ROOT / path, "a", encoding="utf-8") as file:
-                file.write(f"| {row} |\n")
+            file = ROOT / path
+            file.parent.mkdir(exist_ok=True)
+            file.write_text((file.read_text() if file.exists() else FIGURES) + f"| {row} |\n")
 
     return say
 

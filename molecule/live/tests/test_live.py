@@ -3,6 +3,7 @@
 Redis is served by vm1 and vm3 and only read from (two servers have two data sets); PostgreSQL is served by vm3, and written to.
 """
 
+import json
 import os
 import re
 import signal
@@ -25,7 +26,7 @@ def servers(hosts):
 
 @pytest.fixture(autouse=True)
 def healthy(servers, vm2):
-    """All backends and server sides run, before each test and after; and the consumer is the same one, never restarted."""
+    """All backends and server sides run, before each test and after; and the consumer is the same one, restarted by its engine only."""
 
     def heal():
         for host in servers:
@@ -37,11 +38,13 @@ def healthy(servers, vm2):
         until(vm2, f"docker exec redis_client redis-cli -h redis info server | grep -q '{first.strip()}'")
 
     heal()
-    before = inspect(vm2, "redis_client")
+    before, engine = inspect(vm2, "redis_client"), vm2.check_output("pidof dockerd")
     yield
     heal()
     after = inspect(vm2, "redis_client")
-    assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
+    assert after["Id"] == before["Id"]
+    if vm2.check_output("pidof dockerd") == engine:
+        assert after["State"]["StartedAt"] == before["State"]["StartedAt"]
 
 
 def address(host):
@@ -196,6 +199,41 @@ def test_a_change_that_breaks_a_link_is_taken_back(vm2, playbook, load):
     until(vm2, "docker exec redis_client redis-cli -h redis ping | grep -q PONG")
     assert untouched(postgresql.stop()["total"])
     assert playbook("site.yml").stdout.count("changed=0") == 3
+
+
+def test_what_haproxy_finds_invalid_never_runs(vm2, playbook, load):
+    loads = [load(REDIS, "--readonly"), load(POSTGRESQL)]
+    broken = json.dumps({"__ambassador_engine_haproxy_id": "x\nnonsense"})
+    run = playbook("site.yml", "--limit=vm2", "-e", broken)
+    said = " ".join(run.stdout.split())
+    assert run.returncode == 2, run.stdout
+    assert "unknown keyword 'nonsense'" in said, said
+    assert all(untouched(one.stop()["total"]) for one in loads)
+    assert playbook("site.yml", "--limit=vm2").stdout.count("changed=0") == 1
+
+
+def test_what_haproxy_cannot_load_leaves_the_last_good_one(hosts, vm2, playbook, load):
+    loads = [load(REDIS, "--readonly"), load(POSTGRESQL)]
+    # a valid configuration, for a port that somebody else has inside the ambassador
+    inside = "nsenter -n -t $(docker inspect -f '{{.State.Pid}}' ambassador_client)"
+    taken = "import socket, time; s = socket.create_server(('', 6381)); time.sleep(120)"
+    vm2.check_output(f'{inside} python3 -c "{taken}" > /dev/null 2>&1 & echo $! > /run/taken; sleep 0.5')
+    try:
+        run = playbook("site.yml", "--limit=vm2", "-e", "more=6381", "-e", f"at={address(hosts['vm3'])}")
+    finally:
+        vm2.check_output("kill $(cat /run/taken)")
+    said = " ".join(run.stdout.split())
+    assert run.returncode == 2, run.stdout
+    assert re.search("expected HAProxy to load generation .* HAProxy said: Success=0 .*Address already in use", said), said
+    assert all(untouched(one.stop()["total"]) for one in loads)
+    ended = playbook("site.yml", "--limit=vm2")
+    assert ended.returncode == 0, ended.stdout
+
+
+@pytest.mark.parametrize("how", ["restart", "kill"])
+def test_the_links_come_back_with_the_docker_engine(vm2, how):
+    vm2.check_output(f"engine {how} && engine start")
+    until(vm2, "docker exec redis_client redis-cli -h redis ping | grep -q PONG")
 
 
 def test_psql_asks_through_the_link(vm2, load):
