@@ -76,28 +76,3 @@ def test_a_backend_that_comes_back_with_another_address_is_followed(vm1, vm2):
         )
     finally:
         vm1.check_output("docker rm -fv tests_squatter")
-
-
-def test_absent_removes_what_was_made_and_nothing_else(hosts, playbook):
-    for host in hosts.values():
-        host.check_output("docker network create tests_network; docker volume create tests_volume")
-    roles = ("redis_server", "ambassador_server", "ambassador_client", "redis_client")
-    states = [f"--extra-vars={role}_state=absent" for role in roles]
-    for rehearsal in (["--check"], []):
-        removed = playbook("site.yml", *states, *rehearsal)
-        assert removed.returncode == 0, removed.stdout
-    for name, host in hosts.items():
-        volumes = ["redis_server", "tests_volume"] if name == "vm1" else ["tests_volume"]
-        assert host.check_output("docker ps -aq") == ""
-        assert sorted(host.check_output("docker volume ls -q").split()) == volumes
-        assert sorted(host.check_output("docker network ls --format '{{.Name}}'").split()) == ["bridge", "host", "none", "tests_network"]
-        assert not host.file("/var/lib/ambassador").exists
-    # the images are still there, nothing else is
-    rehearsal = playbook("site.yml", "--check")
-    assert rehearsal.returncode == 0, rehearsal.stdout
-    assert not re.search("changed=0", rehearsal.stdout)
-
-    again = playbook("site.yml", *states, "--extra-vars=redis_server_purge=true")
-    assert again.returncode == 0, again.stdout
-    assert hosts["vm1"].check_output("docker volume ls -q") == "tests_volume"
-    assert "changed=0" in playbook("site.yml", *states, "--extra-vars=redis_server_purge=true").stdout

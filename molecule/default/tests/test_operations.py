@@ -46,20 +46,38 @@ def test_status_fails_with_a_sentence_where_the_backend_is_gone(vm1, vm2, playbo
     assert re.search(r"vm1 +server +redis +6379 shut +redis_server", run.stdout)
 
 
-def test_teardown_leaves_nothing_but_the_data(hosts, playbook):
+@pytest.fixture
+def others(hosts):
+    """A network and a volume of somebody else, on every host."""
+    for host in hosts.values():
+        host.check_output("docker network create tests_network; docker volume create tests_volume")
+    yield
+    for host in hosts.values():
+        host.check_output("docker network rm tests_network; docker volume rm tests_volume")
+
+
+def test_teardown_removes_what_was_made_and_nothing_else(hosts, others, playbook):
+    def run(name, *arguments, changed):
+        done = playbook(name, *arguments)
+        assert done.returncode == 0, done.stdout
+        assert len(re.findall(f"changed={changed} ", done.stdout)) == 2, done.stdout
+
     before = {host: everything(hosts[host]) for host in hosts}
-    rehearsal = playbook("crosshost.ambassador.teardown", "--check")
-    assert rehearsal.returncode == 0, rehearsal.stdout
-    assert len(re.findall("changed=[1-9]", rehearsal.stdout)) == 2, rehearsal.stdout
+    run("crosshost.ambassador.teardown", "--check", changed="[1-9][0-9]*")
     assert {host: everything(hosts[host]) for host in hosts} == before
 
-    removed = playbook("playbooks/teardown.yml")
-    assert removed.returncode == 0, removed.stdout
+    run("playbooks/teardown.yml", changed="[1-9][0-9]*")
     for name, host in hosts.items():
-        own = host.check_output("docker network ls -q --no-trunc --filter type=builtin").split()
-        assert sorted(set(everything(host)) - set(own)) == (["redis_server"] if name == "vm1" else [])
+        assert host.check_output("docker ps -aq") == ""
+        assert host.check_output("docker volume ls -q").split() == ["redis_server"] * (name == "vm1") + ["tests_volume"]
+        assert sorted(host.check_output("docker network ls --format '{{.Name}}'").split()) == ["bridge", "host", "none", "tests_network"]
+        assert not host.file("/var/lib/ambassador").exists
+    # the images are still there, nothing else is
+    run("site.yml", "--check", changed="[1-9][0-9]*")
 
-    for again in (["--check"], []):
-        run = playbook("playbooks/teardown.yml", *again)
-        assert run.returncode == 0, run.stdout
-        assert len(re.findall("changed=0", run.stdout)) == 2, run.stdout
+    for rehearsal in (["--check"], []):
+        run("playbooks/teardown.yml", *rehearsal, changed="0")
+    purge = ["playbooks/teardown.yml", "--extra-vars=redis_server_purge=true"]
+    assert playbook(*purge).returncode == 0
+    assert hosts["vm1"].check_output("docker volume ls -q") == "tests_volume"
+    run(*purge, changed="0")
