@@ -76,3 +76,11 @@ def test_a_backend_that_comes_back_with_another_address_is_followed(vm1, vm2):
         )
     finally:
         vm1.check_output("docker rm -fv tests_squatter")
+
+
+def test_what_a_new_port_costs_is_said_before_anything_is_changed(playbook):
+    links = {"redis": {"port": 6379, "publish": 6380, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"}}
+    rehearsal = playbook("site.yml", "--check", f"--extra-vars={json.dumps({'ambassador_links': links})}")
+    said = re.sub(r"\s+", " ", rehearsal.stdout)
+    assert "host vm1: ambassador_server is made anew, to publish 6380 instead of 6379; connections through it break once." in said, said
+    assert "ambassador_client is made anew" not in said
