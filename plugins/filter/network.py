@@ -31,7 +31,7 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(ranged), the same subnets with a range, the upper half of each, as O(community.docker.docker_network#module:ipam_config) takes them.
+    - C(ranged), the same subnets with a range, as O(community.docker.docker_network#module:ipam_config) takes them.
     - >-
       C(fixed), an address of each subnet that has a range, outside of it, as options of an item of
       O(community.docker.docker_container#module:networks); empty where no subnet has one.
@@ -39,6 +39,10 @@ _value:
 """
 
 import ipaddress
+import itertools
+
+# the most bits of an address that Docker gives: it refuses to count through half of a /64
+BITS = 16
 
 
 def network(pools):
@@ -51,7 +55,8 @@ def network(pools):
     ranged, fixed = [], {}
     for pool in pools:
         subnet = ipaddress.ip_network(pool["Subnet"])
-        ranged.append({"subnet": str(subnet), "iprange": str(list(subnet.subnets())[1])})
+        parts = subnet.subnets(new_prefix=max(subnet.prefixlen + 1, subnet.max_prefixlen - BITS))
+        ranged.append({"subnet": str(subnet), "iprange": str(next(itertools.islice(parts, 1, None)))})
         if pool.get("IPRange"):
             # not the first one, which is a gateway's by custom
             fixed[f"ipv{subnet.version}_address"] = str(subnet[2])
