@@ -71,6 +71,16 @@ def targets_of(link, side):
     return link.get("targets", [])[: 1 if side == "server" else None]
 
 
+def proved(target):
+    """Tell whether a target is up and a check has said so: a worker that has just started takes its own backend for up.
+
+    :param dict target: as the module returns it
+    :rtype: bool
+    :source: HAProxy Management Guide, section 9.1, column check_status: what went well ends in OK, or OKC
+    """
+    return target["up"] and (target["check_status"] is None or target["check_status"].endswith(("OK", "OKC")))
+
+
 def proof(info, wiring, host, side, before):
     """Judge the links of one side: see the documentation above."""
     problems, worse = [], False
@@ -78,7 +88,7 @@ def proof(info, wiring, host, side, before):
         alias = link["alias"]
         now, was = (targets_of(state.get("links", {}).get(alias, {}), side) for state in (info, before))
         worked = any(target["up"] for target in was)
-        if any(target["up"] for target in now) or (side == "server" and not worked):
+        if any(proved(target) for target in now) or (side == "server" and not worked):
             continue
         worse = worse or worked
         found = "; ".join(told(target) + (f" ({HOPS[target['check_status']]})" if target["check_status"] in HOPS else "") for target in now)

@@ -1,5 +1,6 @@
 """The proof: which links of a side lead through to a backend, and which did before."""
 
+import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.proof import proof
 
 
@@ -55,3 +56,9 @@ def test_a_server_side_is_judged_by_its_own_backend_and_only_where_that_was_up()
     judged = proof(info(own, target("vm3")), WIRING, "vm1", "server", info(target("redis_server")))
     assert judged["worse"]
     assert "run was limited" not in judged["problems"][0]
+
+
+@pytest.mark.parametrize(("check", "problems"), [("INI", 1), ("L4CON", 1), ("L7OK", 0), ("L7OKC", 0), (None, 0)])
+def test_a_target_that_no_check_has_seen_yet_is_no_proof(check, problems):
+    judged = proof(info(target(check=check)), WIRING, "vm1", "server", info(target()))
+    assert (judged["worse"], len(judged["problems"])) == (bool(problems), 2 * problems)

