@@ -58,7 +58,8 @@ def untouched(seen):
 
 def unreached(seen):
     """Return how many of a consumer's failures are names that it did not find, or connections that it waited for in vain."""
-    words = ("gaierror", "could not translate host name", "failed to resolve host", "TimeoutError", "timed out")
+    words = ("No address associated", "Name or service not known", "Temporary failure in name resolution", "failed to resolve host")
+    words += ("could not translate host name", "TimeoutError", "Timeout connecting", "timed out")
     return sum(any(word in one["error"] for word in words) for one in seen["errors"])
 
 
