@@ -195,14 +195,22 @@ class Generations:
 
     def make_current(self, generation):
         """Rename the link, so that it points at a generation; return whether it did not."""
-        if self.current() == generation:
+        before = self.current()
+        if before == generation:
             return False
         if not self.module.check_mode:
+            if not os.path.isdir(self.directory(generation)):
+                self.module.fail_json(
+                    msg=f"expected generation {generation} in {self.path}/generations, found {before} alone; run the roles again, which write it."
+                )
             beside = f"{self.link}.new"
             if os.path.islink(beside):
                 os.unlink(beside)
             os.symlink(os.path.join("generations", generation), beside)
             os.rename(beside, self.link)
+            if before and os.path.isdir(self.directory(before)):
+                # its age says when it was the current one, not when it was written
+                os.utime(self.directory(before))
         return True
 
     def running(self):

@@ -114,12 +114,23 @@ def test_an_engine_that_does_not_answer_is_named_by_its_socket(side):
 
 
 def test_the_generation_before_is_kept_and_no_older_one(side):
-    generations = [current(side, content) for content in ("one", "two", "three")]
-    for age, generation in enumerate(reversed(generations)):
-        os.utime(side / "generations" / generation, (1_000_000 - age, 1_000_000 - age))
-    Engine(side, generations[1], "Success=1\n")
-    module(path=str(side), state="loaded", generation=generations[2])
-    assert sorted(os.listdir(side / "generations")) == sorted(generations[1:])
+    generations = {content: current(side, content) for content in ("one", "two", "three")}
+    # however old its files are
+    os.utime(side / "generations" / generations["one"], (1_000_000, 1_000_000))
+    assert current(side, "one") == generations["one"]
+    os.utime(side / "generations" / generations["two"])
+    assert current(side, "four")
+    Engine(side, generations["one"], "Success=1\n")
+    module(path=str(side), state="loaded", generation=current(side, "four"))
+    assert sorted(os.listdir(side / "generations")) == sorted([generations["one"], current(side, "four")])
+
+
+def test_a_generation_that_is_gone_is_not_made_current(side):
+    generation = current(side)
+    refused = module(path=str(side), state="current", generation="0" * 12)
+    assert refused["failed"]
+    assert "expected generation 000000000000 in" in refused["msg"]
+    assert os.readlink(side / "current") == f"generations/{generation}"
 
 
 def test_absent_leaves_nothing_but_what_is_not_its_own(side):
