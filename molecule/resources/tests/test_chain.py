@@ -86,7 +86,7 @@ def test_no_password_is_to_be_seen_on_a_host(hosts, passwords):
             "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'",
         ):
             seen = host.run(command).stdout
-            assert len(seen) > 100, command
+            assert seen, command
             assert not any(secret in seen for secret in secrets), command
 
 
