@@ -58,8 +58,43 @@ def playbook(request):
     return run
 
 
+@pytest.fixture(scope="session")
+def passwords(request):
+    """Reads the passwords that the controller keeps, of the scenario's inventory: a dict of user and password."""
+
+    def read():
+        inventory = pathlib.Path(request.config.option.ansible_inventory)
+        files = (inventory / ".ambassador").glob("redis_*.password")
+        return {file.stem.removeprefix("redis_"): file.read_text().rstrip("\n") for file in files}
+
+    return read
+
+
+def as_user(user, command, more=""):
+    """Return the words of a shell on a host that run a command of Redis as a user whose password lies in the container."""
+    return f"sh -c 'redis-cli {more} --user {user} --askpass {command} < /etc/ambassador/{user}'"
+
+
+@pytest.fixture(scope="session")
+def ask(passwords):
+    """Asks Redis in a container of a host, as any user; the password comes from the controller, over standard input."""
+
+    def run(host, user, *command, container="redis_server", more=()):
+        name = host.check_output("hostname")
+        done = subprocess.run(
+            ["docker", "exec", "-i", name, "docker", "exec", "-i", container, "redis-cli", *more, "--user", user, "--askpass", *command],
+            input=passwords()[user] + "\n",
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return (done.stdout + done.stderr).strip()
+
+    return run
+
+
 class Load:
-    """A consumer of its own on a host: see lab/images/client/load.
+    """A consumer of its own on a host: see lab/images/client/load. Redis it asks as the user that redis_client there is.
 
     :param host: the testinfra host
     :param str url: what it consumes, e.g. ``redis://redis:6379``
@@ -70,9 +105,11 @@ class Load:
         self.host, self.name = host, "load_" + url.partition(":")[0]
         network = inspect(host, "ambassador_client")["HostConfig"]["NetworkMode"]
         image = inspect(host, "ambassador_client")["Config"]["Image"].rpartition("/")[0] + "/client:lab"
-        host.check_output(
-            f"docker run -d --read-only --name {self.name} --network {network} {image} load {url} --rate 20 --seconds 600 {options}"
-        )
+        docker = f"docker run -d --read-only --name {self.name} --network {network}"
+        if url.startswith("redis:"):
+            docker += " --user 999:999 --volume /var/lib/ambassador/redis_client:/etc/ambassador:ro"
+            options += " --user app --password-file /etc/ambassador/app"
+        host.check_output(f"{docker} {image} load {url} --rate 20 --seconds 600 {options}")
         self.more(50)
 
     def more(self, attempts):

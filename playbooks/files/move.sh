@@ -3,8 +3,16 @@
 # The order makes it safe: the old one stops taking writes, then all it ever took is here, only then does this one take any.
 set -eu
 
-here() { printf '%s\n' "$@" | redis-cli -p "$OWN" | tr -d '\r'; }
-there() { printf '%s\n' "$@" | redis-cli -h "${LINK%:*}" -p "${LINK#*:}" | tr -d '\r'; }
+# both know the same operator, where there is one; the password is the first line of input, and in no argument
+ask() {
+    if [ -r /etc/ambassador/operator ]; then
+        cat /etc/ambassador/operator - | redis-cli --user operator --askpass "$@"
+    else
+        redis-cli "$@"
+    fi | tr -d '\r'
+}
+here() { printf '%s\n' "$@" | ask -p "$OWN"; }
+there() { printf '%s\n' "$@" | ask -h "${LINK%:*}" -p "${LINK#*:}"; }
 field() { sed -n "s/^$1://p"; }
 stop() {
     echo "$*" >&2

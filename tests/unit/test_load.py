@@ -1,5 +1,7 @@
 """The figures of the lab's load generator, and that it would see a loss; no server is asked."""
 
+import subprocess
+import sys
 import threading
 import types
 
@@ -172,3 +174,18 @@ def test_a_long_connection_that_breaks_is_opened_again():
     run_until(run, run.stay_connected, lambda: len(run.long) >= 3)
     assert [event.error for event in run.long] == [None, "TimeoutError: slow", None]
     assert server.opened == server.closed == 2
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ["redis://nowhere:1", "--user", "app"],
+        ["redis://nowhere:1", "--password-file", "/dev/null"],
+        ["postgresql://nowhere:1", "--user", "app", "--password-file", "/dev/null"],
+    ],
+    ids=["no password", "no user", "not of Redis"],
+)
+def test_a_user_and_the_password_of_redis_come_together(said):
+    run = subprocess.run([sys.executable, PATH, *said], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "expected --user and --password-file together, and with redis://..." in run.stderr

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import tarfile
 
@@ -41,14 +42,22 @@ def test_the_tarball_holds_what_runs_and_the_texts():
     }
 
 
-def test_a_consumer_of_their_own_reaches_the_store_by_its_alias(vm1, vm2):
-    served = vm1.check_output("docker exec store redis-cli info server | grep run_id")
-    assert vm2.check_output("docker exec application redis-cli -h redis info server | grep run_id") == served
+@pytest.fixture
+def asked(ask):
+    """Returns the run_id of the Redis that a container reaches, as a consumer."""
+
+    def run(host, container, *more):
+        return re.search("run_id:.*", ask(host, "app", "info", "server", container=container, more=more))[0]
+
+    return run
 
 
-def test_a_second_link_has_ports_of_its_own(vm1, vm2):
-    served = vm1.check_output("docker exec store redis-cli info server | grep run_id")
-    assert vm2.check_output("docker exec application redis-cli -h queue -p 7000 info server | grep run_id") == served
+def test_a_consumer_of_their_own_reaches_the_store_by_its_alias(vm1, vm2, asked):
+    assert asked(vm2, "application", "-h", "redis") == asked(vm1, "store")
+
+
+def test_a_second_link_has_ports_of_its_own(vm1, vm2, asked):
+    assert asked(vm2, "application", "-h", "queue", "-p", "7000") == asked(vm1, "store")
     assert vm1.check_output("ss -Hltn 'sport = :7001' | wc -l") == "1"
 
 
@@ -79,7 +88,14 @@ def test_every_role_has_documentation(role):
 
 @pytest.mark.parametrize(
     "plugin",
-    [("module", "ambassador_info"), ("module", "generation"), ("module", "listen_check"), ("filter", "status"), ("filter", "wiring")],
+    [
+        ("module", "ambassador_info"),
+        ("module", "generation"),
+        ("module", "listen_check"),
+        ("filter", "passwords"),
+        ("filter", "status"),
+        ("filter", "wiring"),
+    ],
 )
 def test_every_plugin_has_documentation(plugin):
     kind, name = plugin

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import ROOT, inspect, until
+from conftest import ROOT, as_user, inspect, until
 
 REDIS = "redis://redis:6379"
 POSTGRESQL = "postgresql://postgres@postgresql:5432/postgres"
@@ -34,8 +34,8 @@ def healthy(servers, vm2):
         for host in servers:
             until(host, "docker exec redis_server redis-cli ping | grep -q PONG")
         # the client side has noticed that the first is back
-        first = servers[0].check_output("docker exec redis_server redis-cli info server | grep run_id")
-        until(vm2, f"docker exec redis_client redis-cli -h redis info server | grep -q '{first.strip()}'")
+        first = servers[0].check_output(f"docker exec redis_server {as_user('operator', 'info server')} | grep run_id")
+        until(vm2, f"docker exec redis_client {as_user('proof', 'info server', '-h redis')} | grep -q '{first.strip()}'")
 
     heal()
     before, engine = inspect(vm2, "redis_client"), vm2.check_output("pidof dockerd")

@@ -1,7 +1,7 @@
 """A Redis moves from vm1 to vm3 and back, and what was acknowledged is there."""
 
 import pytest
-from conftest import inspect
+from conftest import as_user, inspect
 
 MOVE = "playbooks/move.yml"
 THERE = ["-e", "home=there", "-e", "move_link=redis", "-e", "move_from=vm1"]
@@ -26,14 +26,14 @@ def test_what_cannot_be_moved_is_refused(playbook, said, sentence):
     assert sentence in " ".join(run.stdout.split()), run.stdout
 
 
-def test_data_that_would_be_lost_stays(hosts, playbook):
-    hosts["vm3"].check_output("docker exec redis_server redis-cli set mine 1")
+def test_data_that_would_be_lost_stays(hosts, playbook, ask):
+    assert ask(hosts["vm3"], "app", "set", "mine", "1") == "OK"
     run = playbook(MOVE, *THERE)
     assert run.returncode != 0
     assert "found master with data of its own" in " ".join(run.stdout.split()), run.stdout
-    assert hosts["vm3"].check_output("docker exec redis_server redis-cli get mine") == "1"
+    assert ask(hosts["vm3"], "app", "get", "mine") == "1"
     assert role(hosts["vm1"]) == "master"
-    hosts["vm3"].check_output("docker exec redis_server redis-cli flushall")
+    assert ask(hosts["vm3"], "app", "del", "mine") == "1"
 
 
 def test_a_move_loses_nothing_and_can_be_run_again(hosts, vm2, playbook, load, figures):
@@ -63,7 +63,7 @@ def test_a_move_loses_nothing_and_can_be_run_again(hosts, vm2, playbook, load, f
 def test_an_interrupted_move_goes_on(hosts, playbook, load):
     """After the one before: back to vm1, from the state between the two steps of the change."""
     for name in ("vm1", "vm3"):
-        hosts[name].check_output("docker exec redis_server redis-cli replicaof redis 6379")
+        assert hosts[name].check_output(f"docker exec redis_server {as_user('operator', 'replicaof redis 6379')}").startswith("OK")
     run = playbook(MOVE, *BACK)
     assert run.returncode == 0, run.stdout
     assert [role(hosts[name]) for name in ("vm1", "vm3")] == ["master", "slave"]

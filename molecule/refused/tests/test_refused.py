@@ -1,11 +1,13 @@
 """What is refused: every mistake is one clear sentence, before anything on a host is changed."""
 
+import hashlib
 import json
 import re
 
 import pytest
 from conftest import everything
 
+TWO_LINES = "two\nlines"
 LINK = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"}
 
 
@@ -135,3 +137,55 @@ def test_a_host_without_a_docker_engine(refuse, vm2):
         assert "install or start it on the host" in said
     finally:
         vm2.check_output("engine start")
+
+
+@pytest.fixture
+def held(vm1):
+    """A password on vm1 that another controller made."""
+    digest = hashlib.sha256(b"theirs").hexdigest()
+    vm1.check_output(
+        "mkdir -p /var/lib/ambassador/redis_server && echo %s > /var/lib/ambassador/redis_server/users.acl", f"user app on #{digest} +@all"
+    )
+    yield
+    vm1.check_output("rm -rf /var/lib/ambassador")
+
+
+@pytest.mark.parametrize("rehearsal", [[], ["--check"]], ids=["run", "check"])
+@pytest.mark.parametrize("kept", [None, "ours"], ids=["none", "another"])
+def test_a_controller_without_the_passwords_that_a_host_holds(refuse, held, tmp_path, kept, rehearsal):
+    directory = tmp_path / "kept"
+    if kept:
+        directory.mkdir()
+        (directory / "redis_app.password").write_text(kept)
+    said = refuse(f"--extra-vars=ambassador_controller_dir={directory}", *rehearsal)
+    found = "another one in" if kept else "no"
+    expected = f"host vm1: expected {directory} on the controller to hold the passwords of Redis that this host has, found {found}"
+    expected += " redis_app.password; copy that directory from the controller that made it, set ambassador_controller_dir to where it is,"
+    assert f"{expected} or give the passwords." in said, said
+    assert [file.name for file in tmp_path.rglob("*")] == (["kept", "redis_app.password"] if kept else [])
+
+
+def test_a_client_whose_passwords_nobody_makes(refuse, tmp_path):
+    said = refuse("--limit=vm2", f"--extra-vars=ambassador_controller_dir={tmp_path}/none")
+    assert (
+        f"host vm2: expected passwords of Redis' users app, proof, found none in {tmp_path}/none on the controller; run it for the" in said
+    )
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_password_of_two_lines(refuse):
+    said = refuse(f"--extra-vars={json.dumps({'redis_server_password': TWO_LINES})}")
+    assert "the password of Redis' user app: expected one line of printable characters, found something else; correct it." in said
+
+
+@pytest.mark.parametrize("role", ["redis_server", "redis_client"])
+def test_a_name_whose_directory_is_an_ambassadors(refuse, role):
+    assert f"{role}_name: expected another name than those of the ambassadors' directories, found client;" in refuse(
+        f"-e{role}_name=client"
+    )
+
+
+def test_a_rehearsal_makes_no_password(playbook, tmp_path):
+    run = playbook("site.yml", "--check", "--diff", f"--extra-vars=ambassador_controller_dir={tmp_path}/none")
+    assert run.returncode == 0, run.stdout
+    assert not (tmp_path / "none").exists()

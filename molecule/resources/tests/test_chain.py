@@ -1,8 +1,11 @@
 """What holds after every run, whatever the engine and the way in: a real request arrives, and nothing else is open."""
 
+import pathlib
 import re
+import stat
 
-from conftest import inspect
+import pytest
+from conftest import as_user, inspect
 
 CONTAINERS = {"vm1": ["redis_server", "ambassador_server"], "vm2": ["ambassador_client", "redis_client"]}
 
@@ -16,14 +19,75 @@ def test_consumer_gets_a_pong(vm2):
 
 
 def test_the_answer_comes_from_the_server_on_vm1(vm1, vm2):
-    served = run_id(vm1.check_output("docker exec redis_server redis-cli info server"))
-    assert run_id(vm2.check_output("docker exec redis_client redis-cli -h redis info server")) == served
+    served = run_id(vm1.check_output(f"docker exec redis_server {as_user('operator', 'info server')}"))
+    for user in ("app", "proof"):
+        assert run_id(vm2.check_output(f"docker exec redis_client {as_user(user, 'info server', '-h redis')}")) == served
 
 
-def test_a_value_written_on_one_host_is_there_on_the_other(vm1, vm2):
-    assert vm2.check_output("docker exec redis_client redis-cli -h redis set tests:value 'a b'") == "OK"
-    assert vm1.check_output("docker exec redis_server redis-cli get tests:value") == "a b"
-    assert vm1.check_output("docker exec redis_server redis-cli del tests:value") == "1"
+def test_a_value_written_on_one_host_is_there_on_the_other(vm1, vm2, ask):
+    assert vm2.check_output("docker exec redis_client " + as_user("app", 'set tests:value "a b"', "-h redis")) == "OK"
+    assert ask(vm1, "app", "get", "tests:value") == "a b"
+    assert ask(vm1, "app", "del", "tests:value") == "1"
+
+
+@pytest.mark.parametrize(
+    "command", ["set a b", "get a", "info", "keys *", "config get *", "acl list", "flushall", "publish a b", "replicaof a 1"]
+)
+def test_whoever_does_not_authenticate_may_ping_and_ask_the_role_and_nothing_else(vm2, command):
+    assert vm2.check_output("docker exec redis_client redis-cli -h redis role").split()[0] == "master"
+    said = vm2.check_output(f"docker exec redis_client redis-cli -h redis {command}".replace("*", "'*'"))
+    assert said.startswith("NOPERM User default has no permissions"), said
+
+
+@pytest.mark.parametrize(
+    "command", ["config get dir", "acl list", "shutdown nosave", "replicaof no one", "flushall", "client kill type normal"]
+)
+def test_a_consumer_does_not_administer(vm2, command):
+    said = vm2.check_output(f"docker exec redis_client {as_user('app', command, '-h redis')}")
+    assert said.startswith("NOPERM User app has no permissions"), said
+
+
+@pytest.mark.parametrize("user", ["proof", "operator"])
+@pytest.mark.parametrize("command", [("get", "tests:value"), ("set", "tests:value", "a"), ("config", "get", "*"), ("acl", "list")])
+def test_who_proves_and_who_operates_do_not_read_data(vm1, ask, user, command):
+    assert ask(vm1, user, *command).startswith(f"NOPERM User {user} has no permissions")
+
+
+FILES = {
+    "vm1": {"redis_server": "700", "redis_server/users.acl": "600", "redis_server/redis.conf": "600", "redis_server/operator": "600"},
+    "vm2": {"redis_client": "700", "redis_client/app": "600", "redis_client/proof": "600"},
+}
+
+
+def test_passwords_lie_in_files_that_their_container_alone_may_read(hosts, passwords):
+    for name, host in hosts.items():
+        for path, mode in FILES[name].items():
+            assert host.check_output("stat -c '%%u:%%g %%a' %s", f"/var/lib/ambassador/{path}") == f"999:999 {mode}"
+    # where only their hashes are needed there is nothing else
+    users = hosts["vm1"].check_output("cat /var/lib/ambassador/redis_server/users.acl")
+    assert not any(password in users for password in passwords().values())
+
+
+def test_the_controller_keeps_its_passwords_to_itself(request):
+    directory = pathlib.Path(request.config.option.ansible_inventory) / ".ambassador"
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    files = sorted(directory.glob("redis_*"))
+    assert [file.name for file in files] == [f"redis_{user}.password" for user in ("app", "operator", "proof")]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_no_password_is_to_be_seen_on_a_host(hosts, passwords):
+    secrets = set(passwords().values())
+    assert len(secrets) == 3
+    for host in hosts.values():
+        for command in (
+            "docker ps -aq | xargs docker inspect",
+            "docker ps -q | xargs -n 1 docker logs 2>&1",
+            "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'",
+        ):
+            seen = host.run(command).stdout
+            assert seen, command
+            assert not any(secret in seen for secret in secrets), command
 
 
 def test_each_host_has_its_containers_and_no_others(hosts):

@@ -1,0 +1,83 @@
+"""Passwords: changed while all runs, shown to nobody, and none for a Redis that asks for none."""
+
+import json
+
+import pytest
+from conftest import as_user, everything, inspect
+
+# what quoting could trip over
+CHANGED = {"redis_server_password": 'it\'s "new" \\ é', "redis_server_operator_password": "also new"}
+SET = "docker exec redis_client " + as_user("app", "set tests:credentials 1", "-h redis")
+
+
+def state(host, name):
+    found = inspect(host, name)
+    return found["Id"], found["State"]["StartedAt"]
+
+
+@pytest.fixture
+def given(playbook, tmp_path):
+    """Runs site.yml with passwords that are given, in a file; returns what it said."""
+
+    def run(passwords, *arguments):
+        (tmp_path / "vault.json").write_text(json.dumps(passwords))
+        (tmp_path / "vault.json").chmod(0o600)
+        done = playbook("site.yml", "-e", f"@{tmp_path}/vault.json", *arguments)
+        assert done.returncode == 0, done.stdout
+        return done.stdout + done.stderr
+
+    return run
+
+
+def test_a_password_is_changed_while_all_runs_and_is_shown_nowhere(vm1, vm2, given, passwords, ask):
+    before = state(vm1, "redis_server"), state(vm2, "redis_client")
+    kept = passwords()
+    old = {"redis_server_password": kept["app"], "redis_server_operator_password": kept["operator"]}
+    try:
+        said = given(CHANGED, "--diff", "-vvv")
+        assert vm2.check_output(SET) == "OK"
+        # the controller keeps the old one
+        assert "WRONGPASS" in ask(vm1, "app", "get", "tests:credentials")
+        assert "role:master" in vm1.check_output(f"docker exec redis_server {as_user('operator', 'info replication')}")
+    finally:
+        back = given(old, "--diff", "-vvv")
+    assert ask(vm1, "app", "del", "tests:credentials") == "1"
+    assert (state(vm1, "redis_server"), state(vm2, "redis_client")) == before
+    # as they are, and as JSON has them
+    secrets = {*kept.values(), *CHANGED.values()}
+    assert not [secret for secret in secrets if secret in said + back or json.dumps(secret)[1:-1] in said + back]
+
+
+def test_an_interrupted_change_is_ended_by_the_next_run(vm1, playbook):
+    # as a run leaves it that was stopped before the server was told
+    vm1.check_output("docker exec redis_server " + as_user("operator", "config set masterauth interrupted"))
+    vm1.check_output("echo old > /var/lib/ambassador/redis_server/loaded")
+    run = playbook("site.yml", "--limit=vm1")
+    assert run.returncode == 0, run.stdout
+    assert "load | It has loaded them" in run.stdout
+    assert "load | It has loaded them" not in playbook("site.yml", "--limit=vm1").stdout
+
+
+def test_another_controller_is_refused(hosts, playbook, tmp_path):
+    before = {name: everything(host) for name, host in hosts.items()}
+    run = playbook("site.yml", "-e", f"ambassador_controller_dir={tmp_path}/none")
+    said = " ".join(run.stdout.split())
+    assert run.returncode == 2, run.stdout
+    assert f"host vm1: expected {tmp_path}/none on the controller to hold the passwords of Redis that this host has, found no" in said
+    assert {name: everything(host) for name, host in hosts.items()} == before
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_redis_of_somebody_else_that_asks_for_no_password(vm1, vm2, playbook):
+    image = inspect(vm1, "redis_server")["Image"]
+    vm1.check_output("docker run -d --name theirs --network ambassador %s redis-server --protected-mode no", image)
+    links = {"redis": {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "theirs:6379"}}
+    try:
+        run = playbook("site.yml", "-e", json.dumps({"ambassador_links": links, "redis_client_user": ""}))
+        assert run.returncode == 0, run.stdout
+        assert "was not checked" not in run.stdout
+        assert vm2.check_output("docker exec redis_client redis-cli -h redis set a b") == "OK"
+        assert not vm2.file("/var/lib/ambassador/redis_client").exists
+    finally:
+        vm1.check_output("docker rm -fv theirs")
+        assert playbook("site.yml").returncode == 0

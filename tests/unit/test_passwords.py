@@ -1,0 +1,53 @@
+"""A password is never made anew where a host holds one, and a given one may always differ."""
+
+import pytest
+from ansible_collections.crosshost.ambassador.plugins.filter.passwords import digest, passwords
+
+HELD = {"vm1": {"app": digest("one")}, "vm3": {}}
+
+
+def judge(given, kept, held=HELD):
+    return passwords({"app": given}, {"app": kept}, held, "/srv/dir")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept", "held"),
+    [
+        ("", None, {"vm1": {}, "vm3": {}}),
+        ("", "one", {"vm1": {}}),
+        ("", "one", HELD),
+        ("two", None, HELD),
+        ("two", "three", HELD),
+        ("", None, {"vm1": {"somebody": digest("one")}}),
+    ],
+    ids=["to be made", "kept", "kept and held", "given", "given and another kept", "another user"],
+)
+def test_what_may_be(given, kept, held):
+    assert judge(given, kept, held) == []
+
+
+@pytest.mark.parametrize(("kept", "found"), [(None, "no redis_app.password"), ("two", "another one in redis_app.password")])
+def test_what_a_host_holds_is_not_made_anew_and_the_sentence_names_host_directory_and_remedy(kept, found):
+    (sentence,) = judge("", kept)
+    for part in ("host vm1:", "/srv/dir on the controller", found, "copy that directory", "set ambassador_controller_dir"):
+        assert part in sentence
+    assert "one in" not in sentence.replace("another one in", "")
+
+
+def test_one_sentence_for_all_users_of_a_host():
+    users = {"app": "", "proof": "", "operator": "given"}
+    held = {"vm1": dict.fromkeys(users, digest("one"))}
+    (sentence,) = passwords(users, dict.fromkeys(users), held, "/srv/dir")
+    assert "found no redis_app.password, no redis_proof.password;" in sentence
+
+
+@pytest.mark.parametrize(("given", "kept"), [("two\nlines", None), ("a\ttab", None), ({"a": "b"}, None), ("", "two\nlines"), ("", "")])
+def test_a_password_is_one_line(given, kept):
+    (sentence,) = judge(given, kept, {"vm1": {}})
+    assert "password of Redis' user app" in sentence
+    assert "two" not in sentence
+
+
+@pytest.mark.parametrize("user", ["../app", "an app", ""])
+def test_a_user_is_a_file_name(user):
+    assert "rename it" in passwords({user: "given"}, {user: None}, {}, "/srv/dir")[0]
