@@ -42,6 +42,10 @@ options:
     description: Whether the ambassadors' networks have IPv6.
     type: bool
     default: false
+  tls:
+    description: Whether ambassadors speak TLS with each other.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -56,11 +60,12 @@ _value:
   description:
     - The wiring of the side.
     - C(problems), a list of sentences, empty where the map is right and every address is known.
-    - C(unknown), the hosts whose facts are needed and missing.
+    - C(unknown), the hosts whose facts are needed and missing, and C(hosts), all hosts of the map.
     - C(variables), the link variables that are the side's input, and C(consumer), those of a consumer on the host.
     - C(publish), what is opened on the host, a list of C(alias), C(key), C(address), C(port), C(container_port).
-    - C(links), a list of C(alias), C(listen), C(check), C(balance), C(wait), C(drain), C(backend), C(servers), and C(targets), a list of
-      C(name), C(address), C(port), C(variable).
+    - >-
+      C(links), a list of C(alias), C(listen), C(check), C(balance), C(wait), C(drain), C(backend), C(servers), C(admitted), and
+      C(targets), a list of C(name), C(address), C(port), C(variable), C(verify).
   type: dict
 """
 
@@ -134,9 +139,9 @@ def hosts_of(groups):
     return resolve
 
 
-def wiring(links, host, side, groups, hostvars, engine="haproxy", ipv6=False):
+def wiring(links, host, side, groups, hostvars, engine="haproxy", ipv6=False, tls=False):
     """Resolve the map of links for one host and side: see the documentation above and ``Wiring.side``."""
-    return Wiring(links, hosts_of(groups), engine, ipv6).side(host, side, AllVariables(hostvars))
+    return Wiring(links, hosts_of(groups), engine, ipv6, tls).side(host, side, AllVariables(hostvars))
 
 
 class FilterModule:

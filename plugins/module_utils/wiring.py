@@ -29,11 +29,13 @@ LISTENS = {"publish": "the server side of", "port": "the client side of"}
 # names of the containers of both sides
 AMBASSADORS = ("ambassador_server", "ambassador_client")
 
-# engine -> what it cannot do: feature -> how a link asks for it
+# engine -> what it cannot do
 ENGINES = {
     "haproxy": (),
-    "socat": ("several targets", "check", "balance", "wait", "drain"),
+    "socat": ("TLS", "admission", "several targets", "check", "balance", "wait", "drain"),
 }
+# What a certificate can name: RFC 5280, appendix A.1, ub-common-name, and a dNSName's characters.
+CERTIFIED = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
 def variable_prefix(alias):
@@ -167,10 +169,12 @@ class Wiring:
     :param hosts_of: callable: host pattern (str) -> names of the hosts it matches (list of str), in the inventory's order
     :param str engine: the engine of the ambassadors
     :param bool ipv6: whether the ambassadors' networks have IPv6
+    :param bool tls: whether ambassadors speak TLS with each other
     """
 
-    def __init__(self, links, hosts_of, engine="haproxy", ipv6=False):
-        self._ipv6 = ipv6
+    def __init__(self, links, hosts_of, engine="haproxy", ipv6=False, tls=False):
+        self._ipv6, self._tls = ipv6, tls
+        self._admits = "admission" not in ENGINES.get(engine, ())
         #: what is wrong with the map itself, a sentence each
         self.problems = []
         #: alias -> settings with all defaults filled in, only of links without a problem
@@ -192,6 +196,7 @@ class Wiring:
         self._same_port()
         self._same_local()
         self._loops()
+        self._names()
         if engine in ENGINES:
             self._abilities(engine)
 
@@ -290,8 +295,9 @@ class Wiring:
     def _same_port(self):
         holders = {}
         for alias, link in self.links.items():
-            wants = [(host, "publish", link["publish"]) for host in link["servers"]]
-            wants += [(host, "port", link["port"]) for host in link["clients"]]
+            wants = [(host, "port", link["port"]) for host in link["clients"]]
+            # over TLS the alias travels along, and tells the links of a shared port apart
+            wants += [(host, "publish", link["publish"]) for host in link["servers"] if not self._tls]
             for want in wants:
                 holders.setdefault(want, []).append(alias)
         clashes = {}
@@ -339,7 +345,29 @@ class Wiring:
                     break
                 ahead += [(name, server) for server in self.links[name]["servers"]]
 
+    def _names(self):
+        if not self._tls:
+            return
+        for alias, link in self.links.items():
+            for host in dict.fromkeys(link["servers"] + link["clients"]):
+                if not CERTIFIED.fullmatch(host):
+                    self.problems.append(
+                        f"link {alias}: expected names of hosts that a certificate can hold (letters, digits and _.:-, at most 64), found"
+                        f" {host!r}; rename the host in the inventory, or set ambassador_tls to false."
+                    )
+            if link["targets"] and len(link["servers"]) not in (0, 1, len(link["targets"])):
+                self.problems.append(
+                    f"link {alias}, targets: expected one for each of its servers ({', '.join(link['servers'])}), whose names are verified,"
+                    f" found {len(link['targets'])}; correct targets or servers."
+                )
+
     def _abilities(self, engine):
+        if self._tls and "TLS" in ENGINES[engine]:
+            able = ", ".join(name for name, lacks in ENGINES.items() if "TLS" not in lacks)
+            self.problems.append(
+                f"ambassador_engine: expected one that encrypts, as ambassador_tls asks for, found {engine}; set ambassador_engine to"
+                f" {able}, or ambassador_tls to false, and what the links carry can be read and changed on its way, and anyone can connect."
+            )
         for alias, link in self.links.items():
             asked = list(link["asked"])
             if len(link["targets"] or link["servers"]) > 1:
@@ -361,18 +389,22 @@ class Wiring:
         :param str side: ``server`` or ``client``
         :param hostvars: host name -> its variables
         :return: ``problems`` (list of str: those of the map, then those of this side), ``unknown`` (list of str: hosts
-            whose address neither variables nor facts give), ``variables`` (dict of str: the link variables that
-            are this side's input), ``publish`` (list of dicts ``alias``, ``key``, ``address``, ``port``, ``container_port``: what
+            whose address neither variables nor facts give), ``hosts`` (list of str: all hosts of the map), ``variables`` (dict of
+            str: the link variables that are this side's input), ``publish`` (list of dicts ``alias``, ``key``, ``address``,
+            ``port``, ``container_port``: what
             is opened on the host) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``check``, ``balance``,
             ``wait`` and ``drain`` (seconds), ``backend``, ``servers`` (list of str), ``consumer`` (dict of str: the
-            variables of a consumer on a client host) and ``targets``, a list of dicts ``name``, ``address``, ``port``, ``variable``:
-            on the server side the backend first, then the other hosts that serve the link)
+            variables of a consumer on a client host), ``admitted`` (list of str: who may connect to a server side, names with TLS,
+            addresses without, ``gateway`` for the host itself), and ``targets``, a list of dicts ``name``, ``address``, ``port``,
+            ``variable``, ``verify`` (the name that its certificate must hold; None where it speaks no TLS): on the server side
+            the backend first, then the other hosts that serve the link)
         :rtype: dict
         :raises ValueError: for a side that is neither
         """
         if side not in SIDES:
             raise ValueError(f"side: expected one of {', '.join(SIDES)}, found {side!r}")
-        resolved = {"problems": list(self.problems), "unknown": [], "variables": {}, "publish": [], "links": []}
+        hosts = dict.fromkeys(name for link in self.links.values() for name in link["servers"] + link["clients"])
+        resolved = {"problems": list(self.problems), "unknown": [], "hosts": list(hosts), "variables": {}, "publish": [], "links": []}
         for alias, link in self.links.items():
             if host in link[f"{side}s"]:
                 getattr(self, f"_{side}")(resolved, alias, link, host, hostvars)
@@ -384,19 +416,32 @@ class Wiring:
         name, port = link["backend"]
         # a connection that finds the backend just dead is handed on to another host that serves the link
         peers = [] if link["targets"] else [server for server in link["servers"] if server != host]
-        targets = [(peer, self._address(resolved, alias, peer, hostvars), link["publish"]) for peer in peers]
+        targets = [(peer, self._address(resolved, alias, peer, hostvars), link["publish"], peer) for peer in peers]
         self._reachable(resolved, alias, host, targets)
         # the number in the name is the port that this side listens on: two links may share `port`, never `publish`
-        self._add(resolved, link, link["publish"], [(name, name, port), *targets], "ambassador_server")
-        resolved["publish"].append(
-            {"alias": alias, "key": "publish", "address": bind, "port": link["publish"], "container_port": link["publish"]}
-        )
+        self._add(resolved, link, link["publish"], [(name, name, port, None), *targets], "ambassador_server")
+        admitted = link["clients"] + peers if self._admits else []
+        if not self._tls:
+            # what comes from the host itself comes from the gateway of its own network
+            local = ["gateway"] if host in admitted else []
+            admitted = [self._address(resolved, alias, name, hostvars) for name in admitted] + local
+        resolved["links"][-1]["admitted"] = list(dict.fromkeys(admitted))
+        if link["publish"] not in [published["port"] for published in resolved["publish"]]:
+            resolved["publish"].append(
+                {"alias": alias, "key": "publish", "address": bind, "port": link["publish"], "container_port": link["publish"]}
+            )
 
     def _client(self, resolved, alias, link, host, hostvars):
         if link["targets"]:
-            targets = [(f"target{number}", *target) for number, target in enumerate(link["targets"], 1)]
+            # without a server host there is no server side that speaks TLS
+            names = (
+                link["servers"] if len(link["servers"]) == len(link["targets"]) else (link["servers"][:1] or [None]) * len(link["targets"])
+            )
+            targets = [
+                (f"target{number}", *target, name) for number, (target, name) in enumerate(zip(link["targets"], names, strict=True), 1)
+            ]
         else:
-            targets = [(server, self._address(resolved, alias, server, hostvars), link["publish"]) for server in link["servers"]]
+            targets = [(server, self._address(resolved, alias, server, hostvars), link["publish"], server) for server in link["servers"]]
         self._reachable(resolved, alias, host, targets)
         self._add(resolved, link, link["port"], targets, "ambassador_client")
         if link["local"]:
@@ -413,7 +458,7 @@ class Wiring:
                     )
 
     def _reachable(self, resolved, alias, host, targets):
-        for _, address, port in targets:
+        for _, address, port, _ in targets:
             if ":" in address and not self._ipv6:
                 resolved["problems"].append(
                     f"link {alias}: expected a target that the network of the ambassadors reaches, found {endpoint(address, port)}"
@@ -436,23 +481,23 @@ class Wiring:
             if host not in resolved["unknown"]:
                 resolved["unknown"].append(host)
             resolved["problems"].append(
-                f"link {alias}: expected an address of server host {host}, found none in {origin};"
+                f"link {alias}: expected an address of host {host}, found none in {origin};"
                 f" set ambassador_address for {host}, or let its facts be gathered."
             )
             return ""
         if not is_dialable(address):
             resolved["problems"].append(
-                f"link {alias}: expected a dialable IP address of server host {host}, found {address!r} in {origin}; correct it."
+                f"link {alias}: expected a dialable IP address of host {host}, found {address!r} in {origin}; correct it."
             )
         return address
 
-    @staticmethod
-    def _add(resolved, link, listen, targets, holder):
+    def _add(self, resolved, link, listen, targets, holder):
         prefix = variable_prefix(link["alias"])
         entries = []
-        for number, (name, address, port) in enumerate(targets, 1):
+        for number, (name, address, port, certified) in enumerate(targets, 1):
             numbered = f"{prefix}_{number}" if len(targets) > 1 else prefix
-            entries.append({"name": name, "address": address, "port": port, "variable": f"{numbered}_PORT_{listen}_TCP"})
+            verify = certified if self._tls else None
+            entries.append({"name": name, "address": address, "port": port, "variable": f"{numbered}_PORT_{listen}_TCP", "verify": verify})
             if number == 1:
                 resolved["variables"].update(link_variables(prefix, listen, address, port))
             if len(targets) > 1:

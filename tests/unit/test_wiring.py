@@ -26,12 +26,12 @@ def a_link(**changes):
     return {key: value for key, value in link.items() if value is not None}
 
 
-def problems(links, engine="haproxy"):
-    return Wiring(links, hosts_of, engine).problems
+def problems(links, engine="haproxy", tls=False):
+    return Wiring(links, hosts_of, engine, tls=tls).problems
 
 
-def side(links, host, which, hostvars=HOSTVARS, engine="haproxy", ipv6=False):
-    return Wiring(links, hosts_of, engine, ipv6).side(host, which, hostvars)
+def side(links, host, which, hostvars=HOSTVARS, engine="haproxy", ipv6=False, tls=False):
+    return Wiring(links, hosts_of, engine, ipv6, tls).side(host, which, {**HOSTVARS, **hostvars})
 
 
 # -- what a right map gives ---------------------------------------------------------------------------------------
@@ -49,7 +49,9 @@ def test_client_side_dials_the_address_of_the_server_host():
         "REDIS_NAME": "/ambassador_client/redis",
     }
     assert client["publish"] == []
-    assert client["links"][0]["targets"] == [{"name": "vm1", "address": "198.18.0.11", "port": 6379, "variable": "REDIS_PORT_6379_TCP"}]
+    assert client["links"][0]["targets"] == [
+        {"name": "vm1", "address": "198.18.0.11", "port": 6379, "variable": "REDIS_PORT_6379_TCP", "verify": None}
+    ]
 
 
 def test_server_side_publishes_on_its_own_address_and_forwards_to_the_backend():
@@ -177,7 +179,7 @@ def test_a_server_host_without_address_is_named_with_link_and_variable():
 
 def test_an_address_that_is_a_name_is_refused():
     (problem,) = side({"redis": a_link()}, "vm2", "client", {"vm1": {"ambassador_address": "vm1.example.com"}})["problems"]
-    assert "expected a dialable IP address of server host vm1, found 'vm1.example.com'" in problem
+    assert "expected a dialable IP address of host vm1, found 'vm1.example.com'" in problem
 
 
 # -- what is said of a wrong map ----------------------------------------------------------------------------------
@@ -290,7 +292,7 @@ def test_a_host_without_address_is_asked_for_once():
 @pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "fe80::1", "::1", "2001:2::1%eth0"])
 def test_an_address_that_no_other_host_can_dial_is_refused(address):
     (problem,) = side({"redis": a_link()}, "vm2", "client", {"vm1": {"ambassador_address": address}}, ipv6=True)["problems"]
-    assert f"expected a dialable IP address of server host vm1, found {address!r}" in problem
+    assert f"expected a dialable IP address of host vm1, found {address!r}" in problem
 
 
 def test_an_address_to_bind_that_is_none_is_refused():
@@ -413,3 +415,65 @@ def test_every_client_dials_what_a_server_publishes(drawn):
             for target in link["targets"]:
                 published = sides[target["name"]]["publish"]
                 assert (link["alias"], target["address"], target["port"]) in [(p["alias"], p["address"], p["port"]) for p in published]
+
+
+# -- TLS ----------------------------------------------------------------------------------------------------------
+
+
+def test_over_tls_a_client_side_verifies_the_name_of_each_server_host():
+    client = side({"redis": a_link(servers="db")}, "vm2", "client", tls=True)
+    assert [(target["name"], target["verify"]) for target in client["links"][0]["targets"]] == [("db1", "db1"), ("db2", "db2")]
+
+
+def test_over_tls_a_server_side_verifies_its_peers_and_not_its_backend():
+    server = side({"redis": a_link(servers="db")}, "db2", "server", tls=True)
+    assert [target["verify"] for target in server["links"][0]["targets"]] == [None, "db1"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "verified"),
+    [({"servers": "vm1"}, ["vm1", "vm1"]), ({"servers": "db"}, ["db1", "db2"]), ({"servers": None}, [None, None])],
+)
+def test_over_tls_explicit_targets_are_the_servers_or_none_of_the_ambassadors(changes, verified):
+    client = side({"redis": a_link(targets=["198.18.0.1:1", "198.18.0.2:2"], **changes)}, "vm2", "client", tls=True)
+    assert client["problems"] == []
+    assert [target["verify"] for target in client["links"][0]["targets"]] == verified
+
+
+def test_over_tls_targets_that_are_not_one_for_each_server_are_refused():
+    (problem,) = problems({"redis": a_link(servers="web", targets=["198.18.0.1:1", "198.18.0.2:2"])}, tls=True)
+    assert "link redis, targets: expected one for each of its servers (web1, web2, web3)" in problem
+    assert side({"redis": a_link(servers="web", targets=["198.18.0.1:1", "198.18.0.2:2"])}, "vm2", "client", tls=True)["problems"]
+
+
+def test_a_server_side_admits_its_clients_and_peers_by_name_over_tls_and_by_address_without():
+    links = {"redis": a_link(servers="db", clients="both")}
+    assert side(links, "db1", "server", tls=True)["links"][0]["admitted"] == ["vm1", "vm2", "db2"]
+    assert side(links, "db1", "server")["links"][0]["admitted"] == [HOSTVARS[host]["ambassador_address"] for host in ("vm1", "vm2", "db2")]
+    assert side({"redis": a_link(clients="both")}, "vm1", "server")["links"][0]["admitted"][-1] == "gateway"
+    assert side({"redis": a_link()}, "vm1", "server", engine="socat")["links"][0]["admitted"] == []
+
+
+def test_over_tls_links_share_a_port_and_it_is_published_once():
+    links = {"redis": a_link(publish=7000), "queue": a_link(port=7001, publish=7000)}
+    server = side(links, "vm1", "server", tls=True)
+    assert server["problems"] == []
+    assert [(entry["alias"], entry["port"]) for entry in server["publish"]] == [("redis", 7000)]
+    assert [link["listen"] for link in server["links"]] == [7000, 7000]
+    (problem,) = problems(links)
+    assert "found publish 7000 more than once" in problem
+
+
+def test_an_engine_that_cannot_encrypt_is_refused_with_one_that_can():
+    (problem,) = problems({"redis": a_link()}, "socat", tls=True)
+    assert problem.startswith(
+        "ambassador_engine: expected one that encrypts, as ambassador_tls asks for, found socat; set ambassador_engine to haproxy"
+    )
+
+
+def test_a_name_that_no_certificate_holds_is_refused():
+    long = "a" * 65
+    wiring = Wiring({"redis": a_link()}, lambda pattern: [long] if pattern == "vm2" else [pattern], tls=True)
+    (problem,) = wiring.problems
+    assert "expected names of hosts that a certificate can hold" in problem
+    assert repr(long) in problem
