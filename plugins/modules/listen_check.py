@@ -77,6 +77,7 @@ import errno
 import socket
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import overlap
 
 REMEDIES = {
     "publish": "set ambassador_bind for this host to one of its own addresses, or correct ambassador_address",
@@ -147,11 +148,13 @@ def main():
         },
         supports_check_mode=True,
     )
-    held = {(entry["HostIp"], entry["HostPort"]) for entries in module.params["held"].values() for entry in entries or []}
+    bindings = [entry for entries in module.params["held"].values() for entry in entries or [] if entry["HostPort"]]
+    held = [(entry["HostIp"] or "0.0.0.0", int(entry["HostPort"])) for entry in bindings]
     problems = []
     with contextlib.ExitStack() as stack:
         for want in module.params["wanted"]:
-            if (want["address"], str(want["port"])) in held:
+            # also where it goes from one address to all, or back
+            if any(overlap((want["address"], want["port"]), one) for one in held):
                 continue
             error = bind_error(want["address"], want["port"], stack)
             if error:

@@ -40,6 +40,15 @@ def test_what_the_own_container_holds_is_free_for_its_successor(taken):
     assert not run_module("listen_check", wanted=[want("127.0.0.1", taken)], held=held).get("failed")
 
 
+@pytest.mark.parametrize(("before", "after"), [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1"), ("", "127.0.0.1")])
+def test_the_own_container_may_go_from_one_address_to_all_and_back(before, after):
+    with socket.create_server((before, 0)) as server:
+        port = server.getsockname()[1]
+        held = {"6379/tcp": [{"HostIp": before, "HostPort": str(port)}]}
+        assert not run_module("listen_check", wanted=[want(after, port)], held=held).get("failed")
+        assert run_module("listen_check", wanted=[want(after, port)])["failed"]
+
+
 @pytest.mark.parametrize(("key", "remedy"), [("publish", "set ambassador_bind for this host"), ("local", "correct the link's local")])
 def test_an_address_of_another_host_says_what_to_set(key, remedy):
     (problem,) = run_module("listen_check", wanted=[want("192.0.2.1", 6379, key=key)])["problems"]
