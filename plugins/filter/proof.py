@@ -11,6 +11,9 @@ version_added: 0.1.0
 author: the crosshost.ambassador contributors
 description:
   - HAProxy's checks go from the client side through the server side to the backend, so a target that is up is the proof of a link.
+  - >-
+    A link without checks has to be dialled: it is proved when the connection stays, and the server side of one of its hosts has handed one
+    to its backend meanwhile.
   - A server side need not have one (its backend may be a replica), but for links that worked before.
 options:
   _input:
@@ -34,6 +37,12 @@ options:
     description: What the module said before the run changed anything; empty where it changed nothing, or nothing ran.
     type: dict
     required: true
+  dialled:
+    description: >-
+      What came of dialling the links without checks, C(links), as M(crosshost.ambassador.link_probe) returns it, and what
+      M(crosshost.ambassador.ambassador_info) said of their server hosts before and after it, C(before) and C(after), a list each.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -56,8 +65,10 @@ from ansible_collections.crosshost.ambassador.plugins.filter.status import told
 HOPS = {
     "L4CON": "nothing listens there: its server side does not run, or has shut the port for want of a backend that is up",
     "L4TOUT": "the host cannot be reached",
+    "L6RSP": "the handshake is refused: the log of the server side says whose certificate, and why",
+    "L6TOUT": "its server side does not answer",
     "L7TOUT": "what is behind its server side does not answer, or is not the master",
-    "L7RSP": "what is behind its server side answers something else",
+    "L7RSP": "its server side says that the backend is not up, or does not let this host in, which its log says",
 }
 
 
@@ -81,17 +92,48 @@ def proved(target):
     return target["up"] and (target["check_status"] is None or target["check_status"].endswith(("OK", "OKC")))
 
 
-def proof(info, wiring, host, side, before):
+def handed_on(alias, said):
+    """Return how many connections of a link the server sides handed to their backends, without those that found none.
+
+    :param str alias: the link
+    :param list[dict] said: what the module returned for each of its server hosts; those that could not be asked are left out
+    :return: the number, or None where none could be asked
+    :rtype: int | None
+    """
+    links = [answer["links"][alias] for answer in said if alias in answer.get("links", {})]
+    return sum(link["targets"][0]["total"] - link["failed"] for link in links) if links else None
+
+
+def dial_problem(alias, dialled):
+    """Tell what is wrong with a link that was dialled, or None.
+
+    :param str alias: the link
+    :param dict dialled: see the documentation above
+    :rtype: str | None
+    """
+    found = dialled["links"].get(alias)
+    if found not in ("open", "bytes"):
+        return f"a connection that was {found}" if found == "closed" else f"{found}"
+    counts = [handed_on(alias, dialled[when]) for when in ("before", "after")]
+    if None not in counts and counts[1] <= counts[0]:
+        return "that no server side handed the connection to its backend"
+    return None
+
+
+def proof(info, wiring, host, side, before, dialled=None):
     """Judge the links of one side: see the documentation above."""
     problems, worse = [], False
     for link in wiring["links"]:
         alias = link["alias"]
         now, was = (targets_of(state.get("links", {}).get(alias, {}), side) for state in (info, before))
         worked = any(target["up"] for target in was)
-        if any(proved(target) for target in now) or (side == "server" and not worked):
+        dead = dial_problem(alias, dialled) if side == "client" and dialled and alias in dialled["links"] and now else None
+        if not dead and (any(proved(target) for target in now) or (side == "server" and not worked)):
             continue
         worse = worse or worked
-        found = "; ".join(told(target) + (f" ({HOPS[target['check_status']]})" if target["check_status"] in HOPS else "") for target in now)
+        found = dead or "; ".join(
+            told(target) + (f" ({HOPS[target['check_status']]})" if target["check_status"] in HOPS else "") for target in now
+        )
         limited = side == "client" and link["servers"]
         more = f"; if the run was limited, run it for {', '.join(link['servers'])} as well" if limited else ""
         problems.append(

@@ -37,6 +37,7 @@ _value:
   type: dict
 """
 
+import datetime
 import re
 
 SIDES = ("server", "client")
@@ -124,7 +125,7 @@ class Judge:
         wiring, container = found["wiring"], found["container"]
         for problem in wiring["problems"]:
             # a host that is not reached, or not asked, has been told already, or needs not be
-            if not any(f"expected an address of server host {unknown}," in problem for unknown in wiring["unknown"]):
+            if not any(f"expected an address of host {unknown}," in problem for unknown in wiring["unknown"]):
                 self._problem(problem)
         if "exists" not in container:
             self._problem(f"host {host}: expected a Docker Engine that answers, found: {container.get('msg')}; start it.")
@@ -168,6 +169,7 @@ class Judge:
                 f"{where}: expected generation {info['current']}, which is on disk, to run, found {info['generation']}; {DEPLOY},"
                 " which loads it or says why HAProxy refuses it."
             )
+        self._certificate(where, info.get("certificate"))
         for link in found["wiring"]["links"]:
             carried = info["links"].get(link["alias"], {"listen": "gone"})
             if carried["listen"] == "gone":
@@ -178,6 +180,18 @@ class Judge:
         for alias in sorted(set(info["links"]) - {link["alias"] for link in found["wiring"]["links"]}):
             if info["links"][alias]["listen"] != "gone":
                 self.warnings.append(f"{where}, link {alias}: expected only links of the map, found this one carried; {DEPLOY}.")
+
+    def _certificate(self, where, certificate):
+        """Warn of a certificate that a run would have renewed, when half of the time is over that it had for that."""
+        if not certificate:
+            return
+        begin, end = (datetime.datetime.strptime(certificate[name], "%Y-%m-%dT%H:%M:%SZ") for name in ("not_before", "not_after"))
+        if certificate["seconds_left"] <= 0:
+            self._problem(
+                f"{where}: expected a valid certificate, found one that expired {certificate['not_after']}; {DEPLOY}, which renews it."
+            )
+        elif certificate["seconds_left"] < (end - begin).total_seconds() / 6:
+            self.warnings.append(f"{where}: its certificate expires {certificate['not_after']}; {DEPLOY}, which renews it.")
 
     def _link(self, host, side, where, link, carried):
         port = f"{link['listen']} shut" if carried["listen"] == "shut" else link["listen"]

@@ -59,6 +59,31 @@ generation:
   returned: success
   type: str
   sample: c12964c32605
+certificate:
+  description: The certificate that the current worker shows; none without TLS.
+  returned: success
+  type: dict
+  contains:
+    name:
+      description: Whose it is.
+      type: str
+      sample: vm2
+    serial:
+      description: Its serial number, in hexadecimal digits.
+      type: str
+      sample: 0B069AA087687613E99E904CEC61CFD64F937BF2
+    not_before:
+      description: When its lifetime begins, UTC.
+      type: str
+      sample: "2026-11-24T23:41:01Z"
+    not_after:
+      description: When its lifetime ends, UTC.
+      type: str
+      sample: "2027-02-22T23:41:01Z"
+    seconds_left:
+      description: Seconds until then; negative when it has expired.
+      type: int
+      sample: 7775999
 workers:
   description: HAProxy's workers, the current one first.
   returned: success
@@ -195,14 +220,19 @@ links:
           sample: 2
 """
 
+import calendar
 import csv
 import os
 import re
+import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils.haproxy_cli import ask
 
 VARIABLE = "AMBASSADOR_GENERATION"
+# the name that haproxy.cfg gives the certificate of the host
+CERTIFICATE = "@/host"
+ISO_8601 = "%Y-%m-%dT%H:%M:%SZ"
 HELD = ".held"
 # what is summed -> its column
 SUMS = {"connections": "scur", "total": "stot", "bytes_in": "bin", "bytes_out": "bout"}
@@ -249,6 +279,27 @@ def parse_stat(answer):
     return proxies
 
 
+def parse_certificate(answer, now):
+    """Return what `show ssl cert` says of a certificate, or None where it says nothing (without TLS).
+
+    :param str answer: what HAProxy answered
+    :param float now: seconds since the epoch
+    :rtype: dict | None
+    :source: HAProxy Management Guide, section 9.3, "show ssl cert"
+    """
+    fields = dict(re.findall(r"^([^:\n]+): (.*)$", answer, re.M))
+    if "notAfter" not in fields:
+        return None
+    begin, end = (calendar.timegm(time.strptime(fields[name], "%b %d %H:%M:%S %Y GMT")) for name in ("notBefore", "notAfter"))
+    return {
+        "name": fields.get("Subject", "").rpartition("/CN=")[2],
+        "serial": fields.get("Serial"),
+        "not_before": time.strftime(ISO_8601, time.gmtime(begin)),
+        "not_after": time.strftime(ISO_8601, time.gmtime(end)),
+        "seconds_left": int(end - now),
+    }
+
+
 def servers(rows):
     """Return the rows of a proxy that are targets: not its sums, nor the server that holds connections.
 
@@ -290,14 +341,15 @@ def read_link(alias, stats):
     :rtype: dict
     """
     now = stats[0].get(alias, {})
-    shut = now.get("FRONTEND", {}).get("status") != "OPEN"
     targets = {name: target(row) for name, row in servers(now).items()}
+    # a server side's port can be other links' as well: its own proxy has no frontend
+    shut = now["FRONTEND"]["status"] != "OPEN" if "FRONTEND" in now else not any(row["up"] for row in list(targets.values())[:1])
     link = {**dict.fromkeys((*SUMS, "failed", "held"), 0), "listen": ("shut" if shut else "open") if now else "gone"}
     leaving = {}
     for proxies in stats:
         rows, held = proxies.get(alias, {}), proxies.get(alias + HELD, {})
         for key, column in SUMS.items():
-            link[key] += int(rows.get("FRONTEND", {}).get(column) or 0)
+            link[key] += int(rows.get("BACKEND", {}).get(column) or 0)
         link["failed"] += sum(int(proxy.get("BACKEND", {}).get("econ") or 0) for proxy in (rows, held))
         # one that was held and has a server is like any other
         link["held"] += int(held.get("FRONTEND", {}).get("scur") or 0)
@@ -352,9 +404,11 @@ def read(path, alias, timeout):
     if not answer.startswith(f"{VARIABLE}="):
         raise OSError(answer.splitlines()[0] if answer else "no answer")
     link = os.path.join(path, "current")
+    certificate = ask(socket, f"@!{workers[0]['pid']} show ssl cert {CERTIFICATE}", timeout)
     return {
         "current": os.path.basename(os.readlink(link)) if os.path.islink(link) else None,
         "generation": answer.partition("=")[2],
+        "certificate": parse_certificate(certificate, time.time()),
         "workers": workers,
         "links": read_links(stats, alias),
     }

@@ -83,7 +83,12 @@ def test_a_link_with_its_target(side):
 def test_check_mode_asks_the_same(side):
     engine = Engine(side, "client")
     assert info(side, check=True) == info(side)
-    assert {command.split(maxsplit=1)[1] for command in engine.asked} == {"proc", "show stat", "show env AMBASSADOR_GENERATION"}
+    assert {command.split(maxsplit=1)[1] for command in engine.asked} == {
+        "proc",
+        "show stat",
+        "show env AMBASSADOR_GENERATION",
+        "show ssl cert @/host",
+    }
 
 
 def test_old_workers_are_summed_and_what_they_leave_is_told(side):
@@ -190,3 +195,28 @@ def test_an_engine_that_is_frozen_is_said_in_time(side):
         frozen.bind(str(side / "run" / "master.sock"))
         frozen.listen()
         assert "found: timed out" in info(side, timeout=1)["msg"]
+
+
+CERTIFICATE = """\
+Filename: @/host
+Status: Used
+Serial: 0B069AA087687613E99E904CEC61CFD64F937BF2
+notBefore: Nov 24 23:41:01 2026 GMT
+notAfter: Feb  2 23:41:01 2027 GMT
+Subject: /CN=vm2
+Issuer: /CN=crosshost.ambassador 2026-11-24
+"""
+
+
+def test_the_certificate_that_is_shown_is_told(side):
+    engine = Engine(side, "client")
+    assert info(side)["certificate"] is None
+    engine.answers["@!14 show ssl cert @/host"] = CERTIFICATE
+    said = info(side)["certificate"]
+    assert isinstance(said.pop("seconds_left"), int)
+    assert said == {
+        "name": "vm2",
+        "serial": "0B069AA087687613E99E904CEC61CFD64F937BF2",
+        "not_before": "2026-11-24T23:41:01Z",
+        "not_after": "2027-02-02T23:41:01Z",
+    }

@@ -62,3 +62,28 @@ def test_a_server_side_is_judged_by_its_own_backend_and_only_where_that_was_up()
 def test_a_target_that_no_check_has_seen_yet_is_no_proof(check, problems):
     judged = proof(info(target(check=check)), WIRING, "vm1", "server", info(target()))
     assert (judged["worse"], len(judged["problems"])) == (bool(problems), 2 * problems)
+
+
+def counted(total, failed=0):
+    return [{"links": {"redis": {"targets": [{"total": total}], "failed": failed}}}, {"msg": "no answer"}]
+
+
+@pytest.mark.parametrize(
+    ("found", "after", "problem"),
+    [
+        ("open", counted(6), None),
+        ("bytes", counted(6), None),
+        ("open", [{"msg": "no answer"}], None),
+        ("open", counted(5), "no server side handed the connection to its backend"),
+        ("open", counted(6, failed=1), "no server side handed the connection to its backend"),
+        ("closed", counted(6), "found a connection that was closed"),
+        ("[Errno 111] Connection refused", counted(5), "found [Errno 111] Connection refused"),
+    ],
+)
+def test_a_link_without_checks_is_proved_by_a_connection_that_its_backend_has_got(found, after, problem):
+    unchecked = target(check=None) | {"state": "no check"}
+    dialled = {"links": {"redis": found}, "before": counted(5), "after": after}
+    problems = proof(info(unchecked), WIRING, "vm2", "client", {}, dialled)["problems"]
+    assert (problems == []) == (problem is None)
+    if problem:
+        assert problem in problems[0]

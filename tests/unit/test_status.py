@@ -258,3 +258,21 @@ def test_an_empty_map_is_well():
 @pytest.mark.parametrize(("seconds", "text"), [(None, "-"), (9, "9s"), (151, "2m31s"), (3661, "1h1m"), (90000, "1d1h")])
 def test_an_age_is_short(seconds, text):
     assert age(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("left", "warned", "wrong"),
+    [(90, False, False), (16, False, False), (14, True, False), (0, False, True), (-1, False, True)],
+)
+def test_a_certificate_that_was_not_renewed_is_told_and_one_that_expired_is_a_problem(found, left, warned, wrong):
+    found["vm2"]["client"]["info"]["certificate"] = {
+        "not_before": "2026-11-24T00:00:00Z",
+        "not_after": "2027-02-22T00:00:00Z",
+        "seconds_left": left * 86400,
+    }
+    said = status(found)
+    warning = "host vm2, client side: its certificate expires 2027-02-22T00:00:00Z; run crosshost.ambassador.site, which renews it."
+    assert said["warnings"] == ([warning] if warned else [])
+    assert len(said["problems"]) == wrong
+    if wrong:
+        assert "host vm2, client side: expected a valid certificate, found one that expired 2027-02-22T00:00:00Z;" in said["problems"][0]
