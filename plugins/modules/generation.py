@@ -26,7 +26,8 @@ options:
       - V(current) makes it the current one. A crash at any point leaves the old one or the new one.
       - V(loaded) waits until the engine answers on its socket, reloads it unless it runs the current generation, and removes all
         others but the one before.
-      - V(absent) removes the state directory, and the directory that it is in, if that is empty then.
+      - V(absent) removes the state directory; with the last side C(identity) beside it, the key of both; and the directory that they
+        are in, if that is empty then.
     type: str
     choices: [staged, current, loaded, absent]
     required: true
@@ -95,6 +96,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils.haproxy_cli import ask
 
 VARIABLE = "AMBASSADOR_GENERATION"
+SIDES = {"server", "client"}
 
 
 def name_of(files):
@@ -201,7 +203,8 @@ class Generations:
         if not self.module.check_mode:
             if not os.path.isdir(self.directory(generation)):
                 self.module.fail_json(
-                    msg=f"expected generation {generation} in {self.path}/generations, found {before} alone; run the roles again, which write it."
+                    msg=f"expected generation {generation} in {self.path}/generations, found {before} alone; run the roles again, which"
+                    " write it."
                 )
             beside = f"{self.link}.new"
             if os.path.islink(beside):
@@ -264,12 +267,15 @@ class Generations:
         self.module.exit_json(changed=True, generation=generation, log=answer)
 
     def absent(self):
-        """Remove the state directory, and the one around it where nothing else is in it."""
+        """Remove the state directory, and the one around it where nothing else is in it; with the last side its key."""
         changed = os.path.isdir(self.path)
         if changed and not self.module.check_mode:
             shutil.rmtree(self.path)
+            around = os.path.dirname(self.path)
+            if not SIDES.intersection(os.listdir(around)):
+                shutil.rmtree(os.path.join(around, "identity"), ignore_errors=True)
             with contextlib.suppress(OSError):
-                os.rmdir(os.path.dirname(self.path))
+                os.rmdir(around)
         self.module.exit_json(changed=changed)
 
     def _remove_others(self, generation):

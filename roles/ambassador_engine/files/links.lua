@@ -1,5 +1,28 @@
 -- What the configuration cannot say of a link without a server. `<alias>.held` holds the servers that a held connection may use.
 local side, generation = ...
+local generations = "/etc/ambassador/generations/"
+
+-- What a generation says: `alias/server` -> the address that it dials; and its variables.
+local function wiring_of(directory)
+    local variables, dialled, proxy = {}, {}, nil
+    for line in io.lines(directory .. "/links.cfg") do
+        local name, value = line:match("^%s*setenv (%S+) (%S+)")
+        if name then variables[name] = value end
+    end
+    for line in io.lines(directory .. "/haproxy.cfg") do
+        proxy = line:match("^%l+ (%S+)") or proxy
+        local server, variable = line:match('^%s*server (%S+) "%${([%w_]+)_ADDR}')
+        if server then dialled[proxy .. "/" .. server] = variables[variable] end
+    end
+    return dialled, variables
+end
+
+-- What links.cfg says of the link of a proxy, whose name begins with the alias.
+local function setting(variables, name, proxy)
+    return variables["AMBASSADOR_" .. name .. "_" .. proxy:match("^[^.]+"):upper():gsub("[^A-Z0-9]", "_")]
+end
+
+local own, own_variables = wiring_of(generations .. generation)
 
 -- Whether a link has a server. Its own proxy knows: what tracks a server in `.held` never hears that it began as down.
 local function serves(held)
@@ -19,17 +42,33 @@ core.register_action("wait_for_server", { "tcp-req" }, function(txn)
     end
 end)
 
+-- A client side asks whether its link works: the backend is told of, by whoever checks it. One that is not checked yet is waited for.
+core.register_service("tell_state", "tcp", function(applet)
+    local held = core.backends[applet:get_var("sess.link") .. ".held"]
+    local servers = core.backends[applet:get_var("sess.link")].servers
+    for name in pairs(held.servers) do
+        while servers[name]:get_stats().check_status == "INI" do core.msleep(20) end
+    end
+    applet:send(serves(held) and "up\n" or "down\n")
+end)
+
 if side == "server" then
     -- A port without a backend is shut: client sides are refused at SYN, and turn to another server before anything is lost.
     core.register_task(function()
         local shut = {}
         while true do
+            local served = {}
             for name, held in pairs(core.backends) do
-                local alias = name:match("^(.*)%.held$")
-                if alias and (held:get_srv_act() == 0) ~= (shut[alias] or false) then
-                    shut[alias] = not shut[alias]
-                    local listener = core.frontends[alias]
-                    if shut[alias] then listener:pause() else listener:resume() end
+                if name:find("%.held$") then
+                    local port = setting(own_variables, "PUBLISH", name)
+                    served[port] = served[port] or held:get_srv_act() > 0
+                end
+            end
+            for port, serving in pairs(served) do
+                if serving == (shut[port] or false) then
+                    shut[port] = not serving
+                    local listener = core.frontends["publish." .. port]
+                    if serving then listener:resume() else listener:pause() end
                 end
             end
             core.msleep(50)
@@ -46,24 +85,7 @@ else
     end)
 end
 
--- What a generation says: `alias/server` -> the address that it dials; and its variables.
-local function wiring_of(directory)
-    local variables, dialled, proxy = {}, {}, nil
-    for line in io.lines(directory .. "/links.cfg") do
-        local name, value = line:match("^%s*setenv (%S+) (%S+)")
-        if name then variables[name] = value end
-    end
-    for line in io.lines(directory .. "/haproxy.cfg") do
-        proxy = line:match("^listen (%S+)") or proxy
-        local server, variable = line:match('^%s*server (%S+) "%${([%w_]+)_ADDR}')
-        if server then dialled[proxy .. "/" .. server] = variables[variable] end
-    end
-    return dialled, variables
-end
-
 -- After a reload this worker serves on for its old connections; those to what is no target of the link any more are cut in time.
-local generations = "/etc/ambassador/generations/"
-local own, own_variables = wiring_of(generations .. generation)
 local since = {}
 
 local function drain()
@@ -71,13 +93,12 @@ local function drain()
     -- by its name, for `current` may be renamed between two files
     local now, variables = wiring_of(generations .. current.AMBASSADOR_GENERATION)
     for name, address in pairs(own) do
-        local proxy, server = name:match("^([^/]+)/(.+)$")
-        local variable = "AMBASSADOR_DRAIN_" .. proxy:gsub("%.held$", ""):upper():gsub("[^A-Z0-9]", "_")
         if now[name] == address then
             since[name] = nil
         else
             since[name] = since[name] or core.now().sec
-            if core.now().sec - since[name] >= tonumber(variables[variable] or own_variables[variable]) then
+            local proxy, server = name:match("^([^/]+)/(.+)$")
+            if core.now().sec - since[name] >= tonumber(setting(variables, "DRAIN", proxy) or setting(own_variables, "DRAIN", proxy)) then
                 core.backends[proxy].servers[server]:shut_sess()
             end
         end
