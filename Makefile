@@ -23,7 +23,7 @@ unit: venv           ## the unit tests
 scenarios: lab       ## all molecule scenarios, on the lab's hosts; one of them: make scenarios ONLY=default
 	molecule test --destroy=never $(if $(ONLY),--scenario-name $(ONLY),--all)
 
-matrix: venv         ## the unit tests and the default scenario on the other ansible-core
+matrix: venv         ## the unit tests and the scenario ssh on the other ansible-core
 	tests/matrix
 
 figures: lab         ## docs/figures.md, written anew by the scenarios that put links under load
@@ -39,6 +39,7 @@ venv:                ## the Python environment
 clean:               ## removes all that the commands above made (packages of the system stay)
 	@lab/lab clean
 	-test ! -x .venv/bin/molecule || molecule reset
+	rm -rf inventory/.ambassador molecule/*/inventory/.ambassador
 	rm -rf .venv .venv-matrix .ansible .cache .hypothesis .pytest_cache .ruff_cache changelogs/.plugin-cache.yaml
 	rm -rf inventory/.ambassador molecule/*/inventory/.ambassador
 	find . -name __pycache__ -prune -exec rm -rf {} +

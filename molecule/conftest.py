@@ -99,17 +99,22 @@ class Load:
     :param host: the testinfra host
     :param str url: what it consumes, e.g. ``redis://redis:6379``
     :param str options: further options of `load`
+    :param bool outside: in the network of vm2, but not on its Docker Engine, so that it outlives that one
     """
 
-    def __init__(self, host, url, options=""):
+    def __init__(self, host, url, options="", outside=False):
         self.host, self.name = host, "load_" + url.partition(":")[0]
-        network = inspect(host, "ambassador_client")["HostConfig"]["NetworkMode"]
-        image = inspect(host, "ambassador_client")["Config"]["Image"].rpartition("/")[0] + "/client:lab"
+        if outside:
+            self.host, network, image = testinfra.get_host("local://"), "container:vm2", "crosshost-lab/client"
+        else:
+            network = inspect(host, "ambassador_client")["HostConfig"]["NetworkMode"]
+            image = inspect(host, "ambassador_client")["Config"]["Image"].rpartition("/")[0] + "/client:lab"
+        self.remove()  # one that a failed test left
         docker = f"docker run -d --read-only --name {self.name} --network {network}"
         if url.startswith("redis:"):
             docker += " --user 999:999 --volume /var/lib/ambassador/redis_client:/etc/ambassador:ro"
             options += " --user app --password-file /etc/ambassador/app"
-        host.check_output(f"{docker} {image} load {url} --rate 20 --seconds 600 {options}")
+        self.host.check_output(f"{docker} {image} load {url} --rate 20 --seconds 600 {options}")
         self.more(50)
 
     def more(self, attempts):
@@ -138,8 +143,8 @@ def load(vm2):
     """Starts consumers on vm2: see Load."""
     started = []
 
-    def start(url, options=""):
-        started.append(Load(vm2, url, options))
+    def start(url, options="", outside=False):
+        started.append(Load(vm2, url, options, outside))
         return started[-1]
 
     yield start

@@ -45,9 +45,9 @@ def test_make_knows_its_targets(document):
         assert run(f"{command} --dry-run", ROOT).returncode == 0, command
 
 
-def test_the_other_commands_of_the_readme(clone):
-    shown = [command for command in commands("README.md") if not command.startswith("make ")]
-    assert len(shown) == 7
+def test_the_other_commands_of_the_documents(clone):
+    shown = [command for command in commands("README.md") + commands("SECURITY.md") if not command.startswith("make ")]
+    assert len(shown) == 9
     for command in shown:
         # no SSH to example.com: with its collections, inventory and all, as far as the syntax
         checked = command.replace("/tmp", str(clone.parent)) + (" --syntax-check" if command.startswith("ansible-playbook") else "")
@@ -68,3 +68,10 @@ def test_the_map_in_the_readme_is_the_one_of_the_inventory():
 
 def test_the_readme_names_every_key_of_the_map():
     assert tuple(re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.M)) == KEYS
+
+
+def test_every_test_that_stands_for_security_exists():
+    named = set(re.findall(r"\b(test_\w+)(?:\[|`)", (ROOT / "SECURITY.md").read_text()))
+    tests = "".join(path.read_text() for path in (ROOT / "molecule").rglob("test_*.py"))
+    assert len(named) > 10
+    assert [name for name in named if f"def {name}(" not in tests] == []

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from conftest import until
 
 LINK = {"redis": {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"}}
 
@@ -59,7 +60,7 @@ def test_a_server_host_that_the_controller_cannot_reach(vm1, playbook, tmp_path)
     inventory.write_text(json.dumps({"vm1": {"hosts": {"vm1": lost}}}))
     run = playbook("site.yml", "--limit=vm2", f"--inventory={inventory}")
     assert run.returncode == 2, run.stdout
-    assert "link redis: expected an address of server host vm1, found none" in re.sub(r"\s+", " ", run.stdout)
+    assert "link redis: expected an address of host vm1, found none" in re.sub(r"\s+", " ", run.stdout)
     assert re.search(r"^vm2 .*changed=0 +unreachable=0 +failed=1", run.stdout, re.M)
 
     inventory.write_text(json.dumps({"vm1": {"hosts": {"vm1": lost | {"ambassador_address": address(vm1, "eth0")}}}}))
@@ -77,10 +78,20 @@ def test_explicit_targets_win(vm1, vm2, playbook):
     assert pong(vm2)
 
 
+def test_a_host_whose_address_comes_after_its_docker_engine_publishes_on_all(vm1, vm2, playbook):
+    run = playbook("site.yml", "--extra-vars=ambassador_bind=0.0.0.0")
+    assert run.returncode == 0, run.stdout
+    assert listens(vm1) == {"0.0.0.0:6379"}
+    words, way = vm1.check_output("ip -4 -o addr show dev eth0 | awk '{print $4}'"), vm1.check_output("ip route show default")
+    vm1.check_output("engine stop; ip addr del %s dev eth0; engine start", words)
+    vm1.check_output(f"ip addr add {words} dev eth0; ip route replace {way}")
+    until(vm2, "docker exec redis_client redis-cli -h redis ping | grep -q PONG")
+
+
 def test_a_host_whose_facts_cannot_be_had_is_named_with_the_variable_to_set(playbook):
     run = playbook("site.yml", "--limit=vm2", "--extra-vars=ambassador_interface=eth9")
     assert run.returncode != 0
-    assert "link redis: expected an address of server host vm1, found none in interface eth9 (ambassador_interface)" in run.stdout
+    assert "link redis: expected an address of host vm1, found none in interface eth9 (ambassador_interface)" in run.stdout
     assert "set ambassador_address for vm1" in re.sub(r"\s+", " ", run.stdout)
 
 
@@ -98,10 +109,11 @@ def with_ipv6(vm1, playbook):
 @pytest.mark.parametrize("engine", ["haproxy", "socat"])
 def test_an_ipv6_target_is_dialled(vm1, vm2, playbook, with_ipv6, engine):
     sixth = address(vm1, "eth0", 6)
-    run = playbook("site.yml", *with_ipv6, f"--extra-vars=ambassador_engine={engine}")
+    options = [*with_ipv6, f"--extra-vars=ambassador_engine={engine}", f"--extra-vars=ambassador_tls={engine == 'haproxy'}"]
+    run = playbook("site.yml", *options)
     assert run.returncode == 0, run.stdout
     assert target(vm2, engine) == f"tcp://[{sixth}]:6379"
     assert listens(vm1) == {f"[{sixth}]:6379"}
     assert pong(vm2)
-    again = playbook("site.yml", *with_ipv6, f"--extra-vars=ambassador_engine={engine}")
+    again = playbook("site.yml", *options)
     assert len(re.findall("changed=0", again.stdout)) == 2, again.stdout

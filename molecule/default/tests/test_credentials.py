@@ -1,6 +1,8 @@
 """Passwords: changed while all runs, shown to nobody, and none for a Redis that asks for none."""
 
 import json
+import pathlib
+import shutil
 
 import pytest
 from conftest import as_user, everything, inspect
@@ -58,14 +60,17 @@ def test_an_interrupted_change_is_ended_by_the_next_run(vm1, playbook):
     assert "load | It has loaded them" not in playbook("site.yml", "--limit=vm1").stdout
 
 
-def test_another_controller_is_refused(hosts, playbook, tmp_path):
+def test_another_controller_is_refused(hosts, playbook, tmp_path, request):
     before = {name: everything(host) for name, host in hosts.items()}
+    # it has the CA, which scenario secure asks for
+    (tmp_path / "none").mkdir()
+    shutil.copy(pathlib.Path(request.config.option.ansible_inventory) / ".ambassador/ca.pem", tmp_path / "none")
     run = playbook("site.yml", "-e", f"ambassador_controller_dir={tmp_path}/none")
     said = " ".join(run.stdout.split())
     assert run.returncode == 2, run.stdout
     assert f"host vm1: expected {tmp_path}/none on the controller to hold the passwords of Redis that this host has, found no" in said
     assert {name: everything(host) for name, host in hosts.items()} == before
-    assert not (tmp_path / "none").exists()
+    assert [path.name for path in (tmp_path / "none").iterdir()] == ["ca.pem"]
 
 
 def test_a_redis_of_somebody_else_that_asks_for_no_password(vm1, vm2, playbook):

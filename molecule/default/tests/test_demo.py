@@ -15,3 +15,7 @@ def test_the_demo_shows_the_path_and_changes_nothing(vm1):
     assert re.search("redis_client.*ambassador_client.*ambassador_server.*redis_server", picture, re.S)
     assert f"REDIS_PORT_6379_TCP=tcp://{address}:6379" in picture
     assert re.search(r"redis_server +PONG", picture)
+    # encrypted and authenticated on both sides, as a handshake has shown
+    assert re.search(r"TLSv1\.3, TLS_\w+, certificates on both sides:", picture), picture
+    assert "CN=vm1 is verified (OK), and lets vm2 in (link redis is up)" in picture
+    assert "GET without a password: NOPERM" in picture

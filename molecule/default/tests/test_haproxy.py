@@ -33,17 +33,17 @@ def test_the_variable_is_the_input_change_it_by_hand_and_traffic_moves(vm1, vm2,
     assert vm2.check_output("docker exec redis_client redis-cli -h redis ping") == "PONG"
 
 
-def test_a_change_is_a_reload_and_no_container_is_touched(hosts, vm2, playbook):
+def test_a_change_is_a_reload_and_no_container_is_touched(hosts, vm1, playbook):
     before = {name: everything(host)[:2] for name, host in hosts.items()}
-    started = inspect(vm2, "ambassador_client")["State"]["StartedAt"]
+    started = inspect(vm1, "ambassador_server")["State"]["StartedAt"]
     links = {"redis": {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379", "check": "redis"}}
     changed = playbook("site.yml", f"--extra-vars={json.dumps({'ambassador_links': links})}")
     assert changed.returncode == 0, changed.stdout
-    assert "tcp-check send PING" in vm2.file("/var/lib/ambassador/client/current/haproxy.cfg").content_string
-    generation = vm2.check_output("basename $(readlink /var/lib/ambassador/client/current)")
-    assert ask(vm2, "client", "@1 show env AMBASSADOR_GENERATION").strip() == f"AMBASSADOR_GENERATION={generation}"
+    assert "tcp-check send PING" in vm1.file("/var/lib/ambassador/server/current/haproxy.cfg").content_string
+    generation = vm1.check_output("basename $(readlink /var/lib/ambassador/server/current)")
+    assert ask(vm1, "server", "@1 show env AMBASSADOR_GENERATION").strip() == f"AMBASSADOR_GENERATION={generation}"
     assert {name: everything(host)[:2] for name, host in hosts.items()} == before
-    assert inspect(vm2, "ambassador_client")["State"]["StartedAt"] == started
+    assert inspect(vm1, "ambassador_server")["State"]["StartedAt"] == started
     assert playbook("site.yml").returncode == 0
 
 

@@ -75,8 +75,7 @@ def test_teardown_removes_what_was_made_and_nothing_else(hosts, others, playbook
     # the images are still there, nothing else is
     run("site.yml", "--check", changed="[1-9][0-9]*")
 
-    for rehearsal in (["--check"], []):
-        run("playbooks/teardown.yml", *rehearsal, changed="0")
+    run("playbooks/teardown.yml", "--check", changed="0")
     purge = ["playbooks/teardown.yml", "--extra-vars=redis_server_purge=true"]
     assert playbook(*purge).returncode == 0
     assert hosts["vm1"].check_output("docker volume ls -q") == "tests_volume"

@@ -34,6 +34,7 @@ def test_the_tarball_holds_what_runs_and_the_texts():
         "CHANGELOG.md",
         "CONTRIBUTING.md",
         "LICENSE",
+        "SECURITY.md",
         "changelogs",
         "meta",
         "playbooks",
@@ -91,6 +92,7 @@ def test_every_role_has_documentation(role):
     [
         ("module", "ambassador_info"),
         ("module", "generation"),
+        ("module", "link_probe"),
         ("module", "listen_check"),
         ("filter", "passwords"),
         ("filter", "status"),

@@ -15,6 +15,8 @@ from conftest import ROOT, as_user, inspect, until
 
 REDIS = "redis://redis:6379"
 POSTGRESQL = "postgresql://postgres@postgresql:5432/postgres"
+# what must not fail at all is told apart from what a busy machine is late with
+PATIENT = "--timeout 5"
 ASK = "timeout 20 redis-cli -h redis ping 2>&1"
 
 
@@ -66,16 +68,16 @@ def unreached(seen):
 CHANGES = {
     "link re-pointed": ["-e", "redis=second"],
     "server host added": [],
-    "another link added": ["-e", "more=6380", "--limit=vm2"],
-    "another link changed": ["-e", "more=6390", "--limit=vm2"],
-    "another link removed": ["--limit=vm2"],
+    "another link added": ["-e", "more=6380"],
+    "another link changed": ["-e", "more=6390"],
+    "another link removed": [],
 }
 
 
-def test_planned_changes_cost_no_connection(hosts, playbook, load, figures):
-    redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL)
+def test_planned_changes_cost_no_connection(playbook, load, figures):
+    redis, postgresql = load(REDIS, f"--readonly {PATIENT}"), load(POSTGRESQL, PATIENT)
     for arguments in CHANGES.values():
-        run = playbook("site.yml", "-e", f"at={address(hosts['vm3'])}", *arguments)
+        run = playbook("site.yml", *arguments)
         assert run.returncode == 0, run.stdout
         for one in (redis, postgresql):
             one.more(40)
@@ -97,7 +99,7 @@ def test_planned_changes_cost_no_connection(hosts, playbook, load, figures):
 
 def test_a_backend_made_anew_elsewhere_is_followed(vm1, playbook, load, figures):
     before = inspect(vm1, "redis_server")
-    redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL)
+    redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL, PATIENT)
     vm1.check_output("docker rm -f redis_server && docker run -d --name squatter --network ambassador %s sleep 300", before["Image"])
     run = playbook("site.yml", "--limit=vm1")
     vm1.check_output("docker rm -f squatter")
@@ -109,14 +111,14 @@ def test_a_backend_made_anew_elsewhere_is_followed(vm1, playbook, load, figures)
     figures("backend made anew, another address", "postgresql", others)
     assert inspect(vm1, "redis_server")["Id"] != before["Id"]
     # the one request that may be inside what is killed cannot be sent again: it might have been done
-    assert ours["failures"] <= 1, ours
+    assert ours["failures"] <= 1, json.dumps(ours)
     assert ours["servers"][-1]["server"] != ours["servers"][0]["server"]
-    assert untouched(others), others
+    assert untouched(others), json.dumps(others)
 
 
 @pytest.mark.parametrize("container", ["redis_server", "ambassador_server"])
 def test_what_is_killed_costs_no_new_connection(vm1, load, figures, container):
-    redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL)
+    redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL, PATIENT)
     vm1.check_output("docker kill %s", container)
     redis.more(200)
     vm1.check_output("docker start %s", container)
@@ -124,8 +126,8 @@ def test_what_is_killed_costs_no_new_connection(vm1, load, figures, container):
     ours, others = redis.stop()["total"], postgresql.stop()["total"]
     figures(f"{container} killed and back", "redis", ours)
     figures(f"{container} killed and back", "postgresql", others)
-    assert ours["failures"] <= 1, ours
-    assert untouched(others), others
+    assert ours["failures"] <= 1, json.dumps(ours)
+    assert untouched(others), json.dumps(others)
 
 
 OUTAGES = {
@@ -137,7 +139,7 @@ OUTAGES = {
 @pytest.mark.parametrize("outage", OUTAGES)
 def test_what_does_not_answer_is_left(vm1, load, figures, outage):
     begin, end = OUTAGES[outage]
-    redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL)
+    redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL, PATIENT)
     vm1.check_output(begin)
     try:
         redis.more(200)
@@ -148,29 +150,28 @@ def test_what_does_not_answer_is_left(vm1, load, figures, outage):
     figures(outage, "redis", ours)
     figures(outage, "postgresql", others)
     # each has cost its consumer the time-out of 1 s
-    assert ours["failures"] <= 3, ours
-    assert untouched(others), others
+    assert ours["failures"] <= 3, json.dumps(ours)
+    assert untouched(others), json.dumps(others)
 
 
 def test_a_server_host_that_stops_is_left_and_comes_back_by_itself(vm1, vm2, load, figures):
-    redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL)
+    redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL, PATIENT)
     subprocess.run(["docker", "stop", "vm1"], check=True, capture_output=True)
     redis.more(200)
     subprocess.run(["docker", "start", "vm1"], check=True, capture_output=True)
     ours, others = redis.stop()["total"], postgresql.stop()["total"]
     figures("server host stopped", "redis", ours)
     figures("server host stopped", "postgresql", others)
-    assert ours["failures"] <= 3, ours
-    assert untouched(others), others
+    assert ours["failures"] <= 3, json.dumps(ours)
+    assert untouched(others), json.dumps(others)
     until(vm1, "docker exec redis_server redis-cli ping | grep -q PONG")
     until(vm2, f"bash -c '</dev/tcp/{address(vm1)}/6379'")
 
 
-def start_run(hosts, port):
+def start_run(port):
     """Start a run that adds or changes the other link; return its process, the leader of a group of its own."""
-    command = ["ansible-playbook", f"--inventory={ROOT}/molecule/live/inventory", "site.yml", "--limit=vm2"]
     return subprocess.Popen(
-        [*command, "-e", f"more={port}", "-e", f"at={address(hosts['vm3'])}"],
+        ["ansible-playbook", f"--inventory={ROOT}/molecule/live/inventory", "site.yml", "-e", f"more={port}"],
         cwd=ROOT,
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
         stdout=subprocess.PIPE,
@@ -179,31 +180,31 @@ def start_run(hosts, port):
     )
 
 
-def test_an_interrupted_run_harms_nothing_and_the_next_one_ends_it(hosts, playbook, load):
-    postgresql = load(POSTGRESQL)
+def test_an_interrupted_run_harms_nothing_and_the_next_one_ends_it(playbook, load):
+    postgresql = load(POSTGRESQL, PATIENT)
     for task in ("The configuration is written", "The configuration is the current one", "The container runs"):
-        with start_run(hosts, 6380) as run:
+        with start_run(6380) as run:
             assert any(task in line for line in run.stdout)
             os.killpg(run.pid, signal.SIGKILL)
-        ended = playbook("site.yml", "--limit=vm2")
+        ended = playbook("site.yml")
         assert ended.returncode == 0, ended.stdout
     seen = postgresql.stop()["total"]
     assert untouched(seen), json.dumps(seen)
 
 
-def test_two_runs_at_once_do_no_harm(hosts, playbook, load):
-    postgresql = load(POSTGRESQL)
-    runs = [start_run(hosts, port) for port in (6380, 6390)]
+def test_two_runs_at_once_do_no_harm(playbook, load):
+    postgresql = load(POSTGRESQL, PATIENT)
+    runs = [start_run(port) for port in (6380, 6390)]
     for run in runs:
         run.communicate(timeout=300)
-    ended = playbook("site.yml", "--limit=vm2")
+    ended = playbook("site.yml")
     assert ended.returncode == 0, ended.stdout
     seen = postgresql.stop()["total"]
     assert untouched(seen), json.dumps(seen)
 
 
 def test_a_change_that_breaks_a_link_is_taken_back(vm2, playbook, load):
-    postgresql = load(POSTGRESQL)
+    postgresql = load(POSTGRESQL, PATIENT)
     run = playbook("site.yml", "-e", "backend=redis_server:6399")
     said = " ".join(run.stdout.split())
     assert run.returncode == 2, run.stdout
@@ -217,7 +218,7 @@ def test_a_change_that_breaks_a_link_is_taken_back(vm2, playbook, load):
 
 
 def test_what_haproxy_finds_invalid_never_runs(vm2, playbook, load):
-    loads = [load(REDIS, "--readonly"), load(POSTGRESQL)]
+    loads = [load(REDIS, "--readonly"), load(POSTGRESQL, PATIENT)]
     broken = json.dumps({"__ambassador_engine_haproxy_id": "x\nnonsense"})
     run = playbook("site.yml", "--limit=vm2", "-e", broken)
     said = " ".join(run.stdout.split())
@@ -229,7 +230,7 @@ def test_what_haproxy_finds_invalid_never_runs(vm2, playbook, load):
 
 
 def test_what_haproxy_cannot_load_leaves_the_last_good_one(playbook, load):
-    loads = [load(REDIS, "--readonly"), load(POSTGRESQL)]
+    loads = [load(REDIS, "--readonly"), load(POSTGRESQL, PATIENT)]
     # valid, but only root may do that, and nothing here is
     unable = json.dumps({"__ambassador_engine_haproxy_id": "x\nglobal\n    gid 5"})
     run = playbook("site.yml", "--limit=vm2", "-e", unable)
@@ -243,17 +244,26 @@ def test_what_haproxy_cannot_load_leaves_the_last_good_one(playbook, load):
 
 
 @pytest.mark.parametrize("how", ["restart", "kill"])
-def test_the_links_come_back_with_the_docker_engine(vm2, how):
+def test_the_links_come_back_with_the_docker_engine(vm2, load, figures, how):
     before = inspect(vm2, "ambassador_client")["NetworkSettings"]["Networks"]["ambassador"]
+    postgresql = load(f"postgresql://postgres@{before['IPAddress']}:5432/postgres", PATIENT, outside=True)
     vm2.check_output(f"engine {how} && engine start")
     until(vm2, "docker exec redis_client redis-cli -h redis ping | grep -q PONG")
     after = inspect(vm2, "ambassador_client")["NetworkSettings"]["Networks"]["ambassador"]
+    postgresql.more(100)
+    postgresql.mark()
+    postgresql.more(50)
+    seen = postgresql.stop()
+    figures(f"Docker Engine of the client host: {how}", "postgresql", seen["total"])
+    # it is away for a while, and then all is as it was
+    assert (seen["total"]["lost"], seen["total"]["repeated"], seen["total"]["disordered"]) == (0, 0, 0), json.dumps(seen)
+    assert seen["windows"][-1]["failures"] == 0, json.dumps(seen)
     # said, so that no container that starts first is given it
     assert after["IPAMConfig"] == before["IPAMConfig"] == {"IPv4Address": before["IPAddress"]}
 
 
 def test_psql_asks_through_the_link(vm2, load):
-    postgresql = load(POSTGRESQL)
+    postgresql = load(POSTGRESQL, PATIENT)
     assert vm2.check_output(f"docker exec {postgresql.name} psql {POSTGRESQL} -Atc 'select 6 * 7'") == "42"
 
 

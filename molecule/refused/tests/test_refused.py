@@ -45,6 +45,8 @@ def test_all_mistakes_of_the_map_at_once(refuse, rehearsal):
             twice=LINK,
             **{"my-cache": LINK | {"port": 1, "publish": 1}, "MY-CACHE": LINK | {"port": 2, "publish": 2}},
         ),
+        # over TLS links may share what they publish
+        "--extra-vars=ambassador_tls=false",
         *rehearsal,
     )
     for sentence in (
@@ -63,7 +65,12 @@ def test_all_mistakes_of_the_map_at_once(refuse, rehearsal):
 
 
 def test_an_engine_that_cannot_do_what_is_asked(refuse):
-    said = refuse("--extra-vars=ambassador_engine=socat", links(redis=LINK | {"check": "redis"}))
+    said = refuse("--extra-vars=ambassador_engine=socat")
+    assert (
+        "ambassador_engine: expected one that encrypts, as ambassador_tls asks for, found socat; set ambassador_engine to haproxy, or"
+        in said
+    )
+    said = refuse("--extra-vars=ambassador_engine=socat", "--extra-vars=ambassador_tls=false", links(redis=LINK | {"check": "redis"}))
     assert (
         "link redis: expected what engine socat can do, found check, which it cannot; set ambassador_engine to haproxy or remove it."
         in said

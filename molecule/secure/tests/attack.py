@@ -1,0 +1,60 @@
+"""Runs on a host of the lab: tries to get at a link, and prints what came of it as JSON. The only argument is JSON as well."""
+
+import json
+import socket
+import ssl
+import sys
+
+job = json.loads(sys.argv[1])
+target = (job["address"], job["port"])
+
+
+def plain():
+    """Send bytes, return what comes back."""
+    with socket.create_connection(target, timeout=5) as connection:
+        connection.sendall(bytes.fromhex(job["data"]))
+        return connection.recv(1000).decode(errors="replace")
+
+
+def encrypted():
+    """Send a request over TLS, return what comes back."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # the attacker does not care whom it talks to
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if job.get("certificate"):
+        context.load_cert_chain(job["certificate"])
+    if job.get("alpn"):
+        context.set_alpn_protocols(job["alpn"])
+    if job.get("version"):
+        context.maximum_version = ssl.TLSVersion[job["version"]]
+    answers, session = [], None
+    for _ in range(job.get("times", 1)):
+        with socket.create_connection(target, timeout=5) as connection, context.wrap_socket(connection, session=session) as link:
+            link.sendall(b"PING\r\n")
+            answers.append([link.recv(1000).decode(errors="replace"), link.session_reused])
+            session = link.session
+    return answers
+
+
+def half_open():
+    """Begin many handshakes, end none; return how many are open, and how many the server side has closed after a while."""
+    begun = [socket.create_connection(target, timeout=5) for _ in range(job["times"])]
+    for connection in begun:
+        connection.sendall(bytes.fromhex("160301020001"))
+    closed = 0
+    for connection in begun:
+        connection.settimeout(job["patience"])
+        try:
+            closed += connection.recv(1000) == b""
+        except ConnectionError:
+            closed += 1
+        except TimeoutError:
+            break
+    return [len(begun), closed]
+
+
+try:
+    said = {"plain": plain, "encrypted": encrypted, "half_open": half_open}[job["how"]]()
+    print(json.dumps({"said": said}))
+except OSError as error:
+    print(json.dumps({"error": f"{type(error).__name__}: {error}"}))
