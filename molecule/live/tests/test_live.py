@@ -99,7 +99,7 @@ def test_planned_changes_cost_no_connection(playbook, load, figures):
 
 def test_a_backend_made_anew_elsewhere_is_followed(vm1, playbook, load, figures):
     before = inspect(vm1, "redis_server")
-    redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL, PATIENT)
+    redis, postgresql = load(REDIS, f"--readonly {PATIENT}"), load(POSTGRESQL, PATIENT)
     vm1.check_output("docker rm -f redis_server && docker run -d --name squatter --network ambassador %s sleep 300", before["Image"])
     run = playbook("site.yml", "--limit=vm1")
     vm1.check_output("docker rm -f squatter")
@@ -118,7 +118,7 @@ def test_a_backend_made_anew_elsewhere_is_followed(vm1, playbook, load, figures)
 
 @pytest.mark.parametrize("container", ["redis_server", "ambassador_server"])
 def test_what_is_killed_costs_no_new_connection(vm1, load, figures, container):
-    redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL, PATIENT)
+    redis, postgresql = load(REDIS, f"--readonly {PATIENT}"), load(POSTGRESQL, PATIENT)
     vm1.check_output("docker kill %s", container)
     redis.more(200)
     vm1.check_output("docker start %s", container)
@@ -218,7 +218,7 @@ def test_a_change_that_breaks_a_link_is_taken_back(vm2, playbook, load):
 
 
 def test_what_haproxy_finds_invalid_never_runs(vm2, playbook, load):
-    loads = [load(REDIS, "--readonly"), load(POSTGRESQL, PATIENT)]
+    loads = [load(REDIS, f"--readonly {PATIENT}"), load(POSTGRESQL, PATIENT)]
     broken = json.dumps({"__ambassador_engine_haproxy_id": "x\nnonsense"})
     run = playbook("site.yml", "--limit=vm2", "-e", broken)
     said = " ".join(run.stdout.split())
@@ -230,7 +230,7 @@ def test_what_haproxy_finds_invalid_never_runs(vm2, playbook, load):
 
 
 def test_what_haproxy_cannot_load_leaves_the_last_good_one(playbook, load):
-    loads = [load(REDIS, "--readonly"), load(POSTGRESQL, PATIENT)]
+    loads = [load(REDIS, f"--readonly {PATIENT}"), load(POSTGRESQL, PATIENT)]
     # valid, but only root may do that, and nothing here is
     unable = json.dumps({"__ambassador_engine_haproxy_id": "x\nglobal\n    gid 5"})
     run = playbook("site.yml", "--limit=vm2", "-e", unable)

@@ -67,5 +67,5 @@ def test_an_interrupted_move_goes_on(hosts, playbook, load):
     run = playbook(MOVE, *BACK)
     assert run.returncode == 0, run.stdout
     assert [role(hosts[name]) for name in ("vm1", "vm3")] == ["master", "slave"]
-    redis_load = load("redis://redis:6379")
+    redis_load = load("redis://redis:6379", "--timeout 5")
     assert redis_load.stop()["total"]["failures"] == 0

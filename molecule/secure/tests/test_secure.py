@@ -162,7 +162,7 @@ def test_what_is_no_handshake_gets_no_answer_of_the_service(attack, data):
 
 
 def test_half_open_handshakes_do_not_hold_up_the_real_client_and_are_closed(attack, load):
-    consumer = load("redis://redis:6379", "--readonly")
+    consumer = load("redis://redis:6379", "--readonly --timeout 5")
     said, _ = attack("half_open", times=500, patience=20)
     assert said == {"said": [500, 500]}
     unharmed(consumer)
@@ -182,7 +182,7 @@ def test_a_client_side_talks_to_nobody_but_the_server_host_it_means(vm2, vm3, pl
 
 
 def test_a_host_that_is_no_client_any_more_is_refused_at_once(attack, vm3, playbook, load):
-    consumer = load("redis://redis:6379", "--readonly")
+    consumer = load("redis://redis:6379", "--readonly --timeout 5")
     run = playbook("site.yml", "-e", "notes=vm2")
     assert run.returncode == 0, run.stdout
     said, log = attack("encrypted", own_certificate(vm3), alpn=["notes"])
@@ -262,7 +262,7 @@ def test_keys_stay_on_their_hosts(hosts):
 
 def test_a_certificate_is_renewed_when_a_third_of_its_time_is_left_and_no_connection_breaks(hosts, playbook, load):
     before = serials(hosts)
-    consumer = load("redis://redis:6379", "--readonly")
+    consumer = load("redis://redis:6379", "--readonly --timeout 5")
     for name in ("vm1", "vm2"):
         host = hosts[name]
         request = host.check_output("openssl req -new -key /var/lib/ambassador/identity/key.pem -subj /CN=%s", name)
@@ -277,7 +277,7 @@ def test_a_certificate_is_renewed_when_a_third_of_its_time_is_left_and_no_connec
 
 def test_the_change_to_a_new_ca_breaks_no_connection(hosts, playbook, load):
     before = (CONTROLLER / "ca.pem").read_text()
-    consumer = load("redis://redis:6379", "--readonly")
+    consumer = load("redis://redis:6379", "--readonly --timeout 5")
     run = playbook("playbooks/rollover.yml")
     assert run.returncode == 0, run.stdout
     unharmed(consumer)
@@ -348,7 +348,7 @@ def test_a_certificate_can_be_signed_elsewhere(hosts, playbook, tmp_path):
 
 def test_a_revoked_certificate_is_refused_and_the_log_says_which(attack, vm3, playbook, load):
     lost = own_certificate(vm3)
-    consumer = load("redis://redis:6379", "--readonly")
+    consumer = load("redis://redis:6379", "--readonly --timeout 5")
     run = playbook("playbooks/revoke.yml", "-e", "revoke_host=vm3", "-e", "notes=vm2", "-e", "elsewhere=first")
     assert run.returncode == 0, run.stdout
     said, log = attack("encrypted", lost, alpn=["notes"])
