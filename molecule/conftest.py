@@ -12,8 +12,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 FIGURES = """\
 # What consumers saw
 
-Written by `make figures`: the scenarios `live` and `move`, with consumers on vm2 that open 20 connections a second (50 in `move`),
-and keep one. A failure is an attempt that got no answer or a wrong one; the longest gap lies between two answers, and holds a
+Written by `make figures`: the scenarios `live` and `move`, with consumers on vm2 that open 20 connections a second, and keep
+two open. A failure is an attempt that got no answer or a wrong one; the longest gap lies between two answers, and holds a
 client's own time-out where a server did not answer at all. The link that is not the changed one is in the rows of `postgresql`.
 
 | what happened | link | attempts | failures | longest gap, ms | long connections broken | writes acknowledged | lost |
