@@ -36,6 +36,7 @@ def test_the_tarball_holds_what_runs_and_the_texts():
         "LICENSE",
         "SECURITY.md",
         "changelogs",
+        "docs",
         "meta",
         "playbooks",
         "plugins",
