@@ -12,7 +12,7 @@ help:                ## this list
 demo: venv lab       ## two hosts, the whole chain, a PONG and what carried it
 	@lab/demo
 
-test: lint unit scenarios matrix  ## everything that is tested
+test: lint unit scenarios matrix  ## the linters, the unit tests, the scenarios
 
 lint: venv           ## all linters
 	tests/lint
