@@ -42,5 +42,4 @@ clean:               ## removes all that the commands above made (packages of th
 	-test ! -x .venv/bin/molecule || molecule reset
 	rm -rf inventory/.ambassador molecule/*/inventory/.ambassador
 	rm -rf .venv .venv-matrix .ansible .cache .hypothesis .pytest_cache .ruff_cache changelogs/.plugin-cache.yaml
-	rm -rf inventory/.ambassador molecule/*/inventory/.ambassador
 	find . -name __pycache__ -prune -exec rm -rf {} +
