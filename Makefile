@@ -22,7 +22,8 @@ unit: venv           ## the unit tests
 
 # ssh runs on the other ansible-core (matrix); address, with a run for each way to an address, by itself
 scenarios: lab       ## the molecule scenarios, on the lab's hosts; one of them: make scenarios ONLY=address
-	molecule test --destroy=never $(if $(ONLY),--scenario-name $(ONLY),--all --exclude ssh --exclude address)
+	@rm -f .cache/failures
+	molecule test --destroy=never $(if $(ONLY),--scenario-name $(ONLY),--all --exclude ssh --exclude address) || { tail -n 60 .cache/failures; exit 1; }
 
 matrix: venv         ## the unit tests and the scenario ssh on the other ansible-core
 	tests/matrix

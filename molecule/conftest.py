@@ -7,8 +7,10 @@ import subprocess
 
 import pytest
 import testinfra
+import yaml
 
 ROOT = pathlib.Path(__file__).parents[1]
+FAILURES = ROOT / ".cache" / "failures"
 FIGURES = """\
 # What consumers saw
 
@@ -19,6 +21,14 @@ client's own time-out where a server did not answer at all. The link that is not
 | what happened | link | attempts | failures | longest gap, ms | long connections broken | writes acknowledged | lost |
 |---|---|---|---|---|---|---|---|
 """
+
+
+def pytest_runtest_logreport(report):
+    """Keep what failed, for the last lines of `make scenarios`: an hour of output hides it."""
+    if report.failed:
+        FAILURES.parent.mkdir(exist_ok=True)
+        with FAILURES.open("a", encoding="utf-8") as file:
+            file.write("\n".join([f"failed: {report.nodeid} ({report.when})", *report.longreprtext.splitlines()[-8:], ""]))
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +66,19 @@ def playbook(request):
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def converged(playbook):
+    """Runs what the scenario's converge has run, again, with more options."""
+    directory = pathlib.Path(os.environ.get("MOLECULE_SCENARIO_DIRECTORY", ROOT / "molecule" / "default"))
+    said = (yaml.safe_load((directory / "molecule.yml").read_text()) or {}).get("ansible", {})
+    own = directory / "converge.yml"
+    arguments = [os.path.expandvars(each) for each in said.get("executor", {}).get("args", {}).get("ansible_playbook", [])]
+    inventories = [each.partition("=")[2] for each in arguments if each.startswith("--inventory=")]
+    environment = {name: os.path.expandvars(value) for name, value in said.get("env", {}).items()}
+    environment |= {"inventory": inventories[0]} if inventories else {}
+    return lambda *more: playbook(str(own) if own.exists() else "site.yml", *arguments, *more, **environment)
 
 
 @pytest.fixture(scope="session")

@@ -79,6 +79,10 @@ generation:
   description: Name of the generation.
   returned: success, but with V(absent)
   type: str
+loaded:
+  description: Whether the engine runs this generation already.
+  returned: with V(staged)
+  type: bool
 log:
   description: What HAProxy said on a reload.
   returned: when it was reloaded
@@ -159,7 +163,9 @@ class Generations:
             for name in sorted({*before, *files})
             if before.get(name) != files.get(name)
         ]
-        self.module.exit_json(changed=changed, generation=generation, current=self.current() == generation, diff=diff)
+        self.module.exit_json(
+            changed=changed, generation=generation, current=self.current() == generation, loaded=self._answers() == generation, diff=diff
+        )
 
     def _write(self, generation, files):
         """Write a generation. A crash leaves a new one out, and an old one with each file whole."""
@@ -216,6 +222,22 @@ class Generations:
                 os.utime(self.directory(before))
         return True
 
+    def _ask(self):
+        """Return the name of the generation that the engine runs.
+
+        :raises OSError: where it does not answer
+        """
+        answer = ask(self.socket, f"@1 show env {VARIABLE}")
+        if not answer.startswith(f"{VARIABLE}="):
+            raise OSError(answer or "no answer")
+        return answer.partition("=")[2]
+
+    def _answers(self):
+        """Return the name of the generation that the engine runs, or None where it does not answer."""
+        with contextlib.suppress(OSError):
+            return self._ask()
+        return None
+
     def running(self):
         """Return the name of the generation that the engine runs; wait for the engine.
 
@@ -224,14 +246,10 @@ class Generations:
         deadline = time.monotonic() + (0 if self.module.check_mode else self.params["timeout"])
         while True:
             try:
-                answer = ask(self.socket, f"@1 show env {VARIABLE}")
-                if answer.startswith(f"{VARIABLE}="):
-                    return answer.partition("=")[2]
-                error = OSError(answer or "no answer")
-            except OSError as refused:
-                error = refused
-            if time.monotonic() > deadline:
-                raise error
+                return self._ask()
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
             time.sleep(0.1)
 
     def loaded(self):

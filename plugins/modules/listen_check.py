@@ -42,10 +42,11 @@ options:
         type: int
   held:
     description: >-
-      Docker's port bindings of the container that will be replaced, as C(HostConfig.PortBindings) shows them;
+      The ports of the container that will be replaced, as the Docker Engine lists them (C(IP), C(PublicPort));
       what it holds is free for its successor.
-    type: dict
-    default: {}
+    type: list
+    elements: dict
+    default: []
 attributes:
   check_mode:
     support: full
@@ -144,12 +145,11 @@ def main():
                     "container_port": {"type": "int"},
                 },
             },
-            "held": {"type": "dict", "default": {}},
+            "held": {"type": "list", "elements": "dict", "default": []},
         },
         supports_check_mode=True,
     )
-    bindings = [entry for entries in module.params["held"].values() for entry in entries or [] if entry["HostPort"]]
-    held = [(entry["HostIp"] or "0.0.0.0", int(entry["HostPort"])) for entry in bindings]
+    held = [(port["IP"], port["PublicPort"]) for port in module.params["held"] if port.get("PublicPort")]
     problems = []
     with contextlib.ExitStack() as stack:
         for want in module.params["wanted"]:

@@ -76,20 +76,6 @@ def test_the_controller_keeps_its_passwords_to_itself(request):
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
-def test_no_password_is_to_be_seen_on_a_host(hosts, passwords):
-    secrets = set(passwords().values())
-    assert len(secrets) == 3
-    for host in hosts.values():
-        for command in (
-            "docker ps -aq | xargs docker inspect",
-            "docker ps -q | xargs -n 1 docker logs 2>&1",
-            "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'",
-        ):
-            seen = host.run(command).stdout
-            assert seen, command
-            assert not any(secret in seen for secret in secrets), command
-
-
 def test_each_host_has_its_containers_and_no_others(hosts):
     for name, host in hosts.items():
         assert sorted(host.check_output("docker ps --format '{{.Names}}'").split()) == sorted(CONTAINERS[name])

@@ -1,0 +1,50 @@
+"""No secret is to be seen, whatever the scenario: not in what a run tells, and not on a host."""
+
+import pathlib
+
+import pytest
+
+STATE = "/var/lib/ambassador"
+
+
+@pytest.fixture(scope="module")
+def secrets(request, hosts, passwords):
+    """All secrets there are: Redis' passwords, the CA's key, and the keys of the hosts."""
+    keys = [*(pathlib.Path(request.config.option.ansible_inventory) / ".ambassador").glob("ca.key")]
+    texts = [key.read_text() for key in keys]
+    texts += [
+        host.file(f"{STATE}/identity/key.pem").content_string for host in hosts.values() if host.file(f"{STATE}/identity/key.pem").exists
+    ]
+    # the first line of a key holds what is secret in it, the last ones are in the certificate as well
+    found = {*passwords().values(), *(text.splitlines()[1] for text in texts)}
+    assert len(found) >= 3
+    return found
+
+
+def test_a_run_that_tells_all_tells_no_secret(converged, secrets):
+    run = converged("--diff", "-vvv")
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert "users.acl" in run.stdout
+    assert [secret for secret in secrets if secret in run.stdout + run.stderr] == []
+
+
+def test_no_secret_is_to_be_seen_on_a_host(hosts, secrets):
+    for host in hosts.values():
+        for command in (
+            "docker ps -aq | xargs -r docker inspect",
+            "docker ps -q | xargs -r -n 1 docker logs 2>&1",
+            "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'",
+        ):
+            seen = host.run(command).stdout
+            assert [secret for secret in secrets if secret in seen] == [], command
+
+
+def test_a_file_that_holds_a_secret_is_for_its_container_alone(hosts, secrets):
+    holders = []
+    for host in hosts.values():
+        for entry in host.check_output("find %s -type f -printf '%%m %%U %%p\n'", STATE).splitlines():
+            mode, owner, path = entry.split(" ", 2)
+            if any(secret in host.check_output("cat %s", path) for secret in secrets):
+                holders.append(path)
+                assert (mode, owner) in (("600", "99"), ("600", "999")), entry
+    assert f"{STATE}/redis_client/app" in holders or f"{STATE}/prober/app" in holders
