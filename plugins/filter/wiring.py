@@ -62,10 +62,11 @@ _value:
     - C(problems), a list of sentences, empty where the map is right and every address is known.
     - C(unknown), the hosts whose facts are needed and missing, and C(hosts), all hosts of the map.
     - C(variables), the link variables that are the side's input, and C(consumer), those of a consumer on the host.
-    - C(publish), what is opened on the host, a list of C(alias), C(key), C(address), C(port), C(container_port).
+    - C(publish), what is opened on the host, a list of C(alias), C(key), C(address), C(port), C(container_port),
+      C(protocol).
     - >-
-      C(links), a list of C(alias), C(listen), C(check), C(balance), C(wait), C(drain), C(backend), C(servers), C(admitted), and
-      C(targets), a list of C(name), C(address), C(port), C(variable), C(verify).
+      C(links), a list of C(alias), C(listen), C(protocol), C(check), C(balance), C(wait), C(drain), C(backend), C(servers), C(admitted),
+      and C(targets), a list of C(name), C(address), C(port), C(variable), C(verify), C(families).
   type: dict
 """
 

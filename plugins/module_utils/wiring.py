@@ -18,9 +18,9 @@ LABEL = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 # What Docker accepts as the name of a container, or a DNS name.
 BACKEND_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
 
-KEYS = ("port", "servers", "clients", "backend", "publish", "check", "balance", "wait", "drain", "local", "targets")
+KEYS = ("port", "servers", "clients", "backend", "publish", "check", "balance", "wait", "drain", "local", "targets", "protocol")
 REQUIRED = ("port", "clients", "backend")
-CHOICES = {"check": ("tcp", "redis", "none"), "balance": ("first", "roundrobin", "leastconn")}
+CHOICES = {"check": ("tcp", "redis", "none"), "balance": ("first", "roundrobin", "leastconn"), "protocol": ("tcp", "udp")}
 # key of a link -> its default, both in seconds
 SECONDS = {"wait": 3, "drain": 10}
 SIDES = ("server", "client")
@@ -28,11 +28,13 @@ SIDES = ("server", "client")
 LISTENS = {"publish": "the server side of", "port": "the client side of"}
 # names of the containers of both sides
 AMBASSADORS = ("ambassador_server", "ambassador_client")
-
+BALANCES = tuple(f"balance {balance}" for balance in CHOICES["balance"])
 # engine -> what it cannot do
 ENGINES = {
-    "haproxy": (),
-    "socat": ("TLS", "admission", "several targets", "check", "balance", "wait", "drain"),
+    "haproxy": ("protocol udp",),
+    "socat": ("TLS", "admission", "protocol udp", "several targets", *BALANCES, "check", "wait", "drain"),
+    # without checks there is no first that is healthy, and the kernel counts no connections of a target
+    "nftables": ("TLS", "admission", "balance first", "balance leastconn", "check", "wait"),
 }
 # What a certificate can name: RFC 5280, appendix A.1, ub-common-name, and a dNSName's characters.
 CERTIFIED = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -52,32 +54,33 @@ def endpoint(address, port):
     """Return ``address:port``, an IPv6 address in brackets.
 
     :param str address: IPv4 or IPv6 address, or a name
-    :param int port: TCP port
+    :param int port: port
     :rtype: str
     :source: RFC 3986, section 3.2.2
     """
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def link_variables(name, port, address, target_port):
+def link_variables(name, port, address, target_port, protocol="tcp"):
     """Return the variables that Docker's links set for one target, but ``_NAME``.
 
     :param str name: prefix of the variables, e.g. ``REDIS`` or, for the first of several targets, ``REDIS_1``
     :param int port: the port that whoever holds the variables listens on or dials on the alias
     :param str address: IPv4 or IPv6 address, or a name
-    :param int target_port: TCP port at that address
+    :param int target_port: port at that address
+    :param str protocol: ``tcp`` or ``udp``
     :return: variable -> value, both strings, in the order in which Docker set them
     :rtype: dict[str, str]
     :source: Docker's documentation, "Legacy container links", section "Environment variables"
     """
-    url = f"tcp://{endpoint(address, target_port)}"
-    base = f"{name}_PORT_{port}_TCP"
+    url = f"{protocol}://{endpoint(address, target_port)}"
+    base = f"{name}_PORT_{port}_{protocol.upper()}"
     return {
         f"{name}_PORT": url,
         base: url,
         f"{base}_ADDR": address,
         f"{base}_PORT": str(target_port),
-        f"{base}_PROTO": "tcp",
+        f"{base}_PROTO": protocol,
     }
 
 
@@ -225,7 +228,7 @@ class Wiring:
             if key not in settings:
                 wrong(f"the key {key}", "none", f"add {key} to the link")
 
-        link = {"alias": alias, "asked": [key for key in ("check", "balance", *SECONDS) if key in settings]}
+        link = {"alias": alias, "asked": [key for key in ("check", "balance", *SECONDS, "protocol") if key in settings]}
         for key in ("port", "publish"):
             value = settings.get(key, link.get("port"))
             if key in settings and not _is_port(value):
@@ -286,7 +289,7 @@ class Wiring:
             names = set()
             for name in [prefix] + [f"{prefix}_{number}" for number in range(1, count + 1) if count > 1]:
                 for port in (link["port"], link["publish"]):
-                    names.update(link_variables(name, port, "", port))
+                    names.update(link_variables(name, port, "", port, link["protocol"]))
             clashes = {holders[name]: name for name in sorted(names, reverse=True) if name in holders}
             for other, name in clashes.items():
                 self.problems.append(f"links {other} and {alias}: expected variables of their own, found {name} in both; rename one.")
@@ -295,13 +298,14 @@ class Wiring:
     def _same_port(self):
         holders = {}
         for alias, link in self.links.items():
-            wants = [(host, "port", link["port"]) for host in link["clients"]]
+            protocol = link["protocol"]
+            wants = [(host, "port", link["port"], protocol) for host in link["clients"]]
             # over TLS the alias travels along, and tells the links of a shared port apart
-            wants += [(host, "publish", link["publish"]) for host in link["servers"] if not self._tls]
+            wants += [(host, "publish", link["publish"], protocol) for host in link["servers"] if not self._tls]
             for want in wants:
                 holders.setdefault(want, []).append(alias)
         clashes = {}
-        for (host, key, port), aliases in holders.items():
+        for (host, key, port, _), aliases in holders.items():
             if len(aliases) > 1:
                 clashes.setdefault((key, port, tuple(aliases)), []).append(host)
         for (key, port, aliases), hosts in clashes.items():
@@ -315,7 +319,7 @@ class Wiring:
         for number, link in enumerate(links):
             for other in links[:number]:
                 hosts = [host for host in link["clients"] if host in other["clients"]]
-                if hosts and overlap(link["local"], other["local"]):
+                if hosts and link["protocol"] == other["protocol"] and overlap(link["local"], other["local"]):
                     self.problems.append(
                         f"links {other['alias']}, {link['alias']}: expected a local of their own, found {endpoint(*other['local'])}"
                         f" and {endpoint(*link['local'])} on the client side of {_some(hosts)}; change one."
@@ -369,15 +373,19 @@ class Wiring:
                 f" {able}, or ambassador_tls to false, and what the links carry can be read and changed on its way, and anyone can connect."
             )
         for alias, link in self.links.items():
-            asked = list(link["asked"])
-            if len(link["targets"] or link["servers"]) > 1:
-                asked.append("several targets")
-            for feature in asked:
-                if feature in ENGINES[engine] and (feature, link.get(feature)) != ("check", "none"):
-                    able = ", ".join(name for name, lacks in ENGINES.items() if feature not in lacks)
+            # a check of none, and TCP, need nothing
+            asked = [key if key in ("check", *SECONDS) else f"{key} {link[key]}" for key in link["asked"] if link[key] != "none"]
+            several = "several targets" if len(link["targets"] or link["servers"]) > 1 else None
+            if several:
+                asked += [several] if several in ENGINES[engine] else [f"balance {link['balance']}"]
+            for feature in dict.fromkeys(asked):
+                if feature in ENGINES[engine]:
+                    able = [name for name, lacks in ENGINES.items() if feature not in lacks]
+                    choices = [f"balance {balance}" for balance in CHOICES["balance"] if f"balance {balance}" not in ENGINES[engine]]
+                    instead = f"ask for {' or '.join(choices)}" if several and choices and feature in BALANCES else "remove it"
                     self.problems.append(
                         f"link {alias}: expected what engine {engine} can do, found {feature}, which it cannot;"
-                        f" set ambassador_engine to {able} or remove it."
+                        f" set ambassador_engine to {', '.join(able)} or {instead}."
                     )
 
     # -- resolve -------------------------------------------------------------------------------------------------
@@ -391,12 +399,13 @@ class Wiring:
         :return: ``problems`` (list of str: those of the map, then those of this side), ``unknown`` (list of str: hosts
             whose address neither variables nor facts give), ``hosts`` (list of str: all hosts of the map), ``variables`` (dict of
             str: the link variables that are this side's input), ``publish`` (list of dicts ``alias``, ``key``, ``address``,
-            ``port``, ``container_port``: what
-            is opened on the host) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``check``, ``balance``,
+            ``port``, ``container_port``, ``protocol``: what
+            is opened on the host) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``protocol``, ``check``, ``balance``,
             ``wait`` and ``drain`` (seconds), ``backend``, ``servers`` (list of str), ``consumer`` (dict of str: the
             variables of a consumer on a client host), ``admitted`` (list of str: who may connect to a server side, names with TLS,
             addresses without, ``gateway`` for the host itself), and ``targets``, a list of dicts ``name``, ``address``, ``port``,
-            ``variable``, ``verify`` (the name that its certificate must hold; None where it speaks no TLS): on the server side
+            ``variable``, ``verify`` (the name that its certificate must hold; None where it speaks no TLS), ``families`` (``ip``,
+            ``ip6``): on the server side
             the backend first, then the other hosts that serve the link)
         :rtype: dict
         :raises ValueError: for a side that is neither
@@ -426,10 +435,8 @@ class Wiring:
             local = ["gateway"] if host in admitted else []
             admitted = [self._address(resolved, alias, name, hostvars) for name in admitted] + local
         resolved["links"][-1]["admitted"] = list(dict.fromkeys(admitted))
-        if link["publish"] not in [published["port"] for published in resolved["publish"]]:
-            resolved["publish"].append(
-                {"alias": alias, "key": "publish", "address": bind, "port": link["publish"], "container_port": link["publish"]}
-            )
+        if (link["publish"], link["protocol"]) not in [(published["port"], published["protocol"]) for published in resolved["publish"]]:
+            self._publish(resolved, link, "publish", bind, link["publish"], link["publish"])
 
     def _client(self, resolved, alias, link, host, hostvars):
         if link["targets"]:
@@ -446,9 +453,9 @@ class Wiring:
         self._add(resolved, link, link["port"], targets, "ambassador_client")
         if link["local"]:
             address, port = link["local"]
-            resolved["publish"].append({"alias": alias, "key": "local", "address": address, "port": port, "container_port": link["port"]})
+            self._publish(resolved, link, "local", address, port, link["port"])
             for served in self.links.values():
-                if host not in served["servers"]:
+                if host not in served["servers"] or served["protocol"] != link["protocol"]:
                     continue
                 published = hostvars[host].get("ambassador_bind") or host_address(hostvars[host])[0], served["publish"]
                 if overlap(link["local"], published):
@@ -464,6 +471,11 @@ class Wiring:
                     f"link {alias}: expected a target that the network of the ambassadors reaches, found {endpoint(address, port)}"
                     f" and a network without IPv6; set ambassador_ipv6 to true, or give {host} an IPv4 target."
                 )
+
+    @staticmethod
+    def _publish(resolved, link, key, address, port, container_port):
+        published = {"alias": link["alias"], "key": key, "address": address, "port": port, "container_port": container_port}
+        resolved["publish"].append({**published, "protocol": link["protocol"]})
 
     @staticmethod
     def _bind(resolved, alias, host, hostvars):
@@ -491,29 +503,38 @@ class Wiring:
             )
         return address
 
+    def _families(self, address):
+        """Return the families in which a target may be dialled, in the words of nftables; a name can stand for both."""
+        if is_address(address):
+            return ["ip6" if ":" in address else "ip"]
+        return ["ip", "ip6"] if self._ipv6 else ["ip"]
+
     def _add(self, resolved, link, listen, targets, holder):
-        prefix = variable_prefix(link["alias"])
+        prefix, protocol = variable_prefix(link["alias"]), link["protocol"]
         entries = []
         for number, (name, address, port, certified) in enumerate(targets, 1):
             numbered = f"{prefix}_{number}" if len(targets) > 1 else prefix
+            variable = f"{numbered}_PORT_{listen}_{protocol.upper()}"
             verify = certified if self._tls else None
-            entries.append({"name": name, "address": address, "port": port, "variable": f"{numbered}_PORT_{listen}_TCP", "verify": verify})
+            entry = {"name": name, "address": address, "port": port, "variable": variable, "verify": verify}
+            entries.append({**entry, "families": self._families(address)})
             if number == 1:
-                resolved["variables"].update(link_variables(prefix, listen, address, port))
+                resolved["variables"].update(link_variables(prefix, listen, address, port, protocol))
             if len(targets) > 1:
-                resolved["variables"].update(link_variables(numbered, listen, address, port))
+                resolved["variables"].update(link_variables(numbered, listen, address, port, protocol))
         resolved["variables"][f"{prefix}_NAME"] = f"/{holder}/{link['alias']}"
         resolved["links"].append(
             {
                 "alias": link["alias"],
                 "listen": listen,
+                "protocol": protocol,
                 "check": link["check"],
                 "balance": link["balance"],
                 **{key: int(link[key]) for key in SECONDS},
                 "backend": endpoint(*link["backend"]),
                 "servers": link["servers"],
                 "consumer": {
-                    **link_variables(prefix, link["port"], link["alias"], link["port"]),
+                    **link_variables(prefix, link["port"], link["alias"], link["port"], protocol),
                     f"{prefix}_NAME": f"/consumer/{link['alias']}",
                 },
                 "targets": entries,

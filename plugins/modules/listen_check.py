@@ -34,15 +34,20 @@ options:
         type: str
         required: true
       port:
-        description: TCP port.
+        description: Port.
         type: int
         required: true
+      protocol:
+        description: What is listened for.
+        type: str
+        choices: [tcp, udp]
+        default: tcp
       container_port:
-        description: TCP port inside the container. Not used by the check.
+        description: Port inside the container. Not used by the check.
         type: int
   held:
     description: >-
-      The ports of the container that will be replaced, as the Docker Engine lists them (C(IP), C(PublicPort));
+      The ports of the container that will be replaced, as the Docker Engine lists them (C(Type), C(IP), C(PublicPort));
       what it holds is free for its successor.
     type: list
     elements: dict
@@ -86,24 +91,27 @@ REMEDIES = {
 }
 
 
-def bind_error(address, port, stack):
-    """Try to bind a TCP port.
+def bind_error(address, port, protocol, stack):
+    """Try to bind a port.
 
     :param str address: IPv4 or IPv6 address
-    :param int port: TCP port
+    :param int port: port
+    :param str protocol: ``tcp`` or ``udp``
     :param contextlib.ExitStack stack: keeps the port bound, so that the next one is tried beside it
     :return: None, or the error
     :rtype: OSError | None
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
-        probe = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
-        # as Docker does: connections in TIME_WAIT do not hold a port
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe = stack.enter_context(socket.socket(family, socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM))
+        if protocol == "tcp":
+            # as Docker does: connections in TIME_WAIT do not hold a port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         probe.bind((address, port))
-        probe.listen(1)
+        if protocol == "tcp":
+            probe.listen(1)
     except PermissionError:  # a low port without root: the Docker Engine is root
         return None
     except OSError as error:
@@ -114,14 +122,14 @@ def bind_error(address, port, stack):
 def sentence(want, error):
     """Say what is wrong with a wanted port, and what to do.
 
-    :param dict want: ``alias``, ``address``, ``port``
+    :param dict want: ``alias``, ``address``, ``port``, ``protocol``
     :param OSError error: what the kernel answered
     :rtype: str
     """
     where = f"link {want['alias']}: expected to publish port {want['port']} on {want['address']}"
     if error.errno == errno.EADDRINUSE:
         return (
-            f"{where}, found it taken by another program or container (`ss -ltnp` and `docker ps` name it);"
+            f"{where}, found it taken by another program or container (`ss -l{want['protocol'][0]}np` and `docker ps` name it);"
             f" stop that, or change {want['key']} of the link."
         )
     if error.errno == errno.EADDRNOTAVAIL:
@@ -143,20 +151,21 @@ def main():
                     "address": {"type": "str", "required": True},
                     "port": {"type": "int", "required": True},
                     "container_port": {"type": "int"},
+                    "protocol": {"type": "str", "choices": ["tcp", "udp"], "default": "tcp"},
                 },
             },
             "held": {"type": "list", "elements": "dict", "default": []},
         },
         supports_check_mode=True,
     )
-    held = [(port["IP"], port["PublicPort"]) for port in module.params["held"] if port.get("PublicPort")]
+    held = [(port["Type"], (port["IP"], port["PublicPort"])) for port in module.params["held"] if port.get("PublicPort")]
     problems = []
     with contextlib.ExitStack() as stack:
         for want in module.params["wanted"]:
             # also where it goes from one address to all, or back
-            if any(overlap((want["address"], want["port"]), one) for one in held):
+            if any(protocol == want["protocol"] and overlap((want["address"], want["port"]), one) for protocol, one in held):
                 continue
-            error = bind_error(want["address"], want["port"], stack)
+            error = bind_error(want["address"], want["port"], want["protocol"], stack)
             if error:
                 problems.append(sentence(want, error))
     if problems:

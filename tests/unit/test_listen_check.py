@@ -64,3 +64,13 @@ def test_two_that_cannot_be_had_together(free):
 
 def test_all_problems_are_told_at_once(taken):
     assert len(run_module("listen_check", wanted=[want("127.0.0.1", taken), want("192.0.2.1", 1)])["problems"]) == 2
+
+
+def test_what_listens_for_udp_does_not_take_a_port_of_tcp(free):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", free))
+        assert not run_module("listen_check", wanted=[want("127.0.0.1", free)]).get("failed")
+        (problem,) = run_module("listen_check", wanted=[want("127.0.0.1", free, protocol="udp")])["problems"]
+        assert "`ss -lunp`" in problem
+        held = [{"IP": "127.0.0.1", "PrivatePort": 53, "PublicPort": free, "Type": "udp"}]
+        assert not run_module("listen_check", wanted=[want("127.0.0.1", free, protocol="udp")], held=held).get("failed")

@@ -50,13 +50,15 @@ def test_client_side_dials_the_address_of_the_server_host():
     }
     assert client["publish"] == []
     assert client["links"][0]["targets"] == [
-        {"name": "vm1", "address": "198.18.0.11", "port": 6379, "variable": "REDIS_PORT_6379_TCP", "verify": None}
+        {"name": "vm1", "address": "198.18.0.11", "port": 6379, "variable": "REDIS_PORT_6379_TCP", "verify": None, "families": ["ip"]}
     ]
 
 
 def test_server_side_publishes_on_its_own_address_and_forwards_to_the_backend():
     server = side({"redis": a_link(publish=16379)}, "vm1", "server", {"vm1": {"ambassador_address": "198.18.0.11"}})
-    assert server["publish"] == [{"alias": "redis", "key": "publish", "address": "198.18.0.11", "port": 16379, "container_port": 16379}]
+    assert server["publish"] == [
+        {"alias": "redis", "key": "publish", "address": "198.18.0.11", "port": 16379, "container_port": 16379, "protocol": "tcp"}
+    ]
     assert server["variables"]["REDIS_PORT_16379_TCP"] == "tcp://redis_server:6379"
 
 
@@ -138,7 +140,9 @@ def test_an_ipv6_target_needs_a_network_with_ipv6():
 
 def test_local_is_published_on_the_client_host():
     client = side({"redis": a_link(local="127.0.0.1:7000")}, "vm2", "client")
-    assert client["publish"] == [{"alias": "redis", "key": "local", "address": "127.0.0.1", "port": 7000, "container_port": 6379}]
+    assert client["publish"] == [
+        {"alias": "redis", "key": "local", "address": "127.0.0.1", "port": 7000, "container_port": 6379, "protocol": "tcp"}
+    ]
 
 
 # -- the address of a host ----------------------------------------------------------------------------------------
@@ -346,7 +350,70 @@ def test_socat_does_without_a_check():
 
 
 def test_an_unknown_engine_is_refused():
-    assert problems({"redis": a_link()}, "envoy") == ["ambassador_engine: expected one of haproxy, socat, found 'envoy'; set one of these."]
+    assert problems({"redis": a_link()}, "envoy") == [
+        "ambassador_engine: expected one of haproxy, socat, nftables, found 'envoy'; set one of these."
+    ]
+
+
+# -- UDP, and the kernel ------------------------------------------------------------------------------------------
+
+
+def test_a_link_of_udp_says_so_in_its_variables_and_where_it_is_opened():
+    links = {"dns": a_link(port=53, publish=5353, backend="resolver:53", protocol="udp", local="127.0.0.1:53")}
+    server, client = side(links, "vm1", "server", engine="nftables"), side(links, "vm2", "client", engine="nftables")
+    assert (server["problems"], client["problems"]) == ([], [])
+    assert server["variables"]["DNS_PORT_5353_UDP"] == "udp://resolver:53"
+    assert client["variables"]["DNS_PORT_53_UDP_PROTO"] == "udp"
+    assert client["links"][0]["consumer"]["DNS_PORT"] == "udp://dns:53"
+    assert [entry["protocol"] for entry in server["publish"] + client["publish"]] == ["udp", "udp"]
+    assert (client["links"][0]["protocol"], client["links"][0]["targets"][0]["variable"]) == ("udp", "DNS_PORT_53_UDP")
+
+
+def test_tcp_and_udp_share_a_port():
+    links = {"dns": a_link(port=53, protocol="udp", local="127.0.0.1:53"), "dns-tcp": a_link(port=53, local="127.0.0.1:53")}
+    server = side(links, "vm1", "server", engine="nftables")
+    assert (server["problems"], [(entry["port"], entry["protocol"]) for entry in server["publish"]]) == ([], [(53, "udp"), (53, "tcp")])
+    links["dns-tcp"]["protocol"] = "udp"
+    assert len(problems(links, "nftables")) == 3
+
+
+@pytest.mark.parametrize(
+    ("engine", "changes", "sentence"),
+    [
+        ("haproxy", {"protocol": "udp"}, "found protocol udp, which it cannot; set ambassador_engine to nftables or remove it."),
+        ("socat", {"protocol": "udp"}, "found protocol udp, which it cannot; set ambassador_engine to nftables or remove it."),
+        ("nftables", {"check": "redis"}, "found check, which it cannot; set ambassador_engine to haproxy or remove it."),
+        ("nftables", {"wait": 5}, "found wait, which it cannot; set ambassador_engine to haproxy or remove it."),
+        ("nftables", {"balance": "first"}, "found balance first, which it cannot; set ambassador_engine to haproxy or remove it."),
+        (
+            "nftables",
+            {"servers": "db"},
+            "found balance first, which it cannot; set ambassador_engine to haproxy or ask for balance roundrobin.",
+        ),
+        (
+            "nftables",
+            {"servers": "db", "balance": "leastconn"},
+            "found balance leastconn, which it cannot; set ambassador_engine to haproxy or ask for balance roundrobin.",
+        ),
+    ],
+)
+def test_what_an_engine_cannot_is_one_sentence_with_a_remedy(engine, changes, sentence):
+    assert problems({"redis": a_link(**changes)}, engine) == [f"link redis: expected what engine {engine} can do, {sentence}"]
+
+
+def test_what_the_kernel_can_is_no_problem():
+    links = {"redis": a_link(check="none", drain=0, protocol="tcp"), "web": a_link(port=80, servers="web", balance="roundrobin")}
+    assert problems(links, "nftables") == []
+    (problem,) = problems(links, "nftables", tls=True)
+    assert "expected one that encrypts" in problem
+
+
+def test_a_target_is_dialled_in_its_family_and_a_name_in_those_of_the_network():
+    links = {"redis": a_link(targets=["198.18.0.1:1", "[2001:2::1]:1"], servers=None)}
+    targets = side(links, "vm2", "client", ipv6=True)["links"][0]["targets"]
+    assert [target["families"] for target in targets] == [["ip"], ["ip6"]]
+    for ipv6, families in ((True, ["ip", "ip6"]), (False, ["ip"])):
+        assert side({"redis": a_link()}, "vm1", "server", ipv6=ipv6)["links"][0]["targets"][0]["families"] == families
 
 
 def test_an_unknown_side_is_a_mistake_of_the_program():
