@@ -14,6 +14,7 @@ description:
   - >-
     A link without checks has to be dialled: it is proved when the connection stays, and the server side of one of its hosts has handed one
     to its backend meanwhile.
+  - The kernel checks nothing, so that all links of the engine nftables are dialled.
   - A server side need not have one (its backend may be a replica), but for links that worked before.
 options:
   _input:
@@ -34,7 +35,9 @@ options:
     choices: [server, client]
     required: true
   before:
-    description: What the module said before the run changed anything; empty where it changed nothing, or nothing ran.
+    description: >-
+      What the module said before the run changed anything, and C(dialled), what came of dialling the links without checks then;
+      empty where it changed nothing, or nothing ran.
     type: dict
     required: true
   dialled:
@@ -70,6 +73,10 @@ HOPS = {
     "L7TOUT": "what is behind its server side does not answer, or is not the master",
     "L7RSP": "its server side says that the backend is not up, or does not let this host in, which its log says",
 }
+
+
+# what M(crosshost.ambassador.link_probe) says of a connection that stays
+STAYED = ("open", "bytes")
 
 
 def targets_of(link, side):
@@ -112,7 +119,7 @@ def dial_problem(alias, dialled):
     :rtype: str | None
     """
     found = dialled["links"].get(alias)
-    if found not in ("open", "bytes"):
+    if found not in STAYED:
         return f"a connection that was {found}" if found == "closed" else f"{found}"
     counts = [handed_on(alias, dialled[when]) for when in ("before", "after")]
     if None not in counts and counts[1] <= counts[0]:
@@ -123,10 +130,12 @@ def dial_problem(alias, dialled):
 def proof(info, wiring, host, side, before, dialled=None):
     """Judge the links of one side: see the documentation above."""
     problems, worse = [], False
+    # another engine's generation cannot be put back
+    before = before if before.get("engine") == info.get("engine") else {}
     for link in wiring["links"]:
         alias = link["alias"]
         now, was = (targets_of(state.get("links", {}).get(alias, {}), side) for state in (info, before))
-        worked = any(target["up"] for target in was)
+        worked = any(target["up"] for target in was) and before.get("dialled", {}).get(alias, "open") in STAYED
         dead = dial_problem(alias, dialled) if side == "client" and dialled and alias in dialled["links"] and now else None
         if not dead and (any(proved(target) for target in now) or (side == "server" and not worked)):
             continue

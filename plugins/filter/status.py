@@ -159,21 +159,30 @@ class Judge:
                     dialled = url.rpartition("/")[2]
                     self._row(host, side, link["alias"], link["listen"], target["name"], dialled, "not checked", "-", "-", "-")
 
+    def _nftables(self, host, side, where, found):
+        """Judge as with HAProxy; but a server side has no other target than its backend, for nothing checks that."""
+        wiring = found["wiring"]
+        if side == "server":
+            wiring = {**wiring, "links": [{**link, "targets": link["targets"][:1]} for link in wiring["links"]]}
+        self._haproxy(host, side, where, {**found, "wiring": wiring})
+
     def _haproxy(self, host, side, where, found):
         info = found.get("info", {})
         if "links" not in info:
-            self._problem(f"{where}: {info.get('msg', 'expected HAProxy to be asked, found that it was not')}")
+            self._problem(f"{where}: {info.get('msg', 'expected its engine to be asked, found that it was not')}")
             return
         if info["generation"] != info["current"]:
             self._problem(
                 f"{where}: expected generation {info['current']}, which is on disk, to run, found {info['generation']}; {DEPLOY},"
-                " which loads it or says why HAProxy refuses it."
+                " which loads it or says why it is refused."
             )
         self._certificate(where, info.get("certificate"))
         for link in found["wiring"]["links"]:
             carried = info["links"].get(link["alias"], {"listen": "gone"})
             if carried["listen"] == "gone":
-                self._problem(f"{where}, link {link['alias']}: expected it to be carried, found it in no worker that goes on; {DEPLOY}.")
+                self._problem(
+                    f"{where}, link {link['alias']}: expected it to be carried, found that its engine does not know it; {DEPLOY}."
+                )
                 continue
             self._link(host, side, f"{where}, link {link['alias']}", link, carried)
             self._drift(f"{where}, link {link['alias']}", side, link, carried)
@@ -199,10 +208,12 @@ class Judge:
         for target in carried["targets"]:
             check = target["check_status"] or "-"
             change = age(target["last_change"])
-            row = (target["name"], target["address"] or "-", target["state"], check, target["connections"], change)
+            # where nothing is checked, what has come is all that there is to see
+            connections = target["connections"] if target["state"] != "not checked" else f"{target['connections']} of {target['total']}"
+            row = (target["name"], target["address"] or "-", target["state"], check, connections, change)
             self._row(host, side, link["alias"], port, *row)
         for old in carried["leaving"]:
-            self._row(host, side, link["alias"], port, old["name"], old["address"] or "-", "leaving", "-", old["connections"], "-")
+            self._row(host, side, link["alias"], port, old["name"] or "-", old["address"] or "-", "leaving", "-", old["connections"], "-")
         down = [target for target in carried["targets"] if not target["up"]]
         if len(down) == len(carried["targets"]):
             self._problem(

@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Tells what one side's HAProxy does: the generation it runs, its workers, and every link with its targets."""
+"""Tells what the engine of one side does: the generation it runs, and every link with its targets."""
 
 from __future__ import annotations
 
@@ -11,21 +11,26 @@ short_description: Tells what the links of one side do
 version_added: 0.1.0
 author: the crosshost.ambassador contributors
 description:
-  - Asks HAProxy's master CLI which generation it runs, which workers it has, and what every link and target of the side does.
+  - >-
+    Asks the engine which generation it runs and what every link and target of the side does: HAProxy through its master CLI, the kernel
+    through the keeper of the engine nftables.
   - >-
     After a reload an old worker lives on while it holds connections. Connections and bytes are summed over all workers;
     states and checks are those of the current one.
   - A worker counts from its own start, and HAProxy counts the bytes of a connection when it ends.
+  - >-
+    The kernel counts connections, and for UDP flows, from the last time that its ruleset was loaded, which a backend's new address does as
+    well. It checks nothing and counts no bytes. A target is up while it has an address.
 options:
   path:
-    description: The state directory of one side, for example V(/var/lib/ambassador/client). HAProxy's socket is C(run/master.sock) in it.
+    description: The state directory of one side, for example V(/var/lib/ambassador/client). The engine is asked in C(run) in it.
     type: path
     required: true
   alias:
     description: Only the link of this alias.
     type: str
   timeout:
-    description: Seconds to wait for each answer of HAProxy.
+    description: Seconds to wait for each answer of the engine.
     type: int
     default: 5
 attributes:
@@ -49,13 +54,18 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+engine:
+  description: The engine that answered, V(haproxy) or V(nftables).
+  returned: success
+  type: str
+  sample: haproxy
 current:
   description: Name of the generation on disk, to which C(current) points; none where there is no such link.
   returned: success
   type: str
   sample: c12964c32605
 generation:
-  description: Name of the generation that the current worker runs.
+  description: Name of the generation that the current worker, or the kernel, runs.
   returned: success
   type: str
   sample: c12964c32605
@@ -85,7 +95,7 @@ certificate:
       type: int
       sample: 7775999
 workers:
-  description: HAProxy's workers, the current one first.
+  description: HAProxy's workers, the current one first; empty with nftables.
   returned: success
   type: list
   elements: dict
@@ -227,9 +237,13 @@ import re
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.crosshost.ambassador.plugins.module_utils import nftables_keeper
 from ansible_collections.crosshost.ambassador.plugins.module_utils.haproxy_cli import ask
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint
 
 VARIABLE = "AMBASSADOR_GENERATION"
+# the pipe of the engine nftables
+KEEPER = "ask"
 # the name that haproxy.cfg gives the certificate of the host
 CERTIFICATE = "@/host"
 ISO_8601 = "%Y-%m-%dT%H:%M:%SZ"
@@ -380,8 +394,80 @@ def read_links(stats, alias=None):
     return {name: link for name, link in links.items() if link["listen"] != "gone" or link["connections"]}
 
 
+def kernel_links(table, flows, alias=None):
+    """Return what the kernel does for all links.
+
+    :param list table: the objects of the table, as :func:`nftables_keeper.table_of` returns them; the comment of a rule is the alias
+        and the name of the target
+    :param dict flows: protocol, port, address and port -> number of flows
+    :param str | None alias: only this link
+    :return: alias -> link
+    :rtype: dict[str, dict]
+    """
+    links, ways = {}, {}
+    for rule in (entry["rule"] for entry in table if "comment" in entry.get("rule", {})):
+        name, _, target_name = rule["comment"].partition(" ")
+        if alias not in (None, name):
+            continue
+        found = {key: value for expression in rule["expr"] for key, value in expression.items() if key in ("counter", "dnat")}
+        dport = next(match for match in (entry.get("match", {}) for entry in rule["expr"]) if "payload" in match.get("left", {}))
+        way = dport["left"]["payload"]["protocol"], dport["right"]
+        empty = {**dict.fromkeys(("connections", "total", "failed", "held"), 0), "bytes_in": None, "bytes_out": None}
+        link = links.setdefault(name, {"listen": "open", **empty, "targets": {}, "leaving": []})
+        unknown = dict.fromkeys(("address", "check_status", "check_code", "last_check", "check_duration", "last_change", "downs"))
+        counts = {"connections": 0, "total": 0, "bytes_in": None, "bytes_out": None}
+        target = link["targets"].setdefault(target_name, {"name": target_name, "state": "no address", "up": False, **unknown, **counts})
+        for one in (link, target):
+            one["total"] += found["counter"]["packets"]
+        ways[way] = name
+        if "dnat" not in found:
+            link["failed"] += found["counter"]["packets"]
+            continue
+        address, port = found["dnat"]["addr"], found["dnat"]["port"]
+        target.update(address=target["address"] or endpoint(address, port), state="not checked", up=True)
+        target["connections"] += flows.pop((*way, address, port), 0)
+    for (protocol, port, address, to), count in flows.items():
+        if (protocol, port) in ways:
+            links[ways[protocol, port]]["leaving"].append({"name": "", "address": endpoint(address, to), "connections": count})
+    for link in links.values():
+        link["targets"] = list(link["targets"].values())
+        link["connections"] = sum(entry["connections"] for entry in link["targets"] + link["leaving"])
+    return links
+
+
+def read_kernel(path, alias, timeout):
+    """Return what the kernel does for a side, as its keeper says.
+
+    :param str path: the state directory of the side
+    :param str | None alias: only this link
+    :param int timeout: seconds to wait for the answer
+    :rtype: dict
+    :raises OSError: where no keeper answers, or the kernel has no table
+    """
+    answer = nftables_keeper.ask(os.path.join(path, "run", KEEPER), "show", timeout)
+    table, flows = nftables_keeper.table_of(answer)
+    return {
+        "engine": "nftables",
+        "current": current_generation(path),
+        "generation": nftables_keeper.generation_of(answer),
+        "certificate": None,
+        "workers": [],
+        "links": kernel_links(table, flows, alias),
+    }
+
+
+def current_generation(path):
+    """Return the name of the generation on disk, or None.
+
+    :param str path: the state directory of the side
+    :rtype: str | None
+    """
+    link = os.path.join(path, "current")
+    return os.path.basename(os.readlink(link)) if os.path.islink(link) else None
+
+
 def read(path, alias, timeout):
-    """Return what the engine of a side does.
+    """Return what HAProxy does for a side.
 
     :param str path: the state directory of the side
     :param str | None alias: only this link
@@ -403,10 +489,10 @@ def read(path, alias, timeout):
         answer = ask(socket, f"@!{workers[0]['pid']} show env {VARIABLE}", timeout)
     if not answer.startswith(f"{VARIABLE}="):
         raise OSError(answer.splitlines()[0] if answer else "no answer")
-    link = os.path.join(path, "current")
     certificate = ask(socket, f"@!{workers[0]['pid']} show ssl cert {CERTIFICATE}", timeout)
     return {
-        "current": os.path.basename(os.readlink(link)) if os.path.islink(link) else None,
+        "engine": "haproxy",
+        "current": current_generation(path),
         "generation": answer.partition("=")[2],
         "certificate": parse_certificate(certificate, time.time()),
         "workers": workers,
@@ -425,19 +511,20 @@ def main():
         supports_check_mode=True,
     )
     path, alias = module.params["path"], module.params["alias"]
-    socket = os.path.join(path, "run", "master.sock")
+    kernel = os.path.exists(os.path.join(path, "run", KEEPER))
+    name, socket = ("the keeper", os.path.join(path, "run", KEEPER)) if kernel else ("HAProxy", os.path.join(path, "run", "master.sock"))
     try:
-        info = read(path, alias, module.params["timeout"])
+        info = (read_kernel if kernel else read)(path, alias, module.params["timeout"])
     except PermissionError as error:
         module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
     except FileNotFoundError:
         module.fail_json(
-            msg=f"expected the socket of an HAProxy at {socket}, found none; deploy this side with the engine haproxy"
+            msg=f"expected the socket of an HAProxy at {socket}, found none; deploy this side with the engine haproxy or nftables"
             " (socat has no socket: `docker inspect` of its container is all there is), or correct the path."
         )
     except OSError as error:
         module.fail_json(
-            msg=f"expected HAProxy to answer on {socket}, found: {error}; its log says why (`docker logs` of the ambassador's container)."
+            msg=f"expected {name} to answer on {socket}, found: {error}; its log says why (`docker logs` of the ambassador's container)."
         )
     if alias is not None and not info["links"]:
         module.fail_json(msg=f"expected a link {alias} in generation {info['generation']} of {path}, found none; correct the alias.")

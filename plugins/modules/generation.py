@@ -13,8 +13,8 @@ author: the crosshost.ambassador contributors
 description:
   - >-
     A set of files that belong together is a generation. It is written whole under C(generations/), named by its content,
-    made the current one by renaming the symbolic link C(current), and loaded through HAProxy's master CLI.
-  - A generation that HAProxy refuses is put back to the one that runs, and the module fails with HAProxy's own words.
+    made the current one by renaming the symbolic link C(current), and loaded by the engine, which is asked through its endpoint in C(run).
+  - A generation that the engine refuses is put back to the one that runs, and the module fails with the engine's own words.
 options:
   path:
     description: The state directory of one side. It holds C(generations), C(current) and C(run).
@@ -24,7 +24,7 @@ options:
     description:
       - V(staged) writes the generation and leaves the current one alone.
       - V(current) makes it the current one. A crash at any point leaves the old one or the new one.
-      - V(loaded) waits until the engine answers on its socket, reloads it unless it runs the current generation, and removes all
+      - V(loaded) waits until the engine answers, reloads it unless it runs the current generation, and removes all
         others but the one before.
       - V(absent) removes the state directory; with the last side C(identity) beside it, the key of both; and the directory that they
         are in, if that is empty then.
@@ -39,6 +39,11 @@ options:
   generation:
     description: Name of the generation, as V(staged) returned it. Needed for V(current) and V(loaded).
     type: str
+  engine:
+    description: The engine that runs it. Used with V(staged) and V(loaded).
+    type: str
+    choices: [haproxy, nftables]
+    default: haproxy
   owner:
     description: Numeric user ID of the engine. It owns C(run), where its sockets are. Needed for V(staged).
     type: int
@@ -84,7 +89,7 @@ loaded:
   returned: with V(staged)
   type: bool
 log:
-  description: What HAProxy said on a reload.
+  description: What the engine said on a reload.
   returned: when it was reloaded
   type: str
 """
@@ -97,7 +102,7 @@ import shutil
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils.haproxy_cli import ask
+from ansible_collections.crosshost.ambassador.plugins.module_utils import haproxy_cli, nftables_keeper
 
 VARIABLE = "AMBASSADOR_GENERATION"
 SIDES = {"server", "client"}
@@ -129,6 +134,46 @@ def read_files(directory):
     return files
 
 
+class HAProxy:
+    """The engine haproxy, asked through its master CLI.
+
+    :param str path: the state directory of the side
+    """
+
+    name, endpoint, file = "HAProxy", "master.sock", "haproxy.cfg"
+    ask = staticmethod(haproxy_cli.ask)
+
+    def __init__(self, path):
+        self.path = os.path.join(path, "run", self.endpoint)
+
+    def running(self):
+        """Return the name of the generation that it runs.
+
+        :raises OSError: where it does not answer, or not with a generation
+        """
+        answer = self.ask(self.path, f"@1 show env {VARIABLE}")
+        if not answer.startswith(f"{VARIABLE}="):
+            raise OSError(answer or "no answer")
+        return answer.partition("=")[2]
+
+
+class Nftables(HAProxy):
+    """The engine nftables, asked through the pipe of its keeper."""
+
+    name, endpoint, file = "nft", "ask", "ambassador.nft"
+    ask = staticmethod(nftables_keeper.ask)
+
+    def running(self):
+        """Return the name of the generation that the kernel has, which is the comment of the table.
+
+        :raises OSError: where the keeper does not answer, or the kernel has no table
+        """
+        return nftables_keeper.generation_of(self.ask(self.path, "show"))
+
+
+ENGINES = {"haproxy": HAProxy, "nftables": Nftables}
+
+
 class Generations:
     """The generations of one side.
 
@@ -140,7 +185,7 @@ class Generations:
         self.params = module.params
         self.path = self.params["path"]
         self.link = os.path.join(self.path, "current")
-        self.socket = os.path.join(self.path, "run", "master.sock")
+        self.engine = ENGINES[self.params["engine"]](self.path)
 
     def directory(self, generation):
         """Return the path of a generation."""
@@ -222,20 +267,10 @@ class Generations:
                 os.utime(self.directory(before))
         return True
 
-    def _ask(self):
-        """Return the name of the generation that the engine runs.
-
-        :raises OSError: where it does not answer
-        """
-        answer = ask(self.socket, f"@1 show env {VARIABLE}")
-        if not answer.startswith(f"{VARIABLE}="):
-            raise OSError(answer or "no answer")
-        return answer.partition("=")[2]
-
     def _answers(self):
         """Return the name of the generation that the engine runs, or None where it does not answer."""
         with contextlib.suppress(OSError):
-            return self._ask()
+            return self.engine.running()
         return None
 
     def running(self):
@@ -246,7 +281,7 @@ class Generations:
         deadline = time.monotonic() + (0 if self.module.check_mode else self.params["timeout"])
         while True:
             try:
-                return self._ask()
+                return self.engine.running()
             except OSError:
                 if time.monotonic() > deadline:
                     raise
@@ -261,7 +296,7 @@ class Generations:
             if self.module.check_mode:  # a run would start it
                 self.module.exit_json(changed=True, generation=generation)
             self.module.fail_json(
-                msg=f"expected the engine to answer on {self.socket} within {self.params['timeout']} s, found: {error};"
+                msg=f"expected the engine to answer on {self.engine.path} within {self.params['timeout']} s, found: {error};"
                 " its log says why (`docker logs` of the ambassador's container)."
             )
         if running == generation and not self.params["reload"]:
@@ -270,15 +305,15 @@ class Generations:
         if self.module.check_mode:
             self.module.exit_json(changed=True, generation=generation)
         try:
-            answer = ask(self.socket, "reload")
+            answer = self.engine.ask(self.engine.path, "reload")
         except OSError as error:
             answer = str(error)
         if not answer.startswith("Success=1"):
             if running != generation and os.path.isdir(self.directory(running)):
                 self.make_current(running)
             self.module.fail_json(
-                msg=f"expected HAProxy to load generation {generation}, found that it did not; generation {self.current()} is"
-                f" the current one. HAProxy said: {answer or 'nothing'}",
+                msg=f"expected {self.engine.name} to load generation {generation}, found that it did not; generation {self.current()} is"
+                f" the current one. {self.engine.name} said: {answer or 'nothing'}",
                 log=answer,
             )
         self._remove_others(generation)
@@ -297,12 +332,18 @@ class Generations:
         self.module.exit_json(changed=changed)
 
     def _remove_others(self, generation):
-        """Remove all generations but this one and the one before, which answers what the last change was."""
+        """Remove all generations but this one and the one before, which answers what the last change was; and all of other engines."""
         if self.module.check_mode:
             return
         others = [entry for entry in os.scandir(os.path.join(self.path, "generations")) if entry.name != generation]
-        for entry in sorted(others, key=lambda entry: entry.stat().st_mtime)[:-1]:
-            shutil.rmtree(entry.path)
+        others.sort(key=lambda entry: entry.stat().st_mtime)
+        for entry in others:
+            if entry is not others[-1] or not os.path.exists(os.path.join(entry.path, self.engine.file)):
+                shutil.rmtree(entry.path)
+        for engine in ENGINES.values():
+            if engine is not type(self.engine):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(engine(self.path).path)
 
 
 def main():
@@ -313,6 +354,7 @@ def main():
             "state": {"type": "str", "choices": ["staged", "current", "loaded", "absent"], "required": True},
             "files": {"type": "dict"},
             "generation": {"type": "str"},
+            "engine": {"type": "str", "choices": ["haproxy", "nftables"], "default": "haproxy"},
             "owner": {"type": "int"},
             "reload": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 15},

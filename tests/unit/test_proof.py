@@ -87,3 +87,12 @@ def test_a_link_without_checks_is_proved_by_a_connection_that_its_backend_has_go
     assert (problems == []) == (problem is None)
     if problem:
         assert problem in problems[0]
+
+
+def test_what_led_nowhere_before_is_no_reason_to_go_back_nor_is_what_another_engine_carried():
+    unchecked = target(check=None) | {"state": "not checked"}
+    dialled = {"links": {"redis": "refused"}, "before": counted(5), "after": counted(5)}
+    was = info(unchecked)
+    for before, worse in ((was, True), (was | {"dialled": {"redis": "refused"}}, False), (was | {"engine": "haproxy"}, False)):
+        judged = proof(info(unchecked), WIRING, "vm2", "client", before, dialled)
+        assert (judged["worse"], len(judged["problems"])) == (worse, 1 + worse)

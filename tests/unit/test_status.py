@@ -194,7 +194,8 @@ def test_a_link_that_is_not_carried_is_a_problem_and_one_that_is_not_wanted_a_wa
     links["cache"] = links.pop("redis")
     said = status(found)
     assert said["problems"] == [
-        "host vm2, client side, link redis: expected it to be carried, found it in no worker that goes on; run crosshost.ambassador.site."
+        "host vm2, client side, link redis: expected it to be carried, found that its engine does not know it;"
+        " run crosshost.ambassador.site."
     ]
     assert said["warnings"] == [
         "host vm2, client side, link cache: expected only links of the map, found this one carried; run crosshost.ambassador.site."
@@ -248,6 +249,29 @@ def test_of_socat_no_more_is_said_than_docker_knows():
     answers["vm2"]["client"]["container"]["container"]["Config"]["Env"] = None
     (problem,) = status(answers)["problems"]
     assert problem.startswith("host vm2, client side, link redis: expected REDIS_PORT_6379_TCP in the container's environment, found none;")
+
+
+def test_of_the_kernel_the_target_and_what_has_come_is_said():
+    plain = {"redis": {key: value for key, value in REDIS.items() if key != "check"} | {"servers": "servers", "balance": "roundrobin"}}
+    answers = find(plain, "nftables")
+    for host, side in (("vm1", "server"), ("vm3", "server"), ("vm2", "client")):
+        info = info_of(answers[host][side]["wiring"])
+        for target in info["links"]["redis"]["targets"]:
+            target.update(state="not checked", check_status=None, last_check=None, last_change=None, total=7)
+        # the peers of a server side are no targets where nothing is checked
+        del info["links"]["redis"]["targets"][1 if side == "server" else 2 :]
+        answers[host][side]["info"] = info
+    said = status(answers)
+    assert (said["problems"], said["warnings"]) == ([], [])
+    assert [line.split() for line in said["lines"][2:4]] == [
+        ["vm2", "client", "redis", "6379", "vm1", "198.18.0.11:6379", "not", "checked", "-", "1", "of", "7", "-"],
+        ["vm2", "client", "redis", "6379", "vm3", "198.18.0.13:6379", "not", "checked", "-", "1", "of", "7", "-"],
+    ]
+    targets(answers, "vm2", "client")[0]["address"] = "198.18.0.99:6379"
+    assert "found vm1 (198.18.0.99:6379), vm3" in status(answers)["warnings"][0]
+    targets(answers, "vm1", "server")[0].update(state="no address", up=False, address=None)
+    (problem,) = status(answers)["problems"]
+    assert problem.startswith("host vm1, server side, link redis: expected a target that is up, found redis_server no address;")
 
 
 def test_an_empty_map_is_well():

@@ -1,0 +1,67 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The keeper of the engine nftables: one question, one answer, through a pipe and a file beside it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+
+
+def ask(path, command, timeout=60):
+    """Send a command to the keeper and return the answer.
+
+    :param str path: path of the pipe
+    :param str command: ``show`` or ``reload``
+    :param int timeout: seconds to wait for the answer
+    :rtype: str
+    :raises OSError: where no keeper listens there, or it does not answer in time
+    """
+    name = f"answer.{os.getpid()}.{time.monotonic_ns()}"
+    # without waiting: a pipe that nobody reads is one of a keeper that has ended
+    pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        os.write(pipe, f"{command} {name}\n".encode())
+    finally:
+        os.close(pipe)
+    answer = os.path.join(os.path.dirname(path), name)
+    deadline = time.monotonic() + timeout
+    while not os.path.exists(answer):
+        if time.monotonic() > deadline:
+            raise TimeoutError(errno.ETIMEDOUT, "no answer in time")
+        time.sleep(0.02)
+    with open(answer, encoding="utf-8", errors="replace") as file:
+        said = file.read()
+    os.unlink(answer)
+    return said.strip()
+
+
+def table_of(answer):
+    """Split what the keeper answers to ``show``.
+
+    :param str answer: the answer
+    :return: the objects of the table, as libnftables-json(5) has them (a list of dicts), and the flows: protocol, port, address and port
+        of where they lead to -> their number
+    :rtype: tuple[list[dict], dict[tuple[str, int, str, int], int]]
+    :raises OSError: where there is no table; with the words of nft
+    """
+    if not answer.startswith("{"):
+        raise OSError(answer or "no answer")
+    table, *lines = answer.splitlines()
+    flows = {}
+    for line in lines:
+        protocol, port, address, to, count = line.split()
+        flows[protocol, int(port), address, int(to)] = int(count)
+    return json.loads(table)["nftables"], flows
+
+
+def generation_of(answer):
+    """Return the name of the generation that the kernel has.
+
+    :param str answer: what the keeper answered to ``show``
+    :rtype: str
+    :raises OSError: where there is no table
+    """
+    return next(entry["table"].get("comment", "") for entry in table_of(answer)[0] if "table" in entry)
