@@ -59,11 +59,12 @@ one host through both ambassadors to a service on the other.
 
 {sides}
 
-A measurement takes about {seconds:g} s; how many requests that is was found beforehand, for each case and side. Requests are made by
-`redis-benchmark` and `pgbench` in a container on the client host. p99.9 of `redis-benchmark` is the first step of its distribution
-at or above it. CPU seconds are those of a whole host, less what it uses when idle: the service or whoever makes the requests, the
-ambassador, and what the kernel does on their behalf. Both hosts are containers on one machine and share its cores, so a CPU second
-saved anywhere is throughput won: with more cores the sides lie closer together. No cable lies between the hosts, and so no latency of one.
+Requests are made by `redis-benchmark` and `pgbench` in a container on the client host: `redis-benchmark` makes the same number on every
+side, so many that an ambassador takes about {seconds:g} s; `pgbench` works for {seconds:g} s. p99.9 of `redis-benchmark` is the first step
+of its distribution at or above it. CPU seconds are those of a whole host, less what it uses when idle: the service or whoever makes
+the requests, the ambassador, and what the kernel does on their behalf. Both hosts are containers on one machine and share its cores, so
+a CPU second saved anywhere is throughput won: with more cores the sides lie closer together. No cable lies between the hosts, and so
+no latency of one.
 
 Versions: {versions}.
 """
@@ -181,12 +182,13 @@ def write(results, directory):
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     sides = "\n".join(f"* `{side}`: {SIDES[side]}" for side in results["cases"]["get-50"])
+    counts = {case: f"{count:,} requests a round.\n\n" for case, count in results["requests"].items()}
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     parts = [
         INTRODUCTION.format(rounds=results["rounds"], seconds=results["seconds"], sides=sides, versions=versions),
         f"## Targets\n\n{verdicts(results)}",
         "![throughput](throughput.svg)\n",
-        *(f"## {words}\n\n{of_case(results, case)}" for case, words in CASES.items()),
+        *(f"## {words}\n\n{counts.get(case, '')}{of_case(results, case)}" for case, words in CASES.items()),
         "![p99](p99.svg)\n\n![worst latency](worst.svg)\n\n![CPU seconds](cpu.svg)\n",
         "## Memory\n\nProportional set size of all processes of both ambassadors: a page that several share is counted once.\n"
         f"What the kernel holds for connections is not in it.\n\n{of_memory(results)}",
