@@ -85,7 +85,12 @@ def test_a_ratio_is_taken_round_by_round_against_the_best(bench):
 @pytest.mark.parametrize(("rate", "verdict"), [(17, "met"), (16, "**missed**")])
 def test_a_target_is_judged(bench, rate, verdict):
     cases = {case: {} for case in (*bench.report.CASES, "idle")}
-    cases["get-50"] = {"haproxy": [{"rate": rate, "worst": 1}], "published": [{"rate": 10, "worst": 10}]}
+    cpu = {"vm1": 1, "vm2": 2}
+    cases["get-50"] = {
+        "direct": [{"rate": 20, "worst": 1, "cpu": cpu}],
+        "haproxy": [{"rate": rate, "worst": 1, "cpu": cpu}],
+        "published": [{"rate": 10, "worst": 10, "cpu": cpu}],
+    }
     said = bench.report.verdicts({"cases": cases})
     rows = [line for line in said.splitlines() if "haproxy / published | throughput, GET, 50" in line]
     assert len(rows) == 1
