@@ -224,7 +224,8 @@ class Generations:
         deadline = time.monotonic() + (0 if self.module.check_mode else self.params["timeout"])
         while True:
             try:
-                answer = ask(self.socket, f"@1 show env {VARIABLE}")
+                # what is asked while the worker starts may never be answered: it is asked again
+                answer = ask(self.socket, f"@1 show env {VARIABLE}", timeout=5)
                 if answer.startswith(f"{VARIABLE}="):
                     return answer.partition("=")[2]
                 error = OSError(answer or "no answer")
