@@ -5,14 +5,14 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export MOLECULE_GLOB := molecule/*/molecule.yml
 
-.PHONY: help demo test lint unit scenarios matrix figures lab venv clean
+.PHONY: help demo test lint unit scenarios harness matrix figures bench cost lab venv clean
 help:                ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST) | column -t -s:
 
 demo: venv lab       ## two hosts, the whole chain, a PONG and what carried it
 	@lab/demo
 
-test: lint unit scenarios matrix  ## the linters, the unit tests, the scenarios
+test: lint unit scenarios harness matrix  ## the linters, the unit tests, the scenarios
 
 lint: venv           ## all linters
 	tests/lint
@@ -25,12 +25,21 @@ scenarios: lab       ## the molecule scenarios, on the lab's hosts; one of them:
 	@rm -f .cache/failures
 	molecule test --destroy=never $(if $(ONLY),--scenario-name $(ONLY),--all --exclude ssh --exclude address) || { tail -n 60 .cache/failures; exit 1; }
 
+harness: lab         ## the measurement in short: that it runs, not how fast anything is
+	python -m pytest -q -p no:cacheprovider tests/bench
+
 matrix: venv         ## the unit tests and the scenario ssh on the other ansible-core
 	tests/matrix
 
 figures: lab         ## docs/figures.md, written anew by the scenarios that put links under load
 	@rm -f docs/figures.md
 	for scenario in live move; do FIGURES=docs/figures.md molecule test --destroy=never --scenario-name $$scenario || exit; done
+
+bench: lab           ## docs/benchmarks/report.md, written anew: all sides measured in turns (25 minutes)
+	bench/bench
+
+cost: lab            ## docs/benchmarks/cost.md, written anew: what a run costs with many links and many hosts
+	bench/cost
 
 lab: venv            ## the lab's hosts, up
 	@lab/lab up

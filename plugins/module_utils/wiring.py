@@ -10,6 +10,7 @@ Mistakes of the user never raise: they are collected as sentences in ``problems`
 from __future__ import annotations
 
 import difflib
+import functools
 import ipaddress
 import re
 
@@ -116,6 +117,12 @@ def is_dialable(value):
     :rtype: bool
     :source: RFC 6890, the special-purpose address registries
     """
+    return isinstance(value, str) and _is_dialable(value)
+
+
+# the same few addresses, for every link that leads to them
+@functools.lru_cache(maxsize=65536)
+def _is_dialable(value):
     if not is_address(value):
         return False
     address = ipaddress.ip_address(value)
@@ -182,6 +189,8 @@ class Wiring:
         self.problems = []
         #: alias -> settings with all defaults filled in, only of links without a problem
         self.links = {}
+        #: names of all hosts of the map
+        self.hosts = []
         if engine not in ENGINES:
             self.problems.append(f"ambassador_engine: expected one of {', '.join(ENGINES)}, found {engine!r}; set one of these.")
         if not hasattr(links, "items"):
@@ -195,6 +204,7 @@ class Wiring:
             if not problems:
                 self.links[alias] = link
             self.problems += problems
+        self.hosts = list(dict.fromkeys(name for link in self.links.values() for name in link["servers"] + link["clients"]))
         self._same_variables()
         self._same_port()
         self._same_local()
@@ -298,21 +308,25 @@ class Wiring:
     def _same_port(self):
         holders = {}
         for alias, link in self.links.items():
-            protocol = link["protocol"]
-            wants = [(host, "port", link["port"], protocol) for host in link["clients"]]
+            holders.setdefault(("port", link["port"], link["protocol"]), []).append((alias, link["clients"]))
             # over TLS the alias travels along, and tells the links of a shared port apart
-            wants += [(host, "publish", link["publish"], protocol) for host in link["servers"] if not self._tls]
-            for want in wants:
-                holders.setdefault(want, []).append(alias)
-        clashes = {}
-        for (host, key, port, _), aliases in holders.items():
-            if len(aliases) > 1:
-                clashes.setdefault((key, port, tuple(aliases)), []).append(host)
-        for (key, port, aliases), hosts in clashes.items():
-            self.problems.append(
-                f"links {', '.join(aliases)}: expected a listening port of their own, found {key} {port} more than once"
-                f" on {LISTENS[key]} {_some(hosts)}; change {key} of all but one."
-            )
+            if not self._tls:
+                holders.setdefault(("publish", link["publish"], link["protocol"]), []).append((alias, link["servers"]))
+        for (key, port, _), wanting in holders.items():
+            # hosts may be many: they are looked at only where a port is wanted twice at all
+            wanted = {}
+            for alias, hosts in wanting if len(wanting) > 1 else ():
+                for host in hosts:
+                    wanted.setdefault(host, []).append(alias)
+            clashes = {}
+            for host, aliases in wanted.items():
+                if len(aliases) > 1:
+                    clashes.setdefault(tuple(aliases), []).append(host)
+            for aliases, hosts in clashes.items():
+                self.problems.append(
+                    f"links {', '.join(aliases)}: expected a listening port of their own, found {key} {port} more than once"
+                    f" on {LISTENS[key]} {_some(hosts)}; change {key} of all but one."
+                )
 
     def _same_local(self):
         links = [link for link in self.links.values() if link["local"]]
@@ -352,9 +366,10 @@ class Wiring:
     def _names(self):
         if not self._tls:
             return
+        wrong = [host for host in self.hosts if not CERTIFIED.fullmatch(host)]
         for alias, link in self.links.items():
-            for host in dict.fromkeys(link["servers"] + link["clients"]):
-                if not CERTIFIED.fullmatch(host):
+            for host in wrong:
+                if host in link["servers"] + link["clients"]:
                     self.problems.append(
                         f"link {alias}: expected names of hosts that a certificate can hold (letters, digits and _.:-, at most 64), found"
                         f" {host!r}; rename the host in the inventory, or set ambassador_tls to false."
@@ -412,8 +427,7 @@ class Wiring:
         """
         if side not in SIDES:
             raise ValueError(f"side: expected one of {', '.join(SIDES)}, found {side!r}")
-        hosts = dict.fromkeys(name for link in self.links.values() for name in link["servers"] + link["clients"])
-        resolved = {"problems": list(self.problems), "unknown": [], "hosts": list(hosts), "variables": {}, "publish": [], "links": []}
+        resolved = {"problems": list(self.problems), "unknown": [], "hosts": list(self.hosts), "variables": {}, "publish": [], "links": []}
         for alias, link in self.links.items():
             if host in link[f"{side}s"]:
                 getattr(self, f"_{side}")(resolved, alias, link, host, hostvars)

@@ -151,7 +151,8 @@ class HAProxy:
 
         :raises OSError: where it does not answer, or not with a generation
         """
-        answer = self.ask(self.path, f"@1 show env {VARIABLE}")
+        # what is asked while the worker starts may never be answered: it is asked again
+        answer = self.ask(self.path, f"@1 show env {VARIABLE}", timeout=5)
         if not answer.startswith(f"{VARIABLE}="):
             raise OSError(answer or "no answer")
         return answer.partition("=")[2]
@@ -168,7 +169,7 @@ class Nftables(HAProxy):
 
         :raises OSError: where the keeper does not answer, or the kernel has no table
         """
-        return nftables_keeper.generation_of(self.ask(self.path, "show"))
+        return nftables_keeper.generation_of(self.ask(self.path, "show", timeout=5))
 
 
 ENGINES = {"haproxy": HAProxy, "nftables": Nftables}
