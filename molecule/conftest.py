@@ -37,7 +37,22 @@ def hosts(request):
     options = request.config.option
     specs = options.hosts.split(",")
     found = testinfra.get_hosts(specs, ansible_inventory=options.ansible_inventory, force_ansible=options.force_ansible)
+    for host in found:
+        host.backend.run = begun(host.backend.run)
     return {spec.rpartition("/")[2]: host for spec, host in zip(specs, found, strict=True)}
+
+
+def begun(run):
+    """Wrap a backend's `run`: a command that Docker could not even begin, which happens once in thousands, is begun again."""
+
+    def again(*arguments, **options):
+        for _ in range(3):
+            done = run(*arguments, **options)
+            if done.rc != 126 or not done.stdout.startswith("OCI runtime exec failed"):
+                break
+        return done
+
+    return again
 
 
 @pytest.fixture(scope="session")
