@@ -96,3 +96,26 @@ def test_a_target_is_judged(bench, rate, verdict):
     assert len(rows) == 1
     assert rows[0].endswith(f"| {verdict} |")
     assert ("Missed, and why" in said) == (verdict != "met")
+
+
+def test_what_a_run_costs_is_said():
+    loader = importlib.machinery.SourceFileLoader("cost", str(ROOT / "bench" / "cost"))
+    cost = importlib.util.module_from_spec(importlib.util.spec_from_loader("cost", loader))
+    path = list(sys.path)
+    loader.exec_module(cost)
+    sys.path[:] = path
+    said = cost.text(
+        {
+            "links": {"seconds": {1: [30.0, 31.0, 32.0], 100: [33.0, 31.0, 48.0]}, "tasks": {1: 200, 100: 200}},
+            "thousand": {"proved": True, "seconds": 90.0, "unchanged": 50.0, "answers": ["PONG"] * 3},
+            "hosts": {2: {"seconds": [10.0], "floor": [3.0]}, 4: {"seconds": [20.0], "floor": [4.0]}},
+            "wiring": 2.2,
+            "fakes": 200,
+            "resolve": 0.08,
+        },
+        3,
+    )
+    assert "The number of tasks is the same. 100 links / 1 link, median of 3 ratios: 1.10" in said
+    assert "For each further host 5.0 s, and 0.5 s of the floor: 10.0 times the floor." in said
+    assert "PONG, PONG, PONG" in said
+    assert "80 ms" in said
