@@ -15,7 +15,7 @@ ALIVE = "keepalive,keepidle=10,keepintvl=5,keepcnt=3"
 
 def a_socat(listen, target):
     """Return what the socat of one link is told."""
-    return f"{listen},fork,reuseaddr,max-children=1000,{ALIVE} {target},{ALIVE}"
+    return f"{listen},fork,reuseaddr,backlog=1024,max-children=1000,{ALIVE} {target},{ALIVE}"
 
 
 @pytest.fixture

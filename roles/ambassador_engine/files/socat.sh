@@ -21,9 +21,10 @@ alive=keepalive,keepidle=10,keepintvl=5,keepcnt=3
 
 links=$(scan)
 [ -n "$links" ] || { echo "no link variable <ALIAS>_PORT_<port>_TCP=tcp://<address>:<port> found" >&2; exit 1; }
+# more than socat's five may knock at once: what the kernel drops comes again only after a second
 while read -r port target name; do
   listen=${AMBASSADOR_IPV6:+TCP6-LISTEN:$port,ipv6only=0,}
-  listen=${listen:-TCP4-LISTEN:$port,}fork,reuseaddr,max-children=${AMBASSADOR_CHILDREN:-1000},$alive
+  listen=${listen:-TCP4-LISTEN:$port,}fork,reuseaddr,backlog=1024,max-children=${AMBASSADOR_CHILDREN:-1000},$alive
   echo "$name: listening on $port, forwarding to $target"
   # one that ends takes the container down, and Docker starts it again
   { socat -t 100000000 "$listen" "$target,$alive"; kill -USR1 $$; } &
