@@ -35,7 +35,7 @@ figures: lab         ## docs/figures.md, written anew by the scenarios that put 
 	@rm -f docs/figures.md
 	for scenario in live move; do FIGURES=docs/figures.md molecule test --destroy=never --scenario-name $$scenario || exit; done
 
-bench: lab           ## docs/benchmarks/report.md, written anew: all sides measured in turns (20 minutes)
+bench: lab           ## docs/benchmarks/report.md, written anew: all sides measured in turns (half an hour)
 	bench/bench
 
 cost: lab            ## docs/benchmarks/cost.md, written anew: what a run costs with many links and many hosts
