@@ -108,7 +108,7 @@ def test_what_a_run_costs_is_said():
         {
             "links": {"seconds": {1: [30.0, 31.0, 32.0], 100: [33.0, 31.0, 48.0]}, "tasks": {1: 200, 100: 200}},
             "thousand": {"proved": True, "seconds": 90.0, "unchanged": 50.0, "answers": ["PONG"] * 3},
-            "hosts": {2: {"seconds": [10.0], "floor": [3.0]}, 4: {"seconds": [20.0], "floor": [4.0]}},
+            "hosts": {2: {"seconds": [10.0], "floor": [3.0], "tasks": 100}, 4: {"seconds": [20.0], "floor": [4.0], "tasks": 100}},
             "wiring": 2.2,
             "fakes": 200,
             "resolve": 0.08,
@@ -118,4 +118,6 @@ def test_what_a_run_costs_is_said():
     assert "The number of tasks is the same. 100 links / 1 link, median of 3 ratios: 1.10" in said
     assert "For each further host 5.0 s, and 0.5 s of the floor: 10.0 times the floor." in said
     assert "PONG, PONG, PONG" in said
+    assert "100 tasks of 50 ms" in said
+    assert "2 of 250 ms" in said
     assert "80 ms" in said
