@@ -190,6 +190,20 @@ def test_what_met_the_stand_in_of_a_new_alias_lives_on(vm2, playbook, load):
     assert playbook("site.yml").returncode == 0
 
 
+def test_another_image_of_haproxy_costs_no_new_connection(vm2, playbook, load, figures):
+    before = inspect(vm2, "ambassador_client")
+    redis, postgresql = load(REDIS, f"--readonly {PATIENT}"), load(POSTGRESQL, PATIENT)
+    run = playbook("site.yml", "--limit=vm2", "-e", "ambassador_haproxy_image=haproxy-debian:lab")
+    assert run.returncode == 0, run.stdout
+    after = inspect(vm2, "ambassador_client")
+    assert after["Image"] != before["Image"]
+    for link, seen in (("redis", redis.stop()["total"]), ("postgresql", postgresql.stop()["total"])):
+        figures("another image on the client side", link, seen)
+        # the one request that may be inside the container that ends
+        assert seen["failures"] <= 1, json.dumps(seen)
+        assert (seen["lost"], seen["repeated"], seen["disordered"]) == (0, 0, 0), json.dumps(seen)
+
+
 def test_an_interrupted_run_harms_nothing_and_the_next_one_ends_it(playbook, load):
     postgresql = load(POSTGRESQL, PATIENT)
     stages = ("The configuration is written", "The configuration is the current one", "The container runs", "It has the names")
