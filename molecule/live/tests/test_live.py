@@ -202,6 +202,9 @@ def test_another_image_of_haproxy_costs_no_new_connection(vm2, playbook, load, f
         # the one request that may be inside the container that ends
         assert seen["failures"] <= 1, json.dumps(seen)
         assert (seen["lost"], seen["repeated"], seen["disordered"]) == (0, 0, 0), json.dumps(seen)
+    # and back: the tests to come have connections that must not break
+    assert playbook("site.yml", "--limit=vm2").returncode == 0
+    assert inspect(vm2, "ambassador_client")["Image"] == before["Image"]
 
 
 def test_an_interrupted_run_harms_nothing_and_the_next_one_ends_it(playbook, load):
