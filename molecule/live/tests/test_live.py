@@ -190,6 +190,17 @@ def test_what_met_the_stand_in_of_a_new_alias_lives_on(vm2, playbook, load):
     assert playbook("site.yml").returncode == 0
 
 
+def test_somebody_elses_container_of_that_name_is_left_alone(vm2, playbook):
+    image = inspect(vm2, "redis_client")["Image"]
+    vm2.check_output("docker run -d --name ambassador_client_standin --network ambassador --entrypoint sleep %s 300", image)
+    before = inspect(vm2, "ambassador_client_standin")
+    run = playbook("site.yml", "--limit=vm2")
+    after = inspect(vm2, "ambassador_client_standin")
+    vm2.check_output("docker rm -f ambassador_client_standin")
+    assert run.returncode == 0, run.stdout
+    assert after == before
+
+
 def test_another_image_of_haproxy_costs_no_new_connection(vm2, playbook, load, figures):
     before = inspect(vm2, "ambassador_client")
     redis, postgresql = load(REDIS, f"--readonly {PATIENT}"), load(POSTGRESQL, PATIENT)
