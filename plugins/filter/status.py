@@ -40,6 +40,8 @@ _value:
 import datetime
 import re
 
+from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import told
+
 SIDES = ("server", "client")
 HEAD = ("host", "side", "link", "port", "target", "address", "state", "check", "connections", "since")
 DEPLOY = "run crosshost.ambassador.site"
@@ -59,17 +61,6 @@ def age(seconds):
     if hours:
         return f"{hours}h{minutes % 60}m"
     return f"{minutes}m{seconds % 60}s" if minutes else f"{seconds}s"
-
-
-def told(target):
-    """Return a target as a sentence names it.
-
-    :param dict target: as the module returns it
-    :rtype: str
-    """
-    reason = ", ".join(part for part in (target["check_status"], target["last_check"]) if part)
-    address = f" ({target['address']})" if target["address"] else ""
-    return f"{target['name']}{address} {target['state']}" + (f": {reason}" if reason else "")
 
 
 def server_name(name):

@@ -79,17 +79,19 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import
 
 
 class AllVariables:
-    """The variables of all hosts, by host.
+    """The variables of all hosts, by host: each host's are looked up once.
 
     :param hostvars: the magic variable
     """
 
     def __init__(self, hostvars):
-        self._hostvars = hostvars
+        self._hostvars, self._known = hostvars, {}
 
     def __getitem__(self, host):
         """Return the variables of a host."""
-        return HostVariables(self._hostvars[host])
+        if host not in self._known:
+            self._known[host] = HostVariables(self._hostvars[host])
+        return self._known[host]
 
 
 class HostVariables:
@@ -99,14 +101,16 @@ class HostVariables:
     """
 
     def __init__(self, variables):
-        self._variables = variables
+        self._variables, self._known = variables, {}
 
     def get(self, name):
         """Return the value of a variable, or None."""
-        try:
-            return self._variables.get(name)
-        except AnsibleError:
-            return None
+        if name not in self._known:
+            try:
+                self._known[name] = self._variables.get(name)
+            except AnsibleError:
+                self._known[name] = None
+        return self._known[name]
 
 
 def hosts_of(groups):

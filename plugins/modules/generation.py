@@ -26,19 +26,17 @@ options:
       - V(current) makes it the current one. A crash at any point leaves the old one or the new one.
       - V(loaded) waits until the engine answers, reloads it unless it runs the current generation, and removes all
         others but the one before.
-      - V(absent) removes the state directory; with the last side C(identity) beside it, the key of both; and the directory that they
-        are in, if that is empty then.
     type: str
-    choices: [staged, current, loaded, absent]
+    choices: [staged, current, loaded]
     required: true
   files:
     description:
       - Name of each file and its content. Needed for V(staged).
-      - The word C(@generation@) in a content stands for the name of the generation.
     type: dict
   generation:
-    description: Name of the generation, as V(staged) returned it. Needed for V(current) and V(loaded).
+    description: Name of the generation, by its content, as M(crosshost.ambassador.plan) makes it.
     type: str
+    required: true
   engine:
     description: The engine that runs it. Used with V(staged) and V(loaded).
     type: str
@@ -70,6 +68,7 @@ EXAMPLES = r"""
     path: /var/lib/ambassador/client
     state: staged
     owner: 99
+    generation: c12964c32605
     files:
       haproxy.cfg: "{{ lookup('ansible.builtin.template', 'haproxy.cfg.j2') }}"
   register: staged
@@ -82,7 +81,7 @@ current:
   type: bool
 generation:
   description: Name of the generation.
-  returned: success, but with V(absent)
+  returned: success
   type: str
 loaded:
   description: Whether the engine runs this generation already.
@@ -95,8 +94,6 @@ log:
 """
 
 import contextlib
-import hashlib
-import json
 import os
 import shutil
 import time
@@ -105,16 +102,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils import haproxy_cli, nftables_keeper
 
 VARIABLE = "AMBASSADOR_GENERATION"
-SIDES = {"server", "client"}
-
-
-def name_of(files):
-    """Return the name of a generation: the first 12 hexadecimal digits of the SHA-256 of its files.
-
-    :param dict[str, str] files: name -> content
-    :rtype: str
-    """
-    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def read_files(directory):
@@ -198,8 +185,7 @@ class Generations:
 
     def staged(self):
         """Write the generation that the files make."""
-        generation = name_of(self.params["files"])
-        files = {name: content.replace("@generation@", generation) for name, content in self.params["files"].items()}
+        generation, files = self.params["generation"], self.params["files"]
         before = read_files(self.link)
         changed = self._directories() or read_files(self.directory(generation)) != files
         if changed and not self.module.check_mode:
@@ -320,18 +306,6 @@ class Generations:
         self._remove_others(generation)
         self.module.exit_json(changed=True, generation=generation, log=answer)
 
-    def absent(self):
-        """Remove the state directory, and the one around it where nothing else is in it; with the last side its key."""
-        changed = os.path.isdir(self.path)
-        if changed and not self.module.check_mode:
-            shutil.rmtree(self.path)
-            around = os.path.dirname(self.path)
-            if not SIDES.intersection(os.listdir(around)):
-                shutil.rmtree(os.path.join(around, "identity"), ignore_errors=True)
-            with contextlib.suppress(OSError):
-                os.rmdir(around)
-        self.module.exit_json(changed=changed)
-
     def _remove_others(self, generation):
         """Remove all generations but this one and the one before, which answers what the last change was; and all of other engines."""
         if self.module.check_mode:
@@ -352,26 +326,20 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
-            "state": {"type": "str", "choices": ["staged", "current", "loaded", "absent"], "required": True},
+            "state": {"type": "str", "choices": ["staged", "current", "loaded"], "required": True},
             "files": {"type": "dict"},
-            "generation": {"type": "str"},
+            "generation": {"type": "str", "required": True},
             "engine": {"type": "str", "choices": ["haproxy", "nftables"], "default": "haproxy"},
             "owner": {"type": "int"},
             "reload": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 15},
         },
-        required_if=[
-            ("state", "staged", ["files", "owner"]),
-            ("state", "current", ["generation"]),
-            ("state", "loaded", ["generation"]),
-        ],
+        required_if=[("state", "staged", ["files", "owner"])],
         supports_check_mode=True,
     )
     generations = Generations(module)
     try:
-        if module.params["state"] == "absent":
-            generations.absent()
-        elif module.params["state"] == "staged":
+        if module.params["state"] == "staged":
             generations.staged()
         elif module.params["state"] == "current":
             module.exit_json(changed=generations.make_current(module.params["generation"]), generation=module.params["generation"])

@@ -1,0 +1,216 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Plans a part of a host: brings together what the inventory, the controller and the host say, for ``module_utils/plan.py`` to decide."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import time
+
+from ansible import constants as C
+from ansible.plugins.action import ActionBase
+from ansible_collections.crosshost.ambassador.plugins.filter.wiring import AllVariables, hosts_of
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, plan, redis
+from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, passwords, render
+
+# the templates and files of the engines, beside the plugins wherever the collection is
+ROLE = str(pathlib.Path(__file__).parents[2] / "roles" / "ambassador_engine")
+OBSERVED, PLANNED = "__ambassador_engine_observed", "__redis_server_plan"
+IMAGES = {"haproxy": "haproxy_image", "socat": "socat_image", "nftables": "nftables_image"}
+
+
+def plain(value):
+    """Return a copy of what Ansible hands over, of Python's own types alone: reading those is many times faster.
+
+    :param value: dicts, lists, and what JSON knows
+    """
+    return json.loads(json.dumps(value, default=str))
+
+
+def read(path):
+    """Return what a file of the controller holds, nothing where there is none.
+
+    :param str path: the file
+    :rtype: str
+    """
+    if not os.path.isfile(path):
+        return ""
+    with open(path, encoding="utf-8") as file:
+        return file.read().strip()
+
+
+class ActionModule(ActionBase):
+    """See ``plugins/modules/plan.py``."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _VALID_ARGS = frozenset(("part", "state", "links", "settings", "observed", "redis", "asked", "said"))
+
+    def run(self, tmp=None, task_vars=None):
+        """Plan the part, and say why nothing is changed where something is wrong."""
+        result = super().run(tmp, task_vars)
+        arguments = plain(self._task.args)
+        self.host, self.variables = task_vars["inventory_hostname"], task_vars
+        self.part, self.observed = arguments["part"], arguments["observed"]
+        self.settings = {**arguments["settings"], "controller_dir": os.path.realpath(os.path.expanduser(arguments["settings"]["controller_dir"]))}
+        self.links = arguments.get("links")
+        # hosts outside the run that hold a certificate; None where they were not asked yet
+        self.asked = arguments.get("asked")
+        self.redis = arguments.get("redis") or {}
+        found = self._plan(arguments.get("state") or "present").result()
+        lines = [line for line in found["lines"] if line not in (arguments.get("said") or [])]
+        result.update(found, open=bool(found["problems"] or found["ask"] or found["steps"]), lines=lines, changed=False)
+        return result
+
+    def _plan(self, state):
+        name = self.redis.get("name", f"ambassador_{self.part}")
+        if state == "absent":
+            volume = self.redis.get("volume") if self.redis.get("purge") else None
+            directory = name if self.redis else self.part
+            return plan.absent(self.part, self.host, [name], [directory], self.observed, self.settings, volume)
+        if self.part == "redis_server":
+            return self._redis_server(name)
+        if self.part == "redis_client":
+            return self._redis_client(name)
+        return self._side()
+
+    # -- the ambassadors ----------------------------------------------------------------------------------------------
+
+    def _wiring(self, side):
+        """Return the map, resolved for this host and a side."""
+        settings, variables = self.settings, AllVariables(self.variables["hostvars"])
+        wiring = Wiring(self.links, hosts_of(self.variables["groups"]), settings["engine"], settings["ipv6"], settings["tls"])
+        return plain(wiring.side(self.host, side, variables))
+
+    def _side(self):
+        settings, wiring = self.settings, self._wiring(self.part)
+        self._image(settings.get(IMAGES.get(settings["engine"])))
+        if not wiring["links"] or settings["engine"] not in IMAGES:
+            return plan.ambassador(self.part, self.host, wiring, self.observed, settings, None, None)
+        scripts = {name: self._file(name) for name in ("socat.sh", "nftables.sh")}
+        network = self.observed["networks"].get(settings["network"])
+        pools = network["pools"] if network else []
+        container = containers.ambassador(self.part, wiring, settings, scripts, pools if network and network["ours"] else [])
+        tls = self._tls(wiring) if settings["tls"] else None
+        generation = None
+        if settings["engine"] in render.FILES and not wiring["problems"]:
+            generation = self._generation(wiring, containers.gateways(pools, self.observed["addresses"]), tls)
+        return plan.ambassador(self.part, self.host, wiring, self.observed, settings, container, generation, tls)
+
+    def _image(self, name):
+        prefix = f"{self.settings['registry']}/" if self.settings["registry"] else ""
+        self.settings |= {"image_name": name, "image": f"{prefix}{name}"}
+
+    def _file(self, name):
+        with open(f"{ROLE}/files/{name}", encoding="utf-8") as file:
+            return file.read().rstrip()
+
+    def _generation(self, wiring, gateways, tls):
+        settings, more, revoked = self.settings, {}, []
+        if settings["engine"] == "haproxy":
+            if self.part == "server":
+                more["admitted.lst"] = None
+            if tls:
+                crl = read(f"{settings['controller_dir']}/ca.crl")
+                revoked = certificates.revoked(crl)
+                more |= {"cert.pem": self.observed["identity"]["certificate"] or "(made by a run)\n", "ca.pem": tls["ca"]}
+                more |= {"crl.pem": crl, "revoked.lst": None} if crl else {}
+        variables = {
+            "ansible_managed": self.variables.get("ansible_managed", C.DEFAULT_MANAGED_STR),
+            "side": self.part,
+            "links": wiring["links"],
+            "variables": wiring["variables"],
+            "gateways": gateways,
+            "image_id": self.observed["images"].get(containers.reference(settings["image"]), ""),
+            "tls": settings["tls"],
+            "ipv6": settings["ipv6"],
+            "revoked": revoked,
+            "crl": "crl.pem" in more,
+        }
+        return render.generation(settings["engine"], ROLE, variables, more)
+
+    def _tls(self, wiring):
+        directory = self.settings["controller_dir"]
+        ca = read(f"{directory}/ca.pem")
+        others = [host for host in wiring["hosts"] if host not in self._play_hosts()]
+        return {
+            "ca": ca,
+            "authorities": certificates.certificates(ca),
+            "held": certificates.certificate(self.observed["identity"]["certificate"]),
+            "revoked": [entry["serial"] for entry in certificates.revoked(read(f"{directory}/ca.crl"))],
+            "holders": [*self._holders(), *(self.asked or [])] if not ca else [],
+            # whoever certified a host that is not in the run has a CA as well
+            "ask": others if not ca and self.asked is None else [],
+            "now": time.time(),
+        }
+
+    def _play_hosts(self):
+        return self.variables.get("ansible_play_hosts_all") or [self.host]
+
+    def _observations(self):
+        """Return host -> observation, of all hosts of the play that were observed."""
+        everyone = {host: self.variables["hostvars"].get(host) or {} for host in self._play_hosts()}
+        return {host: variables.get(OBSERVED) or {} for host, variables in everyone.items()}
+
+    def _holders(self):
+        return [host for host, found in self._observations().items() if (found.get("identity") or {}).get("certificate")]
+
+    # -- Redis --------------------------------------------------------------------------------------------------------
+
+    def _redis_server(self, name):
+        given, directory = self.redis["given"], self.settings["controller_dir"]
+        kept = {user: passwords.kept(directory, user) for user in given}
+        held = {host: plain((found.get("users") or {}).get(name) or {}) for host, found in self._observations().items()}
+        problems = redis.judge(given, kept, held, directory)
+        known = {user: given[user] or kept[user] for user in given}
+        # one that is still to be made is in no file yet
+        ready = all(known.values()) and not problems
+        files = {file: digest(text.encode()) for file, text in redis.server_files(known).items()} if ready else dict.fromkeys(("operator",))
+        loaded = digest(redis.loaded(known).encode()) if ready else None
+        container = containers.redis_server(name, self._redis_settings())
+        owned = {"owner": containers.REDIS_UID, "files": files}
+        return plan.redis(
+            "redis_server", self.host, self.observed, self.settings, container, owned, problems, self.redis["volume"], loaded
+        )
+
+    def _redis_client(self, name):
+        wiring = self._wiring("client")
+        links = [link for link in wiring["links"] if link["alias"] == self.redis["link"]]
+        problems, given, directory = list(wiring["problems"]), self.redis["given"], self.settings["controller_dir"]
+        if not problems and not links:
+            consumed = ", ".join(link["alias"] for link in wiring["links"]) or "none"
+            problems.append(
+                f"redis_client_link: expected a link whose clients hold host {self.host}, found {self.redis['link']}"
+                f" (this host consumes: {consumed}); correct redis_client_link or the link's clients."
+            )
+        kept = {user: passwords.kept(directory, user) for user in given}
+        held = {user: file["sha256"] for user, file in self.observed["directories"].get(name, {"files": {}})["files"].items()}
+        # here a file holds a password and the end of its line
+        problems += redis.judge(given, kept, {self.host: held}, directory, end="\n")
+        missing = [user for user, password in given.items() if not password and kept[user] is None]
+        made = links and any((self.variables["hostvars"].get(server) or {}).get(PLANNED) for server in links[0]["servers"])
+        if missing and not problems and not made:
+            problems.append(
+                f"host {self.host}: expected passwords of Redis' users {', '.join(missing)}, found none in {directory} on the controller;"
+                f" run it for the servers of link {self.redis['link']} as well, set redis_client_password, or set redis_client_user to '' for"
+                " a Redis that asks for no password."
+            )
+        known = {user: given[user] or kept[user] for user in given}
+        ready = all(known.values()) and not problems
+        files = {file: digest(text.encode()) for file, text in redis.client_files(known).items()} if ready else dict.fromkeys(given)
+        container = containers.redis_client(name, self._redis_settings(), links[0]["consumer"] if links else {}, bool(given))
+        owned = {"owner": containers.REDIS_UID, "files": files}
+        found = plan.redis("redis_client", self.host, self.observed, self.settings, container, owned, problems)
+        found.ask = {"facts": wiring["unknown"]} if wiring["unknown"] else {}
+        found.always["link"] = links[0] if links else None
+        return found
+
+    def _redis_settings(self):
+        self._image(self.redis["image"])
+        # neither is an engine, and has a version to be asked for
+        self.settings |= {"memory": self.redis["memory"], "pids": self.redis["pids"], "engine": None, "volume": self.redis.get("volume")}
+        return self.settings

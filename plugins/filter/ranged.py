@@ -1,0 +1,45 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The filter that gives the subnets of a network a range."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: ranged
+short_description: Gives the subnets of a Docker network a range
+version_added: 0.2.0
+author: the crosshost.ambassador contributors
+description:
+  - What Docker gives to containers lies in the range, so that the client side can have an address outside of it that nobody else is given.
+options:
+  _input:
+    description: C(IPAM.Config) of the network, as Docker says it.
+    type: list
+    elements: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Give the network its range
+  community.docker.docker_network:
+    name: ambassador
+    ipam_config: "{{ made.network.IPAM.Config | crosshost.ambassador.ranged }}"
+    force: true
+"""
+
+RETURN = r"""
+_value:
+  description: The same subnets with a range, as O(community.docker.docker_network#module:ipam_config) takes them.
+  type: list
+  elements: dict
+"""
+
+from ansible_collections.crosshost.ambassador.plugins.module_utils.containers import ranged
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self):
+        """Return name -> callable."""
+        return {"ranged": ranged}

@@ -1,0 +1,51 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The filter that makes the files of a container of Redis out of its passwords."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: redis_files
+short_description: Makes the files of a container of Redis
+version_added: 0.2.0
+author: the crosshost.ambassador contributors
+description:
+  - A server has its users and what each may do, its configuration, and the password of its operator; a client has a password in each file.
+options:
+  _input:
+    description: User to password.
+    type: dict
+    required: true
+  kind:
+    description: Of what container.
+    type: str
+    choices: [server, client]
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show the files of a client
+  ansible.builtin.debug:
+    msg: "{{ {'app': 'a password'} | crosshost.ambassador.redis_files('client') | list }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Name to content.
+  type: dict
+"""
+
+from ansible_collections.crosshost.ambassador.plugins.module_utils import redis
+
+
+def redis_files(passwords, kind):
+    """Make the files: see the documentation above."""
+    return {"server": redis.server_files, "client": redis.client_files}[kind](passwords)
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self):
+        """Return name -> callable."""
+        return {"redis_files": redis_files}

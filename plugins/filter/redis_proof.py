@@ -1,0 +1,95 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The filter that judges a request of Redis through a link: whether it came back, and from whom. Pure Python without Ansible."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: redis_proof
+short_description: Judges a request of Redis through a link
+version_added: 0.2.0
+author: the crosshost.ambassador contributors
+description:
+  - The request is proved where it comes back with the C(run_id) of one of the link's servers.
+options:
+  _input:
+    description: What the container of the consumer answered to C(PING) and C(INFO server), sent through the link.
+    type: dict
+    required: true
+  servers:
+    description: What the servers of the link answered on their own hosts to C(INFO server).
+    type: list
+    elements: dict
+    required: true
+  link:
+    description: The link, as the filter P(crosshost.ambassador.wiring#filter) returns it.
+    type: dict
+    required: true
+  consumer:
+    description: Who asked - C(host), C(container), C(user) and C(engine).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: The request came back
+  ansible.builtin.assert:
+    that: (answer | crosshost.ambassador.redis_proof(servers.results, link, consumer)).problem == ''
+"""
+
+RETURN = r"""
+_value:
+  description: C(problem), a sentence, empty where the request is proved, and C(path), the path that it took.
+  type: dict
+"""
+
+import re
+
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint
+
+RUN_ID = re.compile(r"run_id:(\w+)")
+
+
+def run_id(answer):
+    """Return the run_id in an answer, or None."""
+    found = RUN_ID.search(answer.get("stdout") or "")
+    return found[1] if found else None
+
+
+def redis_proof(answer, servers, link, consumer):
+    """Judge a request: see the documentation above."""
+    alias, host = link["alias"], consumer["host"]
+    targets = " or ".join(f"tcp://{endpoint(target['address'], target['port'])}" for target in link["targets"])
+    found, known = run_id(answer), [run_id(server) for server in servers]
+    # a server host that the controller cannot reach, or a target outside the inventory, cannot be asked
+    asked = bool(known) and None not in known
+    problem = ""
+    if not found or host not in answer["stdout"]:
+        said = (answer.get("stdout") or "") + (answer.get("stderr") or answer.get("msg") or "")
+        who = f" for user {consumer['user']}" if consumer["user"] else ""
+        problem = (
+            f"link {alias}: expected answers to PING and INFO{who} through ambassador_client on {host} from {targets}, found:"
+            f" {said.strip() or 'none'}; if the run was limited, run it for {', '.join(link['servers']) or 'the targets'} as well."
+        )
+    elif asked and found not in known:
+        problem = (
+            f"link {alias}: expected an answer from Redis on {', '.join(link['servers'])} (run_id {', '.join(known)}), found run_id {found};"
+            f" another server answers on {', '.join(target['address'] for target in link['targets'])}."
+        )
+    path = [
+        consumer["container"],
+        f"{alias}:{link['listen']}",
+        f"ambassador_client on {host} ({consumer['engine']})",
+        targets,
+        "ambassador_server",
+        link["backend"] + ("" if asked else " (that it is that one was not checked: it could not be asked)"),
+    ]
+    return {"problem": problem, "path": " -> ".join(path)}
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self):
+        """Return name -> callable."""
+        return {"redis_proof": redis_proof}

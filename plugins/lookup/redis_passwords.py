@@ -1,0 +1,59 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The passwords of Redis that hold."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: redis_passwords
+short_description: Returns the passwords of Redis that hold, and makes those that are missing
+version_added: 0.2.0
+author: the crosshost.ambassador contributors
+description:
+  - A password that was given holds; else the one that the controller keeps; else one is made, and kept.
+options:
+  _terms:
+    description: The passwords that were given, user to password, empty where none was.
+    type: list
+    elements: dict
+    required: true
+  directory:
+    description: The directory on the controller that keeps them; empty to keep none, in check mode.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show the users
+  ansible.builtin.debug:
+    msg: "{{ lookup('crosshost.ambassador.redis_passwords', {'app': ''}, directory='/srv/passwords') | list }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: User to password.
+  type: list
+  elements: dict
+"""
+
+import os
+
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import passwords
+
+
+class LookupModule(LookupBase):
+    """See the documentation above."""
+
+    def run(self, terms, variables=None, **kwargs):
+        """Return the passwords."""
+        self.set_options(var_options=variables, direct=kwargs)
+        said = self.get_option("directory")
+        directory = os.path.realpath(os.path.expanduser(said)) if said else None
+        return [
+            {
+                user: password or (passwords.kept(directory, user) if directory else None) or passwords.made(directory, user)
+                for user, password in given.items()
+            }
+            for given in terms
+        ]

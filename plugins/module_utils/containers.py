@@ -1,0 +1,331 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is asked of each container, whether a container is that, and what else its address takes. Pure Python without Ansible.
+
+A description is a dict: ``name``, ``image`` (as it is pulled), ``user``, ``entrypoint``, ``command``, ``env``, ``volumes``, ``tmpfs``, ``dns``,
+``healthcheck``, ``stop_signal``, ``capabilities``, ``sysctls``, ``memory``, ``pids``, ``publish``, ``network``, ``aliases``, ``address``,
+``temporary`` and ``hash``. The role's ``container.yml`` hands it to Docker, with what all containers have in common.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import itertools
+import json
+import re
+
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint
+
+# what all containers have in common (container.yml) is of this version: another number, and they are made anew
+COMMON = 1
+# the users of the official images; any other image runs as them too, by number
+HAPROXY_UID, SOCAT_UID, REDIS_UID = 99, 65534, 999
+# the kernel takes rules from nobody else, and in the container's own network namespace alone
+NFTABLES_UID = 0
+UIDS = {"haproxy": HAPROXY_UID, "socat": SOCAT_UID, "nftables": NFTABLES_UID}
+# Docker's own DNS and none behind it (nothing listens there): a backend that is away must not be answered for by somebody else's DNS
+NO_UPSTREAM_DNS = ["::1"]
+# the most bits of an address that Docker gives: it refuses to count through half of a /64
+BITS = 16
+# what can be changed while a container lives, and what says where it is to be had: no part of the hash
+CHANGEABLE = ("image", "memory", "pids", "aliases", "address", "hash", "name")
+UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+
+
+def described(name, image, **options):
+    """Return a description with all defaults, and its hash.
+
+    :param str name: name of the container
+    :param str image: image as it is pulled
+    :param options: see the documentation of this file
+    :rtype: dict
+    """
+    found = {
+        "name": name,
+        "image": image,
+        "env": {},
+        "volumes": [],
+        "tmpfs": [],
+        "dns": None,
+        "healthcheck": None,
+        "stop_signal": "SIGTERM",
+        "capabilities": None,
+        "sysctls": None,
+        "publish": [],
+        "aliases": [],
+        "address": {},
+        "temporary": False,
+        **options,
+    }
+    asked = {key: value for key, value in found.items() if key not in CHANGEABLE}
+    return {**found, "hash": hashlib.sha256(json.dumps([COMMON, asked], sort_keys=True).encode()).hexdigest()[:16]}
+
+
+# -- the network ------------------------------------------------------------------------------------------------------
+
+
+def ranged(pools):
+    """Return the subnets of a network with a range, as ``ipam_config`` of docker_network: what Docker gives lies in the range.
+
+    The client side keeps its address when it gets another alias, so that connections outlive it; and Docker starts containers in any order,
+    and would give that address to another one if it lay in the range that it gives from.
+
+    :param list[dict] pools: with ``Subnet``
+    :rtype: list[dict]
+    :source: ``docker network create --help``, ``--ip-range``: allocate container ip from a sub-range
+    """
+    found = []
+    for pool in pools:
+        subnet = ipaddress.ip_network(pool["Subnet"])
+        parts = subnet.subnets(new_prefix=max(subnet.prefixlen + 1, subnet.max_prefixlen - BITS))
+        found.append({"subnet": str(subnet), "iprange": str(next(itertools.islice(parts, 1, None)))})
+    return found
+
+
+def fixed(pools):
+    """Return an address of each subnet that has a range, outside of it, as options of an item of docker_container's ``networks``.
+
+    :param list[dict] pools: with ``Subnet`` and, where it was said, ``IPRange``
+    :return: empty where no subnet has a range
+    :rtype: dict[str, str]
+    """
+    found = {}
+    for pool in pools:
+        subnet = ipaddress.ip_network(pool["Subnet"])
+        if pool.get("IPRange"):
+            # not the first one, which is a gateway's by custom
+            found[f"ipv{subnet.version}_address"] = str(subnet[2])
+    return found
+
+
+def gateways(pools, addresses):
+    """Return the addresses of the host itself on a network: what comes from the host comes from there.
+
+    :param list[dict] pools: with ``Subnet``
+    :param list[str] addresses: all addresses of the host
+    :rtype: list[str]
+    """
+    subnets = [ipaddress.ip_network(pool["Subnet"]) for pool in pools]
+    return [address for address in addresses if any(ipaddress.ip_address(address) in subnet for subnet in subnets)]
+
+
+# -- the ambassadors --------------------------------------------------------------------------------------------------
+
+
+def wanted_ports(wiring):
+    """Return what a side publishes, as Docker is told: ``address:port:port of the container``, and ``/udp`` where it is that.
+
+    :param dict wiring: the wiring of the side
+    :rtype: list[str]
+    """
+    return [
+        f"{endpoint(port['address'], port['port'])}:{port['container_port']}{'/udp' if port['protocol'] == 'udp' else ''}"
+        for port in wiring["publish"]
+    ]
+
+
+def ambassador(side, wiring, settings, scripts, pools):
+    """Return what is asked of the container of a side.
+
+    :param str side: ``server`` or ``client``
+    :param dict wiring: the wiring of the side
+    :param dict settings: see :mod:`plan`
+    :param dict[str, str] scripts: name -> content, of ``socat.sh`` and ``nftables.sh``
+    :param list[dict] pools: the subnets of the network, where it is there and the collection's own
+    :rtype: dict
+    """
+    directory, engine = f"{settings['state_dir']}/{side}", settings["engine"]
+    uid = UIDS[engine]
+    # consumers dial the aliases; on the server side nobody dials the ambassador by name
+    aliases = [link["alias"] for link in wiring["links"]] if side == "client" else []
+    common = {
+        "user": f"{uid}:{uid}",
+        "network": settings["network"],
+        "memory": settings["memory"],
+        "pids": settings["pids"],
+        "dns": NO_UPSTREAM_DNS,
+        "publish": wanted_ports(wiring),
+        "aliases": aliases,
+        # another alias means a reconnect: with the same address, so that connections outlive it
+        "address": fixed(pools) if aliases else {},
+    }
+    if engine == "socat":
+        # one process per connection: the listeners stop accepting before the container's limit ends them
+        children = max((int(settings["pids"]) - 8) // max(len(wiring["links"]), 1) - 2, 1)
+        own = {
+            "entrypoint": ["sh", "-c"],
+            "command": [scripts["socat.sh"]],
+            "env": {**wiring["variables"], "AMBASSADOR_IPV6": "1" if settings["ipv6"] else "", "AMBASSADOR_CHILDREN": str(children)},
+        }
+        return described(f"ambassador_{side}", settings["image"], **common, **own)
+    # the whole directory: a mounted file would keep its old inode
+    volumes = [f"{directory}:/etc/ambassador:ro"]
+    if engine == "nftables":
+        forwarding = {"net.ipv4.ip_forward": "1"} | ({"net.ipv6.conf.all.forwarding": "1"} if settings["ipv6"] else {})
+        own = {
+            "entrypoint": ["sh", "-c"],
+            "command": [scripts["nftables.sh"], "keeper"],
+            "capabilities": ["NET_ADMIN"],
+            "sysctls": forwarding,
+        }
+    else:
+        own = {"entrypoint": ["haproxy"], "command": ["-W", "-db", "-S", "/run/ambassador/master.sock,mode,600"]}
+        own["command"] += ["-f", "/etc/ambassador/current/links.cfg", "-f", "/etc/ambassador/current/haproxy.cfg"]
+        volumes += [f"{settings['state_dir']}/identity:/etc/ambassador-identity:ro"] if settings["tls"] else []
+    return described(f"ambassador_{side}", settings["image"], **common, **own, volumes=[*volumes, f"{directory}/run:/run/ambassador:rw"])
+
+
+def check(container, generation):
+    """Return what is asked of the container that says what is wrong with a generation.
+
+    :param dict container: the description of the side's container
+    :param str generation: name of the generation
+    :rtype: dict
+    """
+    at = f"/etc/ambassador/generations/{generation}"
+    if container["entrypoint"] == ["haproxy"]:
+        command = ["-c", "-f", f"{at}/links.cfg", "-f", f"{at}/haproxy.cfg"]
+    else:
+        command = [*container["command"], "check", at]
+    volumes = [volume for volume in container["volumes"] if not volume.endswith(":/run/ambassador:rw")]
+    return {**container, "name": f"{container['name']}_check", "command": command, "volumes": volumes}
+
+
+def standin(container, directory, with_names):
+    """Return what is asked of the container that stands in for a client side while that is away.
+
+    :param dict container: the description of the client side's container
+    :param str directory: the state directory of the client side
+    :param bool with_names: whether it has the aliases; without them nobody dials it
+    :rtype: dict
+    """
+    volumes = [volume.replace(f"{directory}/run:", f"{directory}/standin/run:") for volume in container["volumes"]]
+    own = {"publish": [], "address": {}, "aliases": container["aliases"] if with_names else [], "temporary": True, "volumes": volumes}
+    return described(**{**container, "name": f"{container['name']}_standin", **own})
+
+
+# -- Redis ------------------------------------------------------------------------------------------------------------
+
+
+def redis_server(name, settings):
+    """Return what is asked of the container of a Redis server.
+
+    :param str name: its name
+    :param dict settings: see :mod:`plan`; and ``volume``, the name of the volume of its data
+    :rtype: dict
+    """
+    command = ["/etc/ambassador/redis.conf", "--aclfile", "/etc/ambassador/users.acl", "--dir", "/data", "--appendonly", "yes"]
+    # no protected mode: it would let in loopback only; the network of the ambassadors is the fence, and the users are
+    command += ["--protected-mode", "no"]
+    return described(
+        name,
+        settings["image"],
+        user=f"{REDIS_UID}:{REDIS_UID}",
+        entrypoint=["redis-server"],
+        command=command,
+        # the whole directory: a mounted file would keep its old inode
+        volumes=[f"{settings['volume']}:/data:nocopy", f"{settings['state_dir']}/{name}:/etc/ambassador:ro"],
+        healthcheck={"test": ["CMD", "redis-cli", "ping"], "interval": "10s", "timeout": "3s", "retries": 3},
+        memory=settings["memory"],
+        pids=settings["pids"],
+        network=settings["network"],
+    )
+
+
+def redis_client(name, settings, variables, has_passwords):
+    """Return what is asked of the container of a Redis client, which only stays.
+
+    :param str name: its name
+    :param dict settings: see :mod:`plan`
+    :param dict variables: the link variables of its link
+    :param bool has_passwords: whether it has a directory of them
+    :rtype: dict
+    """
+    return described(
+        name,
+        settings["image"],
+        user=f"{REDIS_UID}:{REDIS_UID}",
+        entrypoint=["sleep"],
+        command=["infinity"],
+        # sleep, as the first process, ignores SIGTERM, and has nothing to lose
+        stop_signal="SIGKILL",
+        env=variables,
+        # the whole directory: a mounted file would keep its old inode
+        volumes=[f"{settings['state_dir']}/{name}:/etc/ambassador:ro"] if has_passwords else [],
+        # where the image declares a volume: one without a name would be left behind by every client
+        tmpfs=["/data"],
+        memory=settings["memory"],
+        pids=settings["pids"],
+        network=settings["network"],
+    )
+
+
+# -- whether it is that -----------------------------------------------------------------------------------------------
+
+
+def size(value):
+    """Return a size in bytes, or None where it is none: ``512M`` -> 536870912.
+
+    :param value: a number of bytes, or a number with a unit of 1024, as Docker takes it
+    :rtype: int | None
+    """
+    match = re.fullmatch(r"([0-9.]+)\s*([bkmgtp]?)i?b?", str(value).strip().lower())
+    return int(float(match[1]) * UNITS[match[2]]) if match else None
+
+
+def reference(image):
+    """Return the name under which Docker lists an image.
+
+    :param str image: the name as it is pulled
+    :rtype: str
+    :source: Docker's documentation, "docker image pull": docker.io, library and latest are understood; a digest wins over a tag
+    """
+    name, _, digest = image.partition("@")
+    name = re.sub(r"^(index\.)?docker\.io/(library/)?", "", name)
+    path, _, last = name.rpartition("/")
+    if digest:
+        last = last.partition(":")[0]
+    elif ":" not in last:
+        last += ":latest"
+    return f"{path}/{last}" * bool(path) + last * (not path) + (f"@{digest}" if digest else "")
+
+
+def differences(asked, found, images):
+    """Tell in what a container is not what was asked.
+
+    :param dict asked: the description
+    :param dict | None found: the container as it was observed
+    :param dict[str, str] images: name -> ID of the images of the host
+    :return: words for people, in the order in which they are worth saying; empty where it is all that
+    :rtype: list[str]
+    """
+    if not found:
+        return ["missing"]
+    network = found["networks"].get(asked["network"])
+    told = [
+        (found["state"] != "running", f"it is {found['state']}"),
+        (found.get("hash") != asked["hash"], "its options"),
+        (found["image_id"] != images.get(reference(asked["image"])), "its image"),
+        (sorted(found["publishes"]) != sorted(asked["publish"]), "what it publishes"),
+        (network is None, f"its network {asked['network']}"),
+        (bool(network) and not set(asked["aliases"]) <= set(network.get("aliases", [])), "its aliases"),
+        (bool(network) and any(network.get("said", {}).get(key) != value for key, value in asked["address"].items()), "its address"),
+        (found.get("restart") != ("no" if asked["temporary"] else "always"), "its restart policy"),
+        (found.get("memory") != size(asked["memory"]), "its memory limit"),
+        (found.get("pids") != int(asked["pids"]), "its limit of processes"),
+    ]
+    return [words for wrong, words in told if wrong]
+
+
+def made_anew(asked, found, images):
+    """Tell whether Docker has to make a container anew to give it what is asked, which ends its connections.
+
+    :param dict asked: the description
+    :param dict | None found: the container as it was observed
+    :param dict[str, str] images: name -> ID of the images of the host
+    :rtype: bool
+    """
+    if not found:
+        return False
+    return bool({"its options", "its image", "what it publishes", "its limit of processes"} & set(differences(asked, found, images)))

@@ -1,0 +1,297 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What an engine of one side does: the generation that it runs, and every link with its targets, as its own endpoint tells."""
+
+from __future__ import annotations
+
+import calendar
+import csv
+import os
+import re
+import time
+
+from ansible_collections.crosshost.ambassador.plugins.module_utils import nftables_keeper
+from ansible_collections.crosshost.ambassador.plugins.module_utils.haproxy_cli import ask
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint
+
+VARIABLE = "AMBASSADOR_GENERATION"
+# the pipe of the engine nftables
+KEEPER = "ask"
+# the name that haproxy.cfg gives the certificate of the host
+CERTIFICATE = "@/host"
+ISO_8601 = "%Y-%m-%dT%H:%M:%SZ"
+HELD = ".held"
+# what is summed -> its column
+SUMS = {"connections": "scur", "total": "stot", "bytes_in": "bin", "bytes_out": "bout"}
+
+
+def number(value):
+    """Return a column as a number, or None where it is empty.
+
+    :param str value: the column
+    :rtype: int | None
+    """
+    return int(value) if value else None
+
+
+def parse_workers(answer):
+    """Return the workers that `show proc` lists, the newest first.
+
+    After a reload that HAProxy refused, the worker that goes on is listed as an old one: the heading does not tell.
+
+    :param str answer: what HAProxy answered
+    :rtype: list[dict]
+    :source: HAProxy Management Guide, section 9.4.1, "show proc"
+    """
+    workers = []
+    for match in re.finditer(r"^(\d+)\s+worker\s+(\d+)\s+(\d+)d(\d+)h(\d+)m(\d+)s", answer, re.M):
+        pid, reloads, days, hours, minutes, seconds = map(int, match.groups())
+        workers.append({"pid": pid, "uptime": ((days * 24 + hours) * 60 + minutes) * 60 + seconds, "reloads": reloads})
+    return sorted(workers, key=lambda worker: worker["reloads"])
+
+
+def parse_stat(answer):
+    """Return the rows of `show stat`, or None where the answer is none (the worker has just ended).
+
+    :param str answer: what HAProxy answered
+    :return: name of the proxy -> name of the row (a server, ``FRONTEND`` or ``BACKEND``) -> column -> value
+    :rtype: dict[str, dict[str, dict[str, str]]] | None
+    :source: HAProxy Management Guide, section 9.1, "CSV format"
+    """
+    if not answer.startswith("# pxname,"):
+        return None
+    proxies = {}
+    for row in csv.DictReader(answer[2:].splitlines()):
+        proxies.setdefault(row["pxname"], {})[row["svname"]] = row
+    return proxies
+
+
+def parse_certificate(answer, now):
+    """Return what `show ssl cert` says of a certificate, or None where it says nothing (without TLS).
+
+    :param str answer: what HAProxy answered
+    :param float now: seconds since the epoch
+    :rtype: dict | None
+    :source: HAProxy Management Guide, section 9.3, "show ssl cert"
+    """
+    fields = dict(re.findall(r"^([^:\n]+): (.*)$", answer, re.M))
+    if "notAfter" not in fields:
+        return None
+    begin, end = (calendar.timegm(time.strptime(fields[name], "%b %d %H:%M:%S %Y GMT")) for name in ("notBefore", "notAfter"))
+    return {
+        "name": fields.get("Subject", "").rpartition("/CN=")[2],
+        "serial": fields.get("Serial"),
+        "not_before": time.strftime(ISO_8601, time.gmtime(begin)),
+        "not_after": time.strftime(ISO_8601, time.gmtime(end)),
+        "seconds_left": int(end - now),
+    }
+
+
+def servers(rows):
+    """Return the rows of a proxy that are targets: not its sums, nor the server that holds connections.
+
+    :param dict rows: name of the row -> column -> value
+    :rtype: dict[str, dict[str, str]]
+    """
+    return {name: row for name, row in rows.items() if name not in ("FRONTEND", "BACKEND") and not name.startswith(".")}
+
+
+def target(row):
+    """Return what the current worker knows of a target.
+
+    :param dict row: column -> value
+    :rtype: dict
+    """
+    state = row["status"]
+    return {
+        "name": row["svname"],
+        "address": row["addr"] or None,
+        "state": state,
+        # HAProxy's words are UP, UP 1/3 (on its way down), DOWN, DOWN 1/2 (on its way up), no check, MAINT (…), DRAIN, …
+        "up": state.startswith("UP") or state == "no check",
+        # the asterisk means that the next check is under way
+        "check_status": row["check_status"].removeprefix("* ") or None,
+        "check_code": number(row["check_code"]),
+        "last_check": ", ".join(part for part in (row["check_desc"], row["last_chk"].strip()) if part) or None,
+        "check_duration": number(row["check_duration"]),
+        "last_change": number(row["lastchg"]),
+        "downs": number(row["chkdown"]) or 0,
+        **dict.fromkeys(SUMS, 0),
+    }
+
+
+def read_link(alias, stats):
+    """Return what a link does.
+
+    :param str alias: its alias
+    :param list stats: what :func:`parse_stat` returned for each worker, the current one first
+    :rtype: dict
+    """
+    now = stats[0].get(alias, {})
+    targets = {name: target(row) for name, row in servers(now).items()}
+    # a server side's port can be other links' as well: its own proxy has no frontend
+    shut = now["FRONTEND"]["status"] != "OPEN" if "FRONTEND" in now else not any(row["up"] for row in list(targets.values())[:1])
+    link = {**dict.fromkeys((*SUMS, "failed", "held"), 0), "listen": ("shut" if shut else "open") if now else "gone"}
+    leaving = {}
+    for proxies in stats:
+        rows, held = proxies.get(alias, {}), proxies.get(alias + HELD, {})
+        for key, column in SUMS.items():
+            link[key] += int(rows.get("BACKEND", {}).get(column) or 0)
+        link["failed"] += sum(int(proxy.get("BACKEND", {}).get("econ") or 0) for proxy in (rows, held))
+        # one that was held and has a server is like any other
+        link["held"] += int(held.get("FRONTEND", {}).get("scur") or 0)
+        link["held"] -= sum(int(row["scur"]) for row in servers(held).values())
+        for name, row in [*servers(rows).items(), *servers(held).items()]:
+            if name in targets and row["addr"] == (targets[name]["address"] or ""):
+                for key, column in SUMS.items():
+                    targets[name][key] += int(row[column])
+            elif int(row["scur"]):
+                leaving[name, row["addr"]] = leaving.get((name, row["addr"]), 0) + int(row["scur"])
+    link["held"] = max(link["held"], 0)
+    link["targets"] = list(targets.values())
+    link["leaving"] = [{"name": name, "address": address, "connections": count} for (name, address), count in leaving.items()]
+    return link
+
+
+def read_links(stats, alias=None):
+    """Return what all links do.
+
+    :param list stats: what :func:`parse_stat` returned for each worker, the current one first
+    :param str | None alias: only this one
+    :return: alias -> link
+    :rtype: dict[str, dict]
+    """
+    # an alias has no dot
+    aliases = dict.fromkeys(name for proxies in stats for name in proxies if "." not in name)
+    links = {name: read_link(name, stats) for name in aliases if alias in (None, name)}
+    return {name: link for name, link in links.items() if link["listen"] != "gone" or link["connections"]}
+
+
+def kernel_links(table, flows, alias=None):
+    """Return what the kernel does for all links.
+
+    :param list table: the objects of the table, as :func:`nftables_keeper.table_of` returns them; the comment of a rule is the alias
+        and the name of the target
+    :param dict flows: protocol, port, address and port -> number of flows
+    :param str | None alias: only this link
+    :return: alias -> link
+    :rtype: dict[str, dict]
+    """
+    links, ways = {}, {}
+    for rule in (entry["rule"] for entry in table if "comment" in entry.get("rule", {})):
+        name, _, target_name = rule["comment"].partition(" ")
+        if alias not in (None, name):
+            continue
+        found = {key: value for expression in rule["expr"] for key, value in expression.items() if key in ("counter", "dnat")}
+        dport = next(match for match in (entry.get("match", {}) for entry in rule["expr"]) if "payload" in match.get("left", {}))
+        way = dport["left"]["payload"]["protocol"], dport["right"]
+        empty = {**dict.fromkeys(("connections", "total", "failed", "held"), 0), "bytes_in": None, "bytes_out": None}
+        link = links.setdefault(name, {"listen": "open", **empty, "targets": {}, "leaving": []})
+        unknown = dict.fromkeys(("address", "check_status", "check_code", "last_check", "check_duration", "last_change", "downs"))
+        counts = {"connections": 0, "total": 0, "bytes_in": None, "bytes_out": None}
+        target = link["targets"].setdefault(target_name, {"name": target_name, "state": "no address", "up": False, **unknown, **counts})
+        for one in (link, target):
+            one["total"] += found["counter"]["packets"]
+        ways[way] = name
+        if "dnat" not in found:
+            link["failed"] += found["counter"]["packets"]
+            continue
+        address, port = found["dnat"]["addr"], found["dnat"]["port"]
+        target.update(address=target["address"] or endpoint(address, port), state="not checked", up=True)
+        target["connections"] += flows.pop((*way, address, port), 0)
+    for (protocol, port, address, to), count in flows.items():
+        if (protocol, port) in ways:
+            links[ways[protocol, port]]["leaving"].append({"name": "", "address": endpoint(address, to), "connections": count})
+    for link in links.values():
+        link["targets"] = list(link["targets"].values())
+        link["connections"] = sum(entry["connections"] for entry in link["targets"] + link["leaving"])
+    return links
+
+
+def read_kernel(path, alias, timeout):
+    """Return what the kernel does for a side, as its keeper says.
+
+    :param str path: the state directory of the side
+    :param str | None alias: only this link
+    :param int timeout: seconds to wait for the answer
+    :rtype: dict
+    :raises OSError: where no keeper answers, or the kernel has no table
+    """
+    answer = nftables_keeper.ask(os.path.join(path, "run", KEEPER), "show", timeout)
+    table, flows = nftables_keeper.table_of(answer)
+    return {
+        "engine": "nftables",
+        "current": current_generation(path),
+        "generation": nftables_keeper.generation_of(answer),
+        "certificate": None,
+        "workers": [],
+        "links": kernel_links(table, flows, alias),
+    }
+
+
+def current_generation(path):
+    """Return the name of the generation on disk, or None.
+
+    :param str path: the state directory of the side
+    :rtype: str | None
+    """
+    link = os.path.join(path, "current")
+    return os.path.basename(os.readlink(link)) if os.path.islink(link) else None
+
+
+def read_haproxy(path, alias, timeout):
+    """Return what HAProxy does for a side.
+
+    :param str path: the state directory of the side
+    :param str | None alias: only this link
+    :param int timeout: seconds to wait for each answer
+    :rtype: dict
+    :raises OSError: where nothing answers, or no worker does
+    """
+    socket = os.path.join(path, "run", "master.sock")
+    workers, stats = [], []
+    answer = ask(socket, "show proc", timeout)
+    for worker in parse_workers(answer):
+        answer = ask(socket, f"@!{worker['pid']} show stat", timeout)
+        proxies = parse_stat(answer)
+        # one that ends, or is not ready yet, does not answer
+        if proxies is not None:
+            workers.append({**worker, "current": not workers})
+            stats.append(proxies)
+    if workers:
+        answer = ask(socket, f"@!{workers[0]['pid']} show env {VARIABLE}", timeout)
+    if not answer.startswith(f"{VARIABLE}="):
+        raise OSError(answer.splitlines()[0] if answer else "no answer")
+    certificate = ask(socket, f"@!{workers[0]['pid']} show ssl cert {CERTIFICATE}", timeout)
+    return {
+        "engine": "haproxy",
+        "current": current_generation(path),
+        "generation": answer.partition("=")[2],
+        "certificate": parse_certificate(certificate, time.time()),
+        "workers": workers,
+        "links": read_links(stats, alias),
+    }
+
+
+def endpoint_of(path):
+    """Return the name of the engine that answers for a side, as a sentence names it, and the path at which it does.
+
+    :param str path: the state directory of the side
+    :rtype: tuple[str, str]
+    """
+    keeper = os.path.join(path, "run", KEEPER)
+    return ("the keeper", keeper) if os.path.exists(keeper) else ("HAProxy", os.path.join(path, "run", "master.sock"))
+
+
+def read(path, alias=None, timeout=5):
+    """Return what the engine of a side does.
+
+    :param str path: the state directory of the side
+    :param str | None alias: only this link
+    :param int timeout: seconds to wait for each answer
+    :return: as the module ``ambassador_info`` documents it
+    :rtype: dict
+    :raises OSError: where nothing answers; a FileNotFoundError where there is no endpoint at all
+    """
+    name, _ = endpoint_of(path)
+    return (read_kernel if name == "the keeper" else read_haproxy)(path, alias, timeout)

@@ -1,0 +1,287 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a host holds, in the shape in which the plan reads it. Secrets stay on the host: of files that hold one there are hashes.
+
+The functions take what Docker, the kernel and the disk answer, and return the parts of the observation, which the module ``observe`` documents.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ipaddress
+import os
+import re
+import stat
+import struct
+
+from ansible_collections.crosshost.ambassador.plugins.module_utils import engines
+from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proved
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint
+
+LABEL = "crosshost.ambassador"
+# the hash of all that was asked of a container
+HASH_LABEL = "crosshost.ambassador.hash"
+SIDES = ("server", "client")
+STANDIN = "standin"
+USERS = "users.acl"
+
+
+# -- Docker -----------------------------------------------------------------------------------------------------------
+
+
+def published(ports):
+    """Return what a container publishes on its host: ``address:port:port of the container``, and ``/udp`` where it is that.
+
+    :param list[dict] ports: ``Ports`` of a container in Docker's list
+    :rtype: list[str]
+    """
+    found = [port for port in ports or [] if port.get("PublicPort")]
+    return sorted(
+        f"{endpoint(port.get('IP', ''), port['PublicPort'])}:{port['PrivatePort']}{'/udp' if port['Type'] == 'udp' else ''}" for port in found
+    )
+
+
+def container(listed, inspected=None):
+    """Return what is known of a container.
+
+    :param dict listed: the container in Docker's list of all
+    :param dict | None inspected: what Docker says of it alone; asked of the collection's own ones
+    :rtype: dict
+    """
+    labels, networks = listed.get("Labels") or {}, (listed.get("NetworkSettings") or {}).get("Networks") or {}
+    found = {
+        "id": listed["Id"],
+        "ours": labels.get(LABEL),
+        "image": listed["Image"],
+        "image_id": listed["ImageID"],
+        "state": listed["State"],
+        "publishes": published(listed.get("Ports")),
+        "networks": {name: {"addresses": addresses(network)} for name, network in networks.items()},
+    }
+    if inspected:
+        host = inspected["HostConfig"]
+        for name, network in (inspected["NetworkSettings"].get("Networks") or {}).items():
+            config = network.get("IPAMConfig") or {}
+            said = {"ipv4_address": config.get("IPv4Address"), "ipv6_address": config.get("IPv6Address")}
+            found["networks"][name] = {
+                "addresses": addresses(network),
+                "aliases": sorted(network.get("Aliases") or []),
+                "said": {option: address for option, address in said.items() if address},
+            }
+        found |= {
+            "hash": labels.get(HASH_LABEL),
+            "restart": (host.get("RestartPolicy") or {}).get("Name") or "no",
+            "memory": host.get("Memory") or 0,
+            "pids": host.get("PidsLimit") or 0,
+            "health": ((inspected["State"].get("Health")) or {}).get("Status"),
+        }
+    return found
+
+
+def addresses(network):
+    """Return the addresses of a container on a network, IPv4 first.
+
+    :param dict network: an entry of ``NetworkSettings.Networks``
+    :rtype: list[str]
+    """
+    return [address for address in (network.get("IPAddress"), network.get("GlobalIPv6Address")) if address]
+
+
+def network(said):
+    """Return what is known of a Docker network.
+
+    :param dict said: the network as Docker lists it
+    :rtype: dict
+    """
+    pools = (said.get("IPAM") or {}).get("Config") or []
+    return {
+        "ours": LABEL in (said.get("Labels") or {}),
+        "ipv6": bool(said.get("EnableIPv6")),
+        "pools": [{"Subnet": pool["Subnet"], "IPRange": pool.get("IPRange"), "Gateway": pool.get("Gateway")} for pool in pools],
+    }
+
+
+def images(listed):
+    """Return name -> ID of all images, under each of their tags and digests.
+
+    :param list[dict] listed: Docker's list of images
+    :rtype: dict[str, str]
+    """
+    return {name: image["Id"] for image in listed for name in (image.get("RepoTags") or []) + (image.get("RepoDigests") or [])}
+
+
+# -- the kernel -------------------------------------------------------------------------------------------------------
+
+
+def sockets(text, protocol):
+    """Return who listens: ``[protocol, address, port]`` of each socket.
+
+    :param str text: what ``/proc/net/tcp`` or one of its siblings holds
+    :param str protocol: ``tcp`` or ``udp``
+    :rtype: list[list]
+    :source: proc(5), ``/proc/net/tcp``: addresses are words in the host's byte order; state 0A is LISTEN, 07 that of an unconnected UDP socket
+    """
+    listens, found = {"tcp": "0A", "udp": "07"}[protocol], []
+    for line in text.splitlines()[1:]:
+        _, local, _, state, *_ = line.split()
+        address, _, port = local.partition(":")
+        if state == listens:
+            words = [struct.pack("=I", int(address[start : start + 8], 16)) for start in range(0, len(address), 8)]
+            found.append([protocol, str(ipaddress.ip_address(b"".join(words))), int(port, 16)])
+    return found
+
+
+def own_addresses(fib_trie, if_inet6):
+    """Return all addresses of this host but those of loopback.
+
+    :param str fib_trie: what ``/proc/net/fib_trie`` holds
+    :param str if_inet6: what ``/proc/net/if_inet6`` holds
+    :rtype: list[str]
+    :source: proc(5)
+    """
+    found = re.findall(r"\|-- (\S+)\n\s+/32 host LOCAL", fib_trie)
+    found += [str(ipaddress.ip_address(bytes.fromhex(line.split()[0]))) for line in if_inet6.splitlines()]
+    return sorted({address for address in found if not ipaddress.ip_address(address).is_loopback})
+
+
+# -- the disk ---------------------------------------------------------------------------------------------------------
+
+
+def digest(content):
+    """Return the SHA-256 of a file's content, in hexadecimal digits.
+
+    :param bytes content: the content
+    :rtype: str
+    """
+    return hashlib.sha256(content).hexdigest()
+
+
+def directory(path):
+    """Return owner and mode of a directory, and of each file in it, with the SHA-256 of its content.
+
+    :param str path: the directory
+    :rtype: dict
+    """
+    return {
+        **_ownership(os.stat(path)),
+        "files": {
+            entry.name: {**_ownership(entry.stat()), "sha256": digest(_read(entry.path))}
+            for entry in os.scandir(path)
+            if entry.is_file(follow_symlinks=False)
+        },
+    }
+
+
+def _ownership(found):
+    return {"owner": found.st_uid, "mode": f"{stat.S_IMODE(found.st_mode):04o}"}
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def users(text):
+    """Return user -> SHA-256 of his password, of those that have one.
+
+    :param str text: Redis' ACL file
+    :rtype: dict[str, str]
+    :source: Redis' documentation, "ACL", section "ACL rules": #<hash>
+    """
+    return dict(re.findall(r"(?m)^user (\S+) .*#([0-9a-f]{64})", text))
+
+
+def side(path):
+    """Return what is on disk of one side, and what its engine says.
+
+    :param str path: the state directory of the side
+    :rtype: dict
+    """
+    current = engines.current_generation(path)
+    at = os.path.join(path, "current")
+    found = {
+        "current": current,
+        "files": {name: file["sha256"] for name, file in directory(at)["files"].items()} if os.path.isdir(at) else {},
+        "run": _ownership(os.stat(os.path.join(path, "run"))) if os.path.isdir(os.path.join(path, "run")) else None,
+        "engine": None,
+        "running": None,
+        "certificate": None,
+        "links": {},
+        "error": None,
+    }
+    try:
+        info = engines.read(path)
+    except FileNotFoundError:
+        return found
+    except OSError as error:
+        return {**found, "error": str(error)}
+    links = {alias: link_of(link) for alias, link in info["links"].items() if link["listen"] != "gone"}
+    return {**found, "engine": info["engine"], "running": info["generation"], "certificate": info["certificate"], "links": links}
+
+
+def link_of(link):
+    """Return what is worth knowing of a link before a change, from what its engine says.
+
+    :param dict link: as the module ``ambassador_info`` returns it
+    :rtype: dict
+    """
+    return {
+        "connections": link["connections"],
+        "targets": [
+            {"name": target["name"], "address": target["address"], "up": target["up"], "proved": proved(target)}
+            for target in link["targets"]
+        ],
+    }
+
+
+def identity(path):
+    """Return the certificate of this host, and whether the key beside it is the one that it was made for.
+
+    A key as the collection makes it (elliptic curve) ends with its public point, which the certificate holds as well.
+
+    :param str path: the directory of both
+    :return: ``certificate`` (PEM, empty where there is none) and ``key`` (``own``, ``other`` or ``none``)
+    :rtype: dict[str, str]
+    :source: RFC 5915, section 3, ECPrivateKey; RFC 5480, section 2.2, the uncompressed point
+    """
+    certificate, key = (
+        _read(os.path.join(path, name)).decode(errors="replace") if os.path.isfile(os.path.join(path, name)) else ""
+        for name in ("cert.pem", "key.pem")
+    )
+    if not key:
+        return {"certificate": certificate, "key": "none"}
+    point = _der(key)[-64:]
+    return {"certificate": certificate, "key": "own" if point and point in _der(certificate) else "other"}
+
+
+def _der(pem):
+    """Return the bytes of the first block of a PEM text; none where there is none."""
+    block = re.search(r"-----BEGIN [^-]+-----\s+(.*?)-----END", pem, re.S)
+    try:
+        return base64.b64decode(block[1]) if block else b""
+    except ValueError:
+        return b""
+
+
+def state(path):
+    """Return what the state directory holds.
+
+    :param str path: the state directory of the collection on this host
+    :return: ``sides`` (side, or ``standin`` -> see :func:`side`), ``identity``, ``directories`` (name -> see :func:`directory`, of what
+        is neither), ``users`` (directory -> see :func:`users`), ``entries`` (list of str: all names in it)
+    :rtype: dict
+    """
+    entries = sorted(os.listdir(path)) if os.path.isdir(path) else []
+    others = [name for name in entries if name not in (*SIDES, "identity") and os.path.isdir(os.path.join(path, name))]
+    return {
+        "entries": entries,
+        "sides": {name: side(os.path.join(path, name)) for name in SIDES if name in entries},
+        "identity": identity(os.path.join(path, "identity")),
+        "directories": {name: directory(os.path.join(path, name)) for name in others},
+        "users": {
+            name: users(_read(os.path.join(path, name, USERS)).decode(errors="replace"))
+            for name in others
+            if os.path.isfile(os.path.join(path, name, USERS))
+        },
+    }

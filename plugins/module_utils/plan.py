@@ -1,0 +1,579 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The plan: what a run has to change on a host, decided from the wiring, what was observed of the host, and the settings.
+
+Pure Python without Ansible, so that every decision is tested without a host. A plan is for one part of a host: ``server`` or ``client``, a side
+of the ambassadors, ``redis_server`` or ``redis_client``. It says what is wrong (sentences, and then nothing is changed), or which steps to
+take, in their order; a step has its place in the order over the fleet: *expand* (server sides take what is new), *turn* (client sides change
+over), *contract* (server sides give up what nobody dials any more).
+
+Settings are a dict: ``engine``, ``network``, ``ipv6`` and ``tls`` (bool), ``state_dir``, ``controller_dir``, ``image`` (as it is pulled),
+``image_name`` (as the user said it), ``memory``, ``pids``, ``prove`` (bool). The wiring is what ``Wiring.side`` returns, the observation what the
+module ``observe`` does.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers
+from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest
+from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import targets_of, unchecked
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint, overlap, parse_endpoint
+
+EXPAND, TURN, CONTRACT = "expand", "turn", "contract"
+# part -> when its steps are taken, but for `remove` of a side, which is to contract
+PHASES = {"server": EXPAND, "client": TURN, "redis_server": EXPAND, "redis_client": TURN}
+# the steps in their order
+STEPS = ("image", "network", "certificate", "data", "directory", "configuration", "standin", "container", "load", "verify", "remove")
+SIDES = ("server", "client")
+# files of Redis' directory that the server need not be told of
+LOADED = "loaded"
+
+REMEDIES = {
+    "publish": "set ambassador_bind for this host to one of its own addresses, or correct ambassador_address",
+    "local": "correct the link's local to one of this host's own addresses",
+}
+
+
+class Plan:
+    """What has to change of one part of a host.
+
+    :param str part: ``server``, ``client``, ``redis_server`` or ``redis_client``
+    :param str host: inventory name of the host
+    """
+
+    def __init__(self, part, host):
+        self.part, self.host = part, host
+        #: what is wrong, a sentence each; nothing is changed then
+        self.problems = []
+        #: what is to be known before it can be judged: ``facts`` and ``certificates``, names of hosts each
+        self.ask = {}
+        #: why, step by step: name of the step -> words for people
+        self.why = {}
+        #: what people are told before anything is changed, a line each
+        self.lines = []
+        #: what the steps need
+        self.inputs = {}
+        #: what is needed whether there are steps or not
+        self.always = {}
+
+    def step(self, name, why):
+        """Take a step.
+
+        :param str name: one of ``STEPS``
+        :param str why: why, in words for people
+        """
+        self.why.setdefault(name, why)
+
+    def result(self):
+        """Return the plan as a dict.
+
+        :return: ``part``, ``problems``, ``ask``, ``steps`` (list of str, in order), ``phases`` (phase -> list of str), ``why``, ``lines``; and
+            where there are steps, what they need
+        :rtype: dict
+        """
+        steps = [] if self.problems else [name for name in STEPS if name in self.why]
+        phases = {EXPAND: [], TURN: [], CONTRACT: []}
+        for name in steps:
+            contracts = name == "remove" and self.part in SIDES
+            phases[CONTRACT if contracts else PHASES[self.part]].append(name)
+        told = {"part": self.part, "problems": self.problems, "ask": self.ask, "steps": steps, "phases": phases, "why": self.why}
+        return {**told, "lines": [] if self.problems else self.lines, **self.always, **(self.inputs if steps else {})}
+
+
+# -- what can be wrong with a host ------------------------------------------------------------------------------------
+
+
+def host_problems(host, observed):
+    """Tell why a host cannot run containers at all.
+
+    :param str host: inventory name of the host
+    :param dict observed: the observation
+    :rtype: list[str]
+    """
+    if "requests" in observed["python"]["missing"]:
+        return [
+            f"host {host}: expected the Python library requests for {observed['python']['executable']}, found none;"
+            " install the package python3-requests on the host."
+        ]
+    if observed["docker"]["error"]:
+        return [
+            f"host {host}: expected a Docker Engine that answers, found: {observed['docker']['error']};"
+            " install or start it on the host (installing it is not this collection's job), or let the user of this play use it."
+        ]
+    return []
+
+
+def network_problems(host, observed, settings):
+    """Tell why a network that is there does not do: Docker cannot give it IPv6 afterwards, only make it anew, and that would cut off all on it.
+
+    :rtype: list[str]
+    """
+    network = observed["networks"].get(settings["network"])
+    if not settings["ipv6"] or network is None or network["ipv6"]:
+        return []
+    return [
+        f"host {host}, ambassador_ipv6: expected the network {settings['network']} to have IPv6, found it made without;"
+        " remove it (the roles' state absent does, once nothing else is attached), or set ambassador_network to another name."
+    ]
+
+
+def name_problems(host, name, observed):
+    """Tell whether a container's name is somebody else's.
+
+    :rtype: list[str]
+    """
+    found = observed["containers"].get(name)
+    if found is None or found["ours"] is not None:
+        return []
+    return [
+        f"host {host}: expected no container {name}, or one that this collection made, found another one"
+        f" (image {found['image']}); rename or remove that one."
+    ]
+
+
+def directory_problems(part, name):
+    """Tell whether a container's name is that of an ambassador's directory.
+
+    :rtype: list[str]
+    """
+    if name not in (*SIDES, "identity"):
+        return []
+    return [f"{part}_name: expected another name than those of the ambassadors' directories, found {name}; choose another."]
+
+
+def port_problems(wiring, container, observed):
+    """Tell which ports cannot be published, before a container is made for them.
+
+    :param dict wiring: the wiring of the side
+    :param str container: name of the side's container, whose own ports are free for its successor
+    :param dict observed: the observation
+    :return: a sentence each
+    :rtype: list[str]
+    """
+    problems = []
+    held = [port for name, found in observed["containers"].items() if name == container for port in found["publishes"]]
+    own = [_listener(port) for port in held]
+    others = {name: [_listener(port) for port in found["publishes"]] for name, found in observed["containers"].items() if name != container}
+    for want in wiring["publish"]:
+        at = (want["address"], want["port"])
+        if any(protocol == want["protocol"] and overlap(at, one) for protocol, one in own):
+            continue
+        where = f"link {want['alias']}: expected to publish port {want['port']} on {want['address']}"
+        address = ipaddress.ip_address(want["address"])
+        if not (address.is_unspecified or address.is_loopback or str(address) in observed["addresses"]):
+            problems.append(f"{where}, found that this host has no such address (NAT?); {REMEDIES[want['key']]}.")
+            continue
+        names = [name for name, ports in others.items() if any(p == want["protocol"] and overlap(at, one) for p, one in ports)]
+        taken = any(protocol == want["protocol"] and overlap(at, (found, port)) for protocol, found, port in observed["listening"])
+        if names or taken:
+            who = f"container {names[0]}" if names else "another program or container"
+            problems.append(
+                f"{where}, found it taken by {who} (`ss -l{want['protocol'][0]}np` and `docker ps` name it);"
+                f" stop that, or change {want['key']} of the link."
+            )
+    return problems
+
+
+def _listener(port):
+    """Return protocol and (address, port) of what a container publishes."""
+    address, number = parse_endpoint(port.rpartition(":")[0])
+    return "udp" if port.endswith("/udp") else "tcp", (address, number)
+
+
+# -- certificates -----------------------------------------------------------------------------------------------------
+
+
+def certificate_problems(host, observed, settings, authorities, held):
+    """Tell whether this controller is the one that certified the host, or nobody has; and whether the host can make a key.
+
+    :param dict observed: the observation
+    :param list[dict] authorities: the CAs of this controller, see the plugin util ``certificates``
+    :param dict | None held: the certificate of the host
+    :rtype: list[str]
+    """
+    if held and held["authority"] not in [authority["key"] for authority in authorities]:
+        return [
+            f"host {host}: expected the CA of its certificate in {settings['controller_dir']} on this controller, found"
+            f" {'another one' if authorities else 'none'}; copy that directory from the controller that made it, or set"
+            " ambassador_controller_dir (a CA is not made anew where a host holds a certificate)."
+        ]
+    if not held and "cryptography" in observed["python"]["missing"]:
+        return [
+            f"host {host}: expected the Python library cryptography, found none; install the package python3-cryptography on the host,"
+            " or set ambassador_tls to false, and what the links carry can be read and changed on its way, and anyone can connect."
+        ]
+    return []
+
+
+def holders_problems(holders, settings):
+    """Tell which hosts keep this controller from making a CA.
+
+    :param list[str] holders: the hosts that hold a certificate
+    :rtype: list[str]
+    """
+    if not holders:
+        return []
+    return [
+        f"hosts {', '.join(holders)}: expected the CA of their certificates in {settings['controller_dir']}"
+        " on this controller, found none; copy that directory from the controller that made it, or set ambassador_controller_dir"
+        " (a CA is not made anew where a host holds a certificate)."
+    ]
+
+
+def certificate_due(host, key, authorities, held, revoked, now):
+    """Tell why a host needs another certificate, or None: there is none, it is another key's, name's or CA's, or a third of its time is left.
+
+    :param str host: inventory name of the host
+    :param str key: whether the key beside it is its ``own``, an ``other``, or there is ``none``
+    :param list[dict] authorities: the CAs of this controller; the first one signs
+    :param dict | None held: the certificate of the host
+    :param list[int] revoked: serial numbers of the certificates that are revoked
+    :param float now: seconds since the epoch
+    :rtype: str | None
+    """
+    if not held:
+        return "made"
+    told = [
+        (held["serial"] in revoked, "revoked"),
+        (key != "own", "of another key"),
+        (held["name"] != host, f"of {held['name']}"),
+        (not authorities or held["authority"] != authorities[0]["key"], "of another CA"),
+        (
+            held["not_after"] - now < (held["not_after"] - held["not_before"]) / 3,
+            f"valid for {(held['not_after'] - now) / 86400:.0f} more days",
+        ),
+    ]
+    return next((words for wrong, words in told if wrong), None)
+
+
+# -- the ambassadors --------------------------------------------------------------------------------------------------
+
+
+def ambassador(side, host, wiring, observed, settings, container, generation, tls=None):
+    """Plan a side.
+
+    :param str side: ``server`` or ``client``
+    :param str host: inventory name of the host
+    :param dict wiring: the wiring of the side
+    :param dict observed: the observation
+    :param dict settings: see the documentation of this file
+    :param dict | None container: what is asked of the side's container
+    :param dict | None generation: ``name`` and ``files`` (name -> content on disk); None for an engine that keeps nothing on disk
+    :param dict | None tls: ``authorities``, ``held``, ``revoked`` (see :func:`certificate_due`), ``holders`` (hosts that keep this controller from
+        making a CA), ``ask`` (hosts that are still to be asked for a certificate) and ``now``; None without TLS
+    :rtype: Plan
+    """
+    plan, name = Plan(side, host), f"ambassador_{side}"
+    plan.problems = list(wiring["problems"])
+    plan.ask = {"facts": wiring["unknown"]} if wiring["unknown"] else {}
+    found, on_disk = observed["containers"].get(name), observed["sides"].get(side, {})
+    if not wiring["links"]:
+        # nothing to do, and then nothing of this host is of interest
+        if not plan.problems and (on_disk or (found and found["ours"] is not None)):
+            plan.problems = host_problems(host, observed)
+            _remove(plan, [name], [side], observed, settings)
+            plan.lines = removed_lines(side, host, wiring, on_disk)
+        return plan
+
+    plan.problems += host_problems(host, observed)
+    if plan.problems:
+        return plan
+    plan.problems += network_problems(host, observed, settings) + name_problems(host, name, observed)
+    if tls:
+        plan.problems += certificate_problems(host, observed, settings, tls["authorities"], tls["held"])
+        if not tls["authorities"]:
+            plan.problems += holders_problems(tls["holders"], settings) if not plan.problems else []
+            plan.ask |= {"certificates": tls["ask"]} if tls["ask"] else {}
+    if not found or sorted(found["publishes"]) != sorted(container["publish"]):
+        plan.problems += port_problems(wiring, name, observed)
+
+    _image(plan, observed, settings, found)
+    _network(plan, observed, settings)
+    due = tls and certificate_due(host, observed["identity"]["key"], tls["authorities"], tls["held"], tls["revoked"], tls["now"])
+    if due:
+        plan.step("certificate", f"the certificate of {host} is {due}")
+    _configuration(plan, side, on_disk, generation, container)
+    differences = containers.differences(container, found, observed["images"])
+    if differences:
+        plan.step("container", f"{name}: {', '.join(differences)}")
+        _stand_in(plan, side, settings, on_disk, observed, container, found)
+    if generation and (plan.why or on_disk.get("running") != generation["name"]):
+        plan.step("load", "what is on disk is what runs")
+    standin = observed["containers"].get(f"{name}_standin", {})
+    if side == "client" and standin.get("ours"):
+        plan.step("container", f"{name}_standin is left of an earlier run")
+    dialled = unchecked(wiring, settings["engine"]) if side == "client" and generation else []
+    if generation and settings["prove"] and (plan.why or dialled or not all_proved(wiring["links"], side, on_disk)):
+        plan.step("verify", "the links are verified")
+    plan.lines = link_lines(side, host, wiring, on_disk) + remade_lines(plan, host, container, found, observed, on_disk)
+    plan.inputs |= {
+        "side": side,
+        "wiring": {key: wiring[key] for key in ("links", "hosts")},
+        "container": container,
+        "generation": generation,
+        "check": containers.check(container, generation["name"]) if generation else None,
+        "standin": [containers.standin(container, f"{settings['state_dir']}/client", names) for names in (False, True)],
+        "before": before(on_disk) if generation and on_disk.get("running") != generation["name"] else {},
+        "running": on_disk.get("running"),
+        "unchecked": dialled,
+        # seconds: the first checks of many links take their time
+        "patience": 5 + len(wiring["links"]) // 25,
+        "standin_is_ours": bool(standin.get("ours")),
+    }
+    return plan
+
+
+def before(on_disk):
+    """Return what a proof has to know of a side as it was.
+
+    :param dict on_disk: the side as it was observed
+    :rtype: dict
+    """
+    return {key: on_disk.get(key) for key in ("engine", "running", "links")}
+
+
+def all_proved(links, side, on_disk):
+    """Tell whether the observation itself proves every link: its engine's checks go through to the backend.
+
+    :param list[dict] links: the links of the wiring
+    :param str side: ``server`` or ``client``
+    :param dict on_disk: the side as it was observed
+    :rtype: bool
+    """
+    if side == "server":
+        # its backend may be a replica
+        return all(link["alias"] in on_disk["links"] for link in links)
+    return all(any(target["proved"] for target in on_disk["links"].get(link["alias"], {}).get("targets", [])) for link in links)
+
+
+def _image(plan, observed, settings, found):
+    """Get the image before anything is changed, and know the program in it."""
+    image = observed["images"].get(containers.reference(settings["image"]))
+    missing = image is None
+    untested = settings.get("engine") == "haproxy" and (missing or not found or found["image_id"] != image)
+    if missing or untested:
+        plan.step("image", f"the image {settings['image']} is {'missing' if missing else 'new here'}")
+        plan.inputs["image"] = {"missing": missing, "untested": untested}
+
+
+def _network(plan, observed, settings):
+    # one that is there is left as it is, whoever made it: Docker changes a network by making it anew
+    if settings["network"] not in observed["networks"]:
+        plan.step("network", f"the network {settings['network']} is missing")
+
+
+def _configuration(plan, side, on_disk, generation, container):
+    if generation is None:
+        if on_disk.get("current") or on_disk.get("engine"):
+            # socat's state is its container's environment; another engine's would only mislead
+            plan.step("configuration", "another engine's configuration goes")
+        return
+    wanted = {name: digest(content.encode()) for name, content in generation["files"].items()}
+    run = {"owner": int(container["user"].partition(":")[0]), "mode": "0700"}
+    if "certificate" in plan.why or on_disk.get("current") != generation["name"] or on_disk.get("files") != wanted:
+        plan.step("configuration", "the configuration changes")
+    elif on_disk.get("run") != run:
+        plan.step("configuration", "the directory of its socket")
+
+
+def _stand_in(plan, side, settings, on_disk, observed, container, found):
+    """A new alias is a reconnect, another image another container: a second HAProxy has the names meanwhile.
+
+    Only where the client side comes back at its address, and not while an earlier one has connections.
+    """
+    if side != "client" or settings["engine"] != "haproxy" or on_disk.get("engine") != "haproxy":
+        return
+    if not container["address"] or f"{container['name']}_standin" in observed["containers"] or found is None:
+        return
+    aliases = (found["networks"].get(container["network"]) or {}).get("aliases", [])
+    if set(container["aliases"]) - set(aliases) or containers.made_anew(container, found, observed["images"]):
+        plan.step("standin", "new connections are served while the client side is away")
+
+
+def _remove(plan, names, directories, observed, settings, volume=None):
+    """Remove what is this collection's: containers, directories, and the network with the last container on it."""
+    standins = [f"{name}_standin" for name in names]
+    gone = [name for name in names + standins if observed["containers"].get(name, {}).get("ours") is not None]
+    left = [name for name in observed["entries"] if name not in directories]
+    if not set(left) & set(SIDES) and set(directories) & set(SIDES) and "identity" in left:
+        # the key goes with the last side
+        directories, left = [*directories, "identity"], [name for name in left if name != "identity"]
+    there = [name for name in directories if name in observed["entries"]]
+    paths = [settings["state_dir"]] if there and not left else [f"{settings['state_dir']}/{name}" for name in there]
+    if gone or paths:
+        plan.step("remove", f"{', '.join(gone + paths)}")
+    plan.inputs["remove"] = {"containers": gone, "paths": paths, "network": None, "volume": volume}
+
+
+def absent(part, host, names, directories, observed, settings, volume=None):
+    """Plan the removal of a part.
+
+    :param str part: the part
+    :param str host: inventory name of the host
+    :param list[str] names: names of its containers
+    :param list[str] directories: names of its directories in the state directory
+    :param dict observed: the observation
+    :param dict settings: see the documentation of this file
+    :param str | None volume: name of the volume to remove as well
+    :rtype: Plan
+    """
+    plan = Plan(part, host)
+    plan.problems = host_problems(host, observed)
+    if plan.problems:
+        return plan
+    found = observed["volumes"].get(volume, {}) if volume else {}
+    _remove(plan, names, directories, observed, settings, volume if found.get("ours") else None)
+    remove = plan.inputs["remove"]
+    attached = [name for name, one in observed["containers"].items() if settings["network"] in one["networks"]]
+    if observed["networks"].get(settings["network"], {}).get("ours") and set(attached) <= set(remove["containers"]):
+        remove["network"] = settings["network"]
+    if remove["network"] or remove["volume"]:
+        plan.step("remove", ", ".join(filter(None, [remove["network"], remove["volume"]])))
+    plan.lines = [f"- {kind} {one} on {host}" for kind, ones in (("container", remove["containers"]), ("directory", remove["paths"])) for one in ones]
+    plan.lines += [f"- {kind} {remove[kind]} on {host}" for kind in ("network", "volume") if remove[kind]]
+    return plan
+
+
+# -- what people are told ---------------------------------------------------------------------------------------------
+
+
+def _places(targets):
+    return ", ".join(f"{target['name']} {endpoint(target['address'], target['port'])}" for target in targets)
+
+
+def link_lines(side, host, wiring, on_disk):
+    """Tell which links are added, removed and re-pointed.
+
+    :param str side: ``server`` or ``client``
+    :param str host: inventory name of the host
+    :param dict wiring: the wiring of the side
+    :param dict on_disk: the side as it was observed
+    :return: a line each: ``+ redis vm2 -> vm1 (198.18.0.11:6379)``
+    :rtype: list[str]
+    """
+    lines, were = [], on_disk.get("links") or {}
+    for link in wiring["links"]:
+        alias, targets, was = link["alias"], targets_of(link, side), targets_of(were.get(link["alias"], {}), side)
+        if side == "server":
+            # where its backend is, Docker says
+            now, then = [target["name"] for target in targets], [target["name"] for target in was]
+            told = f"{alias} {host}: {link['backend']}"
+        else:
+            now = [endpoint(target["address"], target["port"]) for target in targets]
+            then = [target["address"] for target in was]
+            told = f"{alias} {host} -> " + ", ".join(f"{target['name']} ({place})" for target, place in zip(targets, now, strict=True))
+        if alias not in were:
+            lines.append(f"+ {told}")
+        elif now != then:
+            names = ", ".join(target["name"] for target in was)
+            lines.append(f"~ {alias} {host}: {names} {', '.join(filter(None, then))} -> {_places(targets)}, live")
+    return lines + removed_lines(side, host, wiring, on_disk)
+
+
+def removed_lines(side, host, wiring, on_disk):
+    """Tell which links are removed, and what they did.
+
+    :return: a line each: ``- pg vm2 -> vm1, up, 3 connections``
+    :rtype: list[str]
+    """
+    lines, wanted = [], {link["alias"] for link in wiring["links"]}
+    for alias, link in (on_disk.get("links") or {}).items():
+        if alias in wanted:
+            continue
+        targets = targets_of(link, side)
+        names = ", ".join(target["name"] for target in targets)
+        up = "up" if any(target["up"] for target in targets) else "down"
+        arrow = " ->" if side == "client" else ":"
+        lines.append(f"- {alias} {host}{arrow} {names}, {up}, {counted(link['connections'])}")
+    return lines
+
+
+def counted(connections):
+    """Return a number of connections in words: ``1 connection``, ``3 connections``.
+
+    :param int connections: the number
+    :rtype: str
+    """
+    return f"{connections} connection{'' if connections == 1 else 's'}"
+
+
+def remade_lines(plan, host, container, found, observed, on_disk):
+    """Tell which container is made, or made anew, and what that breaks.
+
+    :rtype: list[str]
+    """
+    lines, name = [], container["name"]
+    if found is None:
+        return lines
+    if found["state"] == "running" and "container" in plan.why and containers.made_anew(container, found, observed["images"]):
+        breaks = counted(sum(link["connections"] for link in (on_disk.get("links") or {}).values()))
+        if sorted(found["publishes"]) != sorted(container["publish"]):
+            why = f", to publish {', '.join(container['publish']) or 'nothing'} instead of {', '.join(found['publishes']) or 'nothing'}"
+        else:
+            why = f" ({', '.join(containers.differences(container, found, observed['images']))})"
+        lines.append(f"~ host {host}: {name} is made anew{why}; connections through it break once. There are {breaks} now.")
+    return lines
+
+
+# -- Redis ------------------------------------------------------------------------------------------------------------
+
+
+def redis(part, host, observed, settings, container, directory, problems, volume=None, loaded=None):
+    """Plan a container of Redis.
+
+    :param str part: ``redis_server`` or ``redis_client``
+    :param str host: inventory name of the host
+    :param dict observed: the observation
+    :param dict settings: see the documentation of this file
+    :param dict container: what is asked of the container
+    :param dict directory: ``owner`` (numeric user ID) and ``files``, name -> SHA-256 of the content, None where that is still to be made; empty for a
+        container that has no directory
+    :param list[str] problems: what is wrong with its inputs
+    :param str | None volume: name of the volume of its data
+    :param str | None loaded: SHA-256 of the file that says what the server runs with
+    :rtype: Plan
+    """
+    plan, name = Plan(part, host), container["name"]
+    plan.problems = directory_problems(part, name) + problems
+    if not plan.problems:
+        plan.problems = host_problems(host, observed) or network_problems(host, observed, settings) + name_problems(host, name, observed)
+    found = observed["containers"].get(name)
+    _image(plan, observed, settings, found)
+    _network(plan, observed, settings)
+    if volume:
+        data = observed["volumes"].get(volume, {})
+        if (data.get("owner"), data.get("mode")) != (directory["owner"], "0700"):
+            plan.step("data", f"the volume {volume}")
+    there = observed["directories"].get(name)
+    if directory["files"]:
+        _directory(plan, name, there, directory, loaded)
+    elif there:
+        plan.inputs["remove"] = {"containers": [], "paths": [f"{settings['state_dir']}/{name}"], "network": None, "volume": None}
+        plan.step("remove", f"{name} needs no password any more")
+    differences = containers.differences(container, found, observed["images"])
+    if differences:
+        plan.step("container", f"{name}: {', '.join(differences)}")
+    if part == "redis_server" and (plan.why or found.get("health") != "healthy"):
+        plan.step("verify", "the server answers")
+    if part == "redis_client" and plan.why:
+        plan.step("verify", "the link is verified")
+    if found is None:
+        plan.lines.append(f"+ container {name} on {host}")
+    elif differences:
+        remade = containers.made_anew(container, found, observed["images"])
+        plan.lines.append(f"~ container {name} on {host} {'is made anew' if remade else 'changes'}: {', '.join(differences)}")
+    if "directory" in plan.why:
+        plan.lines.append(f"~ passwords of {name} on {host}")
+    plan.always = {"makes_passwords": None in directory["files"].values()}
+    plan.inputs |= {"container": container, "running": bool(found and found["state"] == "running"), "volume": volume}
+    return plan
+
+
+def _directory(plan, name, there, directory, loaded):
+    wanted = {file: {"owner": directory["owner"], "mode": "0600", "sha256": sha256} for file, sha256 in directory["files"].items()}
+    files = {file: found for file, found in (there or {}).get("files", {}).items() if file != LOADED}
+    whole = there and (there["owner"], there["mode"]) == (directory["owner"], "0700")
+    if not whole or files != wanted or (loaded and there["files"].get(LOADED, {}).get("sha256") != loaded):
+        plan.step("directory", f"the passwords of {name}")

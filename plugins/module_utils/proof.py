@@ -1,0 +1,131 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whether every link of one side leads through to a backend. Pure Python without Ansible.
+
+HAProxy's checks go from the client side through the server side to the backend, so a target that is up is the proof of a link. A link without
+checks has to be dialled: it is proved when the connection stays, and the server side of one of its hosts has handed one to its backend
+meanwhile. The kernel checks nothing, so that all links of the engine nftables are dialled. A server side need not have a proof (its backend
+may be a replica), but for links that worked before.
+"""
+
+from __future__ import annotations
+
+# what HAProxy's check found -> what that says of the hop. Management Guide, section 9.1, column check_status
+HOPS = {
+    "L4CON": "nothing listens there: its server side does not run, or has shut the port for want of a backend that is up",
+    "L4TOUT": "the host cannot be reached",
+    "L6RSP": "the handshake is refused: the log of the server side says whose certificate, and why",
+    "L6TOUT": "its server side does not answer",
+    "L7TOUT": "what is behind its server side does not answer, or is not the master",
+    "L7RSP": "its server side says that the backend is not up, or does not let this host in, which its log says",
+}
+# what a connection that stays is called
+STAYED = ("open", "bytes")
+
+
+def told(target):
+    """Return a target as a sentence names it.
+
+    :param dict target: as the module ``ambassador_info`` returns it
+    :rtype: str
+    """
+    reason = ", ".join(part for part in (target["check_status"], target["last_check"]) if part)
+    address = f" ({target['address']})" if target["address"] else ""
+    return f"{target['name']}{address} {target['state']}" + (f": {reason}" if reason else "")
+
+
+def targets_of(link, side):
+    """Return what a link of one side has to reach: on the server side its own backend, which comes first.
+
+    :param dict link: the link, as the module ``ambassador_info`` or the observation has it; empty where it is not carried
+    :param str side: ``server`` or ``client``
+    :rtype: list[dict]
+    """
+    return link.get("targets", [])[: 1 if side == "server" else None]
+
+
+def proved(target):
+    """Tell whether a target is up and a check has said so: a worker that has just started takes its own backend for up.
+
+    :param dict target: as the module ``ambassador_info`` returns it
+    :rtype: bool
+    :source: HAProxy Management Guide, section 9.1, column check_status: what went well ends in OK, or OKC
+    """
+    return target["up"] and (target["check_status"] is None or target["check_status"].endswith(("OK", "OKC")))
+
+
+def unchecked(wiring, engine):
+    """Return the links of a client side of which nothing tells whether they lead anywhere, as they are dialled.
+
+    :param dict wiring: the wiring of the client side
+    :param str engine: its engine
+    :rtype: list[dict]
+    """
+    links = [link for link in wiring["links"] if link["check"] == "none" or engine == "nftables"]
+    return [{"alias": link["alias"], "listen": link["listen"], "protocol": link["protocol"], "servers": link["servers"]} for link in links]
+
+
+def handed_on(alias, said):
+    """Return how many connections of a link the server sides handed to their backends, without those that found none.
+
+    :param str alias: the link
+    :param list[dict] said: what the module ``ambassador_info`` returned for each of its server hosts; those that could not be asked are left out
+    :return: the number, or None where none could be asked
+    :rtype: int | None
+    """
+    links = [answer["links"][alias] for answer in said if alias in answer.get("links", {})]
+    return sum(link["targets"][0]["total"] - link["failed"] for link in links) if links else None
+
+
+def dial_problem(alias, dialled):
+    """Tell what is wrong with a link that was dialled, or None.
+
+    :param str alias: the link
+    :param dict dialled: ``links`` (alias -> what became of the connection), ``before`` and ``after`` (what its server hosts had counted)
+    :rtype: str | None
+    """
+    found = dialled["links"].get(alias)
+    if found not in STAYED:
+        return f"a connection that was {found}" if found == "closed" else f"{found}"
+    counts = [handed_on(alias, dialled[when]) for when in ("before", "after")]
+    if None not in counts and counts[1] <= counts[0]:
+        return "that no server side handed the connection to its backend"
+    return None
+
+
+def proof(info, links, host, side, before, dialled=None):
+    """Judge the links of one side.
+
+    :param dict info: what the module ``ambassador_info`` says of the side now; or ``msg``, why it says nothing
+    :param list[dict] links: the links of the wiring
+    :param str host: inventory name of the host
+    :param str side: ``server`` or ``client``
+    :param dict before: what was observed of the side before the run changed anything: ``engine``, ``running`` and ``links``, and ``dialled``,
+        alias -> what became of the connection; empty where it changed nothing, or nothing ran
+    :param dict | None dialled: see :func:`dial_problem`
+    :return: ``problems``, a sentence for each link that does not work, and ``worse``, whether one of them did before
+    :rtype: dict
+    """
+    problems, worse = [], False
+    # another engine's generation cannot be put back
+    before = before if before.get("engine") == info.get("engine") else {}
+    for link in links:
+        alias = link["alias"]
+        now, was = (targets_of((state.get("links") or {}).get(alias, {}), side) for state in (info, before))
+        worked = any(target["up"] for target in was) and before.get("dialled", {}).get(alias, "open") in STAYED
+        dead = dial_problem(alias, dialled) if side == "client" and dialled and alias in dialled["links"] and now else None
+        if not dead and (any(proved(target) for target in now) or (side == "server" and not worked)):
+            continue
+        worse = worse or worked
+        found = dead or "; ".join(
+            told(target) + (f" ({HOPS[target['check_status']]})" if target["check_status"] in HOPS else "") for target in now
+        )
+        limited = side == "client" and link["servers"]
+        more = f"; if the run was limited, run it for {', '.join(link['servers'])} as well" if limited else ""
+        problems.append(
+            f"link {alias}: expected a target that is up, as ambassador_{side} on {host} sees it, found {found or info.get('msg', 'none')};"
+            f" start the backend {link['backend']}, or mend the way to it{more}."
+        )
+    if worse:
+        problems.append(f"Generation {before['running']}, which worked before this run, was put back on {host}.")
+    return {"problems": problems, "worse": worse}

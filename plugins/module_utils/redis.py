@@ -1,0 +1,132 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Redis: its users and what each may do, the files of its container, and when a password may be used or made. Pure Python without Ansible.
+
+A password is given by the user, or kept on the controller, or made there; it is never made anew where a host holds one. A given one may
+differ from what hosts hold, for that is how it is changed; a kept one may not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+
+USERS = ("app", "proof", "operator")
+# what each user may do; whoever does not say who he is may ask whether the server lives, and whether it is the master
+MAY = {
+    "app": "~* &* +@all -@admin -@dangerous +info +role +sort +sort_ro",
+    "proof": "+ping +role +info",
+    # to replicate and to take part in a move, and to change passwords while it runs
+    "operator": "+ping +role +info +psync +replconf +replicaof +client|pause +client|unpause +client|kill +acl|load +config|set",
+}
+
+
+def digest(password):
+    """Return the SHA-256 of a password, as Redis' ACL has it.
+
+    :param str password: the password
+    :rtype: str
+    """
+    return hashlib.sha256(password.encode()).hexdigest()
+
+
+def users_acl(passwords):
+    """Return the ACL file of the server.
+
+    :param dict[str, str] passwords: user -> password
+    :rtype: str
+    :source: Redis' documentation, "ACL", section "ACL rules"
+    """
+    lines = ["user default reset on nopass +ping +role"]
+    lines += [f"user {user} reset on #{digest(passwords[user])} {may}" for user, may in MAY.items()]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def quoted(password):
+    """Return a password as Redis reads it in a line of its configuration, or of a command.
+
+    :param str password: the password
+    :rtype: str
+    """
+    return json.dumps(password, ensure_ascii=False)
+
+
+def server_files(passwords):
+    """Return the files of a server's container.
+
+    :param dict[str, str] passwords: user -> password, of all its users
+    :return: name -> content
+    :rtype: dict[str, str]
+    """
+    return {
+        "users.acl": users_acl(passwords),
+        # a replica's own way to its master
+        "redis.conf": f"masteruser operator\nmasterauth {quoted(passwords['operator'])}\n",
+        "operator": f"{passwords['operator']}\n",
+    }
+
+
+def client_files(passwords):
+    """Return the files of a client's container: a password each.
+
+    :param dict[str, str] passwords: user -> password
+    :return: name -> content
+    :rtype: dict[str, str]
+    """
+    return {user: f"{password}\n" for user, password in passwords.items()}
+
+
+def loaded(passwords):
+    """Return what the server says that it runs with, once it does: no secret.
+
+    :param dict[str, str] passwords: user -> password
+    :rtype: str
+    """
+    return digest(users_acl(passwords))
+
+
+def wrong(user, password, where):
+    """Return what is wrong with a password itself: a list of at most one sentence."""
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", user):
+        return [f"Redis' user {user!r}: expected a name of letters, digits, points, dashes and underscores, found another; rename it."]
+    if not isinstance(password, str) or not password.isprintable():
+        return [f"the password of Redis' user {user}{where}: expected one line of printable characters, found something else; correct it."]
+    return []
+
+
+def judge(given, kept, held, directory, end=""):
+    """Tell whether passwords may be used, or made.
+
+    :param dict[str, str] given: user -> the password that was given, empty where none was
+    :param dict[str, str | None] kept: user -> the password that the controller keeps, None where it keeps none
+    :param dict[str, dict[str, str]] held: host -> user -> SHA-256 of the password that the host holds
+    :param str directory: the directory on the controller
+    :param str end: what follows a password in what was hashed
+    :return: a list of sentences, empty where all is well
+    :rtype: list[str]
+    """
+    problems = []
+    for user, password in given.items():
+        file = f"{directory}/redis_{user}.password"
+        problems += wrong(user, password, "")
+        if not password and kept[user] is not None:
+            problems += wrong(user, kept[user], f" in {file}")
+            if not kept[user]:
+                problems.append(
+                    f"the password of Redis' user {user} in {file}: expected one, found the file empty; put back what was in it."
+                )
+    for host, users in held.items():
+        found = []
+        for user in sorted(set(users) & {user for user, password in given.items() if not password}):
+            if kept[user] is None:
+                found.append(f"no redis_{user}.password")
+            elif kept[user] and digest(kept[user] + end) != users[user]:
+                found.append(f"another one in redis_{user}.password")
+        if found:
+            problems.append(
+                f"host {host}: expected {directory} on the controller to hold the passwords of Redis that this host has, found"
+                f" {', '.join(found)}; copy that directory from the controller that made it, set ambassador_controller_dir to where it is,"
+                " or give the passwords."
+            )
+    return problems

@@ -1,0 +1,206 @@
+#!/usr/bin/python
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Looks at a host once, for all roles of the collection."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: observe
+short_description: Looks at a host, for the plan of a run
+version_added: 0.2.0
+author: the crosshost.ambassador contributors
+description:
+  - >-
+    Returns in one go all that the roles need to know of a host before they change it - what its Docker Engine has, what the state directory
+    holds, what the engines of both sides run, and who listens where.
+  - Secrets stay on the host; of files that hold one there are hashes.
+  - It does not fail where the host lacks something, for that is for the plan to say. It changes nothing.
+options:
+  state_dir:
+    description: The state directory of the collection on the host.
+    type: path
+    default: /var/lib/ambassador
+attributes:
+  check_mode:
+    support: full
+    description: Runs the same in check mode, for it changes nothing.
+  diff_mode:
+    support: none
+    description: Shows no differences.
+"""
+
+EXAMPLES = r"""
+- name: Observe the host
+  crosshost.ambassador.observe:
+  register: observed
+
+- name: Show which links the client side carries
+  ansible.builtin.debug:
+    msg: "{{ observed.sides.client.links | default({}) | list }}"
+"""
+
+RETURN = r"""
+docker:
+  description: C(version) of the Docker Engine, and C(error), why it does not answer.
+  returned: success
+  type: dict
+  sample: {"version": "26.1.5", "error": null}
+python:
+  description: C(executable), and C(missing), a list of the libraries that the collection needs and this Python does not have.
+  returned: success
+  type: dict
+  sample: {"executable": "/usr/bin/python3", "missing": []}
+root:
+  description: Whether the module ran as root.
+  returned: success
+  type: bool
+containers:
+  description:
+    - >-
+      All containers by their names - C(id), C(ours) (the label of this collection, none for somebody else's), C(image), C(image_id), C(state),
+      C(publishes) (a list of C(address:port:port of the container), with C(/udp)), and C(networks), name to C(addresses).
+    - >-
+      Of the collection's own also C(hash) (of all that was asked of it), C(restart) (policy), C(memory) (bytes), C(pids), C(health), and of each
+      network C(aliases) and C(said) (the addresses that were asked for, as options of M(community.docker.docker_container)).
+  returned: success
+  type: dict
+networks:
+  description: All Docker networks by their names - C(ours), C(ipv6), and C(pools), a list of C(Subnet), C(IPRange) and C(Gateway).
+  returned: success
+  type: dict
+images:
+  description: The IDs of all images, by each of their tags and digests.
+  returned: success
+  type: dict
+volumes:
+  description: All Docker volumes by their names - C(ours), C(path), and of the collection's own C(owner) and C(mode) of that path.
+  returned: success
+  type: dict
+addresses:
+  description: All addresses of the host, but those of loopback.
+  returned: success
+  type: list
+  elements: str
+listening:
+  description: Who listens, a list of protocol, address and port.
+  returned: success
+  type: list
+  elements: list
+entries:
+  description: All names in the state directory.
+  returned: success
+  type: list
+  elements: str
+sides:
+  description:
+    - >-
+      Both sides, as far as they are there - C(current) (name of the generation on disk), C(files) (the SHA-256 of each of its files), C(run) (owner
+      and mode of the directory of its endpoint), C(engine) and C(running) (which engine answers, and the generation that it runs), C(error) (why it
+      does not answer), C(certificate) (see M(crosshost.ambassador.ambassador_info)).
+    - >-
+      C(links), alias to C(connections) and C(targets), a list of C(name), C(address), C(up) and C(proved) (whether a check has said that it is up).
+  returned: success
+  type: dict
+identity:
+  description: C(certificate) of the host, PEM, and C(key), V(own) where the key beside it is that of the certificate, V(other) or V(none).
+  returned: success
+  type: dict
+directories:
+  description: What else is in the state directory - C(owner), C(mode), and C(files), name to C(owner), C(mode) and C(sha256).
+  returned: success
+  type: dict
+users:
+  description: By directory, the users of a Redis and the SHA-256 of their passwords.
+  returned: success
+  type: dict
+"""
+
+import importlib.util
+import os
+import sys
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.crosshost.ambassador.plugins.module_utils import observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
+
+LIBRARIES = ("requests", "cryptography")
+KERNEL = {"tcp": ("tcp", "tcp6"), "udp": ("udp", "udp6")}
+
+
+def read_proc(name):
+    """Return what a file below ``/proc/net`` holds, nothing where the kernel has none.
+
+    :param str name: the file
+    :rtype: str
+    """
+    try:
+        with open(f"/proc/net/{name}", encoding="ascii") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def volume(said):
+    """Return what is known of a Docker volume.
+
+    :param dict said: the volume as Docker lists it
+    :rtype: dict
+    """
+    path = said.get("Mountpoint")
+    found = {"ours": observation.LABEL in (said.get("Labels") or {}), "path": path}
+    if found["ours"] and path and os.path.isdir(path):
+        stat = os.stat(path)
+        found |= {"owner": stat.st_uid, "mode": f"{stat.st_mode & 0o7777:04o}"}
+    return found
+
+
+def docker():
+    """Return what the Docker Engine has: see the documentation of the module.
+
+    :rtype: dict
+    """
+    found = {"docker": {"version": None, "error": None}, "containers": {}, "networks": {}, "images": {}, "volumes": {}}
+    try:
+        engine = DockerEngine()
+        found["docker"]["version"] = engine.get("/version")["Version"]
+        for listed in engine.get("/containers/json?all=1"):
+            ours = observation.LABEL in (listed.get("Labels") or {})
+            # one that has just gone has no names, or is not found
+            inspected = engine.get(f"/containers/{listed['Id']}/json") if ours else None
+            for name in listed.get("Names") or []:
+                found["containers"][name[1:]] = observation.container(listed, inspected)
+        found["networks"] = {network["Name"]: observation.network(network) for network in engine.get("/networks")}
+        found["images"] = observation.images(engine.get("/images/json"))
+        found["volumes"] = {said["Name"]: volume(said) for said in engine.get("/volumes")["Volumes"] or []}
+    except OSError as error:
+        found["docker"]["error"] = str(error)
+    return found
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={"state_dir": {"type": "path", "default": "/var/lib/ambassador"}},
+        supports_check_mode=True,
+    )
+    root = os.geteuid() == 0
+    try:
+        state = observation.state(module.params["state_dir"])
+    except PermissionError as error:
+        module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
+    module.exit_json(
+        changed=False,
+        root=root,
+        python={"executable": sys.executable, "missing": [name for name in LIBRARIES if importlib.util.find_spec(name) is None]},
+        addresses=observation.own_addresses(read_proc("fib_trie"), read_proc("if_inet6")),
+        listening=[
+            listener for protocol, names in KERNEL.items() for name in names for listener in observation.sockets(read_proc(name), protocol)
+        ],
+        **docker(),
+        **state,
+    )
+
+
+if __name__ == "__main__":
+    main()

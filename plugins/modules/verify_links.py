@@ -1,0 +1,167 @@
+#!/usr/bin/python
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Waits until every link of a side leads through to a backend, and says what it found."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: verify_links
+short_description: Waits until every link of a side leads through
+version_added: 0.2.0
+author: the crosshost.ambassador contributors
+description:
+  - Asks the engine of a side, until the checks of every link say that it leads through to a backend, or the time is over.
+  - Then dials the links that nobody checks, as a consumer does.
+  - It does not fail where a link does not lead through; whether that is a failure is for the caller, with the filter P(crosshost.ambassador.proof#filter).
+options:
+  path:
+    description: The state directory of the side.
+    type: path
+    required: true
+  side:
+    description: Which side it is.
+    type: str
+    choices: [server, client]
+    required: true
+  host:
+    description: Inventory name of the host, for the sentences.
+    type: str
+    required: true
+  links:
+    description: The links of the side, as the filter P(crosshost.ambassador.wiring#filter) returns them.
+    type: list
+    elements: dict
+    required: true
+  before:
+    description: What was observed of the side before anything was changed (RV(crosshost.ambassador.observe#module:sides)).
+    type: dict
+    default: {}
+  worse_only:
+    description: Wait only for the links that worked before.
+    type: bool
+    default: false
+  dial:
+    description: The links to dial, each with C(alias), C(listen) and C(protocol).
+    type: list
+    elements: dict
+    default: []
+  network:
+    description: The Docker network on which the client side is dialled.
+    type: str
+  patience:
+    description: Seconds to wait at the most.
+    type: int
+    default: 5
+attributes:
+  check_mode:
+    support: full
+    description: Runs the same in check mode, for it changes nothing.
+  diff_mode:
+    support: none
+    description: Shows no differences.
+"""
+
+EXAMPLES = r"""
+- name: Wait for the links that this host consumes
+  crosshost.ambassador.verify_links:
+    path: /var/lib/ambassador/client
+    side: client
+    host: "{{ inventory_hostname }}"
+    links: "{{ (ambassador_links | crosshost.ambassador.wiring(host=inventory_hostname, side='client', groups=groups, hostvars=hostvars)).links }}"
+  register: verified
+"""
+
+RETURN = r"""
+answers:
+  description: Whether the engine answers at all.
+  returned: success
+  type: bool
+problems:
+  description: What its checks say is wrong, a sentence for each link.
+  returned: success
+  type: list
+  elements: str
+info:
+  description: What the engine says - C(engine), C(generation), and C(links) as M(crosshost.ambassador.ambassador_info) returns them; or C(msg).
+  returned: success
+  type: dict
+dialled:
+  description: What became of each link that was dialled, by its alias - V(bytes), V(open), V(closed), else the words of the system.
+  returned: success
+  type: dict
+"""
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.crosshost.ambassador.plugins.module_utils import engines
+from ansible_collections.crosshost.ambassador.plugins.module_utils.dial import dial_all
+from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
+from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import addresses
+from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proof
+
+
+def ask(path):
+    """Return what the engine of a side says, or ``msg``, why it says nothing.
+
+    :param str path: the state directory of the side
+    :rtype: dict
+    """
+    name, socket = engines.endpoint_of(path)
+    try:
+        found = engines.read(path)
+    except OSError as error:
+        return {"msg": f"that {name} does not answer on {socket} ({error.strerror or error})"}
+    return {key: found[key] for key in ("engine", "generation", "links")}
+
+
+def client_addresses(network):
+    """Return the addresses at which this host reaches its client side.
+
+    :param str network: the Docker network
+    :rtype: list[str]
+    """
+    found = DockerEngine().get("/containers/ambassador_client/json") or {"NetworkSettings": {"Networks": {}}}
+    return addresses(found["NetworkSettings"]["Networks"].get(network) or {})
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "side": {"type": "str", "choices": ["server", "client"], "required": True},
+            "host": {"type": "str", "required": True},
+            "links": {"type": "list", "elements": "dict", "required": True},
+            "before": {"type": "dict", "default": {}},
+            "worse_only": {"type": "bool", "default": False},
+            "dial": {"type": "list", "elements": "dict", "default": []},
+            "network": {"type": "str"},
+            "patience": {"type": "int", "default": 5},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    deadline = time.monotonic() + given["patience"]
+    while True:
+        info = ask(given["path"])
+        judged = proof(info, given["links"], given["host"], given["side"], given["before"])
+        wanting = judged["worse"] if given["worse_only"] and "links" in info else judged["problems"]
+        if not wanting or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    dialled = {}
+    try:
+        if given["dial"]:
+            dialled = dial_all(client_addresses(given["network"]), given["dial"])
+    except OSError as error:
+        module.fail_json(msg=f"host {given['host']}: expected a Docker Engine that answers, found: {error}; start it on the host.")
+    # of what works nobody reads more than that it does
+    named = {link["alias"] for link in given["links"]}
+    links = {alias: link for alias, link in info.get("links", {}).items() if alias in named}
+    module.exit_json(changed=False, answers="links" in info, problems=judged["problems"], info={**info, "links": links}, dialled=dialled)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What certificates and lists of revoked ones say, on the controller: read with `cryptography`, which community.crypto needs there as well."""
+
+from __future__ import annotations
+
+import re
+
+try:
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+except ImportError:  # said by the plan, where a certificate has to be read
+    x509 = None
+
+PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.S)
+
+
+def blocks(text, kind):
+    """Return the PEM blocks of a kind in a text.
+
+    :param str text: any text
+    :param str kind: ``CERTIFICATE`` or ``X509 CRL``
+    :rtype: list[str]
+    """
+    return [match[0] for match in PEM.finditer(text) if match[1] == kind]
+
+
+def certificate(text):
+    """Return what a certificate says.
+
+    :param str text: PEM; the first certificate in it counts
+    :return: ``name`` (common name), ``serial`` (int), ``key`` and ``authority`` (identifiers of its key and of its CA's, hexadecimal digits),
+        ``not_before`` and ``not_after`` (seconds since the epoch); None where there is no certificate
+    :rtype: dict | None
+    :raises ValueError: where it cannot be read
+    :source: RFC 5280, sections 4.2.1.1 and 4.2.1.2
+    """
+    found = blocks(text, "CERTIFICATE")
+    if not found:
+        return None
+    read = x509.load_pem_x509_certificate(found[0].encode())
+    names = read.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return {
+        "name": names[0].value if names else "",
+        "serial": read.serial_number,
+        "key": _identifier(read, x509.SubjectKeyIdentifier, "digest"),
+        "authority": _identifier(read, x509.AuthorityKeyIdentifier, "key_identifier"),
+        "not_before": read.not_valid_before_utc.timestamp(),
+        "not_after": read.not_valid_after_utc.timestamp(),
+    }
+
+
+def _identifier(read, extension, attribute):
+    try:
+        value = getattr(read.extensions.get_extension_for_class(extension).value, attribute)
+    except x509.ExtensionNotFound:
+        return None
+    return value.hex() if value else None
+
+
+def certificates(text):
+    """Return what all certificates of a text say: see :func:`certificate`.
+
+    :param str text: PEM
+    :rtype: list[dict]
+    """
+    return [certificate(block) for block in blocks(text, "CERTIFICATE")]
+
+
+def revoked(text):
+    """Return the certificates that lists of a text revoke.
+
+    :param str text: PEM, any number of lists
+    :return: ``serial`` (int) and ``since`` (``YYYYMMDDhhmmssZ``) of each
+    :rtype: list[dict]
+    """
+    lists = [x509.load_pem_x509_crl(block.encode()) for block in blocks(text, "X509 CRL")]
+    return [
+        {"serial": entry.serial_number, "since": entry.revocation_date_utc.strftime("%Y%m%d%H%M%SZ")} for crl in lists for entry in crl
+    ]

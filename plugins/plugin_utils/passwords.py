@@ -1,0 +1,45 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The passwords of Redis that the controller keeps, a file each."""
+
+from __future__ import annotations
+
+import os
+
+from ansible.plugins.loader import lookup_loader
+
+
+def path_of(directory, user):
+    """Return the file of a user's password.
+
+    :param str directory: the directory on the controller
+    :param str user: the user
+    :rtype: str
+    """
+    return os.path.join(directory, f"redis_{user}.password")
+
+
+def kept(directory, user):
+    """Return the password that the controller keeps, None where there is no file.
+
+    :param str directory: the directory on the controller
+    :param str user: the user
+    :rtype: str | None
+    """
+    try:
+        with open(path_of(directory, user), encoding="utf-8") as file:
+            return file.read().rstrip()
+    except FileNotFoundError:
+        return None
+
+
+def made(directory, user):
+    """Return a password that is made now, and kept where a directory is given.
+
+    :param str | None directory: the directory on the controller; None to keep none
+    :param str user: the user
+    :rtype: str
+    """
+    file = path_of(directory, user) if directory else "/dev/null"
+    # Ansible's own: it locks the file, so that hosts that ask at once get one password
+    return lookup_loader.get("ansible.builtin.password").run([file], {}, length=40, chars=["ascii_letters", "digits"])[0]
