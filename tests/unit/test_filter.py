@@ -4,8 +4,8 @@ import pytest
 from ansible.errors import AnsibleUndefinedVariable
 from ansible_collections.crosshost.ambassador.plugins.filter.wiring import hosts_of, wiring
 
-GROUPS = {"all": ["vm1", "web1", "web2"], "vm1": ["vm1"], "web": ["web1", "web2"]}
-LINK = {"port": 6379, "servers": "vm1", "clients": "web", "backend": "redis_server:6379"}
+GROUPS = {"all": ["vm1", "web1", "web2"], "VM1": ["vm1"], "web": ["web1", "web2"]}
+LINK = {"port": 6379, "servers": "VM1", "clients": "web", "backend": "redis_server:6379"}
 
 
 class Untemplatable(dict):

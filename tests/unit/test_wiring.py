@@ -12,7 +12,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import
 from hypothesis import given
 from hypothesis import strategies as st
 
-GROUPS = {"vm1": ["vm1"], "vm2": ["vm2"], "db": ["db1", "db2"], "web": ["web1", "web2", "web3"], "both": ["vm1", "vm2"]}
+GROUPS = {"VM1": ["vm1"], "VM2": ["vm2"], "db": ["db1", "db2"], "web": ["web1", "web2", "web3"], "both": ["vm1", "vm2"]}
 HOSTS = [host for hosts in GROUPS.values() for host in hosts]
 HOSTVARS = {host: {"ambassador_address": f"198.18.0.{number}"} for number, host in enumerate(HOSTS, 1)}
 
@@ -22,7 +22,7 @@ def hosts_of(pattern):
 
 
 def a_link(**changes):
-    link = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"} | changes
+    link = {"port": 6379, "servers": "VM1", "clients": "VM2", "backend": "redis_server:6379"} | changes
     return {key: value for key, value in link.items() if value is not None}
 
 
@@ -118,7 +118,7 @@ def test_several_servers_are_numbered_in_the_order_of_the_inventory():
 
 
 def test_a_host_can_serve_one_link_and_consume_another():
-    links = {"redis": a_link(), "db": a_link(port=5432, servers="vm2", clients="vm1", backend="postgres:5432")}
+    links = {"redis": a_link(), "db": a_link(port=5432, servers="VM2", clients="VM1", backend="postgres:5432")}
     assert [link["alias"] for link in side(links, "vm1", "server")["links"]] == ["redis"]
     assert [link["alias"] for link in side(links, "vm1", "client")["links"]] == ["db"]
 
@@ -204,7 +204,7 @@ def test_an_address_that_is_a_name_is_refused():
         ("redis", {"servers": None}, "expected the key servers"),
         ("redis", {"servers": "vm9"}, "link redis, servers: expected a pattern that matches a host of the inventory, found 'vm9'"),
         ("redis", {"clients": "vm9"}, "link redis, clients: expected a pattern"),
-        ("redis", {"clients": ["vm2"]}, "link redis, clients: expected a group or host pattern"),
+        ("redis", {"clients": ["VM2"]}, "link redis, clients: expected a group or host pattern"),
         ("redis", {"backend": "redis_server"}, "link redis, backend: expected name:port"),
         ("redis", {"backend": "a b:1"}, "link redis, backend: expected name:port"),
         ("redis", {"backend": "redis:70000"}, "link redis, backend: expected name:port"),
@@ -273,7 +273,7 @@ def test_a_local_on_all_addresses_takes_every_other(local):
 
 
 def test_a_local_where_the_same_host_publishes_is_refused():
-    links = {"redis": a_link(servers="both", clients="vm2", local=f"{HOSTVARS['vm2']['ambassador_address']}:6379")}
+    links = {"redis": a_link(servers="both", clients="VM2", local=f"{HOSTVARS['vm2']['ambassador_address']}:6379")}
     (problem,) = side(links, "vm2", "client")["problems"]
     assert "link redis, local: expected an address and port of its own, found" in problem
     links["redis"]["local"] = "127.0.0.1:6379"
@@ -325,7 +325,7 @@ def test_a_circle_of_links_is_refused():
 
 
 def test_a_link_through_a_host_to_the_next_is_right():
-    links = {"redis": a_link(), "relay": a_link(port=7000, servers="vm2", clients="web", backend="redis:6379")}
+    links = {"redis": a_link(), "relay": a_link(port=7000, servers="VM2", clients="web", backend="redis:6379")}
     assert problems(links) == []
 
 
@@ -499,7 +499,7 @@ def test_over_tls_a_server_side_verifies_its_peers_and_not_its_backend():
 
 @pytest.mark.parametrize(
     ("changes", "verified"),
-    [({"servers": "vm1"}, ["vm1", "vm1"]), ({"servers": "db"}, ["db1", "db2"]), ({"servers": None}, [None, None])],
+    [({"servers": "VM1"}, ["vm1", "vm1"]), ({"servers": "db"}, ["db1", "db2"]), ({"servers": None}, [None, None])],
 )
 def test_over_tls_explicit_targets_are_the_servers_or_none_of_the_ambassadors(changes, verified):
     client = side({"redis": a_link(targets=["198.18.0.1:1", "198.18.0.2:2"], **changes)}, "vm2", "client", tls=True)
@@ -540,7 +540,7 @@ def test_an_engine_that_cannot_encrypt_is_refused_with_one_that_can():
 
 def test_a_name_that_no_certificate_holds_is_refused():
     long = "a" * 65
-    wiring = Wiring({"redis": a_link()}, lambda pattern: [long] if pattern == "vm2" else [pattern], tls=True)
+    wiring = Wiring({"redis": a_link()}, lambda pattern: [long] if pattern == "VM2" else [pattern], tls=True)
     (problem,) = wiring.problems
     assert "expected names of hosts that a certificate can hold" in problem
     assert repr(long) in problem

@@ -57,13 +57,13 @@ def test_the_default_ipv4_is_taken_where_nothing_is_said(vm1, vm2, playbook):
 def test_a_server_host_that_the_controller_cannot_reach(vm1, playbook, tmp_path):
     lost = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
     inventory = tmp_path / "lost.json"
-    inventory.write_text(json.dumps({"vm1": {"hosts": {"vm1": lost}}}))
+    inventory.write_text(json.dumps({"VM1": {"hosts": {"vm1": lost}}}))
     run = playbook("site.yml", "--limit=vm2", f"--inventory={inventory}")
     assert run.returncode == 2, run.stdout
     assert "link redis: expected an address of host vm1, found none" in re.sub(r"\s+", " ", run.stdout)
     assert re.search(r"^vm2 .*changed=0 +unreachable=0 +failed=1", run.stdout, re.M)
 
-    inventory.write_text(json.dumps({"vm1": {"hosts": {"vm1": lost | {"ambassador_address": address(vm1, "eth0")}}}}))
+    inventory.write_text(json.dumps({"VM1": {"hosts": {"vm1": lost | {"ambassador_address": address(vm1, "eth0")}}}}))
     run = playbook("site.yml", "--limit=vm2", f"--inventory={inventory}")
     assert run.returncode == 0, run.stdout
     assert "was not checked: it could not be asked" in re.sub(r"\s+", " ", run.stdout)

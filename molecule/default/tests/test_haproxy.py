@@ -48,7 +48,7 @@ def test_a_change_is_a_reload_and_no_container_is_touched(hosts, vm1, playbook):
 
 
 def test_a_host_that_cannot_be_reached_does_not_hold_up_the_others(playbook, tmp_path):
-    (tmp_path / "more.yml").write_text("vm2: {hosts: {gone: {ansible_connection: ssh, ansible_host: 127.0.0.1, ansible_port: 1}}}")
+    (tmp_path / "more.yml").write_text("VM2: {hosts: {gone: {ansible_connection: ssh, ansible_host: 127.0.0.1, ansible_port: 1}}}")
     run = playbook("site.yml", f"--inventory={tmp_path}/more.yml")
     assert run.returncode == 4, run.stdout
     assert re.search(r"^vm1 .*failed=0", run.stdout, re.M)
