@@ -38,7 +38,7 @@ figures: lab         ## docs/figures.md, written anew by the scenarios that put 
 bench: lab           ## docs/benchmarks/report.md, written anew: all sides measured in turns (half an hour)
 	bench/bench
 
-cost: lab            ## docs/benchmarks/cost.md, written anew: what a run costs with many links and many hosts
+cost: lab            ## docs/benchmarks/cost.md, written anew: what a run costs, beside the least and version 0.1.0 (20 minutes)
 	bench/cost
 
 lab: venv            ## the lab's hosts, up
