@@ -1,5 +1,6 @@
 """The collection is importable by its full name from a plain clone, and its modules run as Ansible runs them."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -21,3 +22,9 @@ def run_module(name, check=False, **arguments):
         check=False,
     )
     return json.loads(run.stdout)
+
+
+def named(files):
+    """Return name and files of a generation: the name says the content, and stands in it."""
+    name = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
+    return {"generation": name, "files": {file: content.replace("@generation@", name) for file, content in files.items()}}

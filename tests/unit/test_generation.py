@@ -2,10 +2,11 @@
 
 import os
 import socket
+import stat
 import threading
 
 import pytest
-from conftest import run_module
+from conftest import named, run_module
 
 OWNER = os.getuid()
 
@@ -20,9 +21,8 @@ def side(tmp_path):
 
 
 def stage(side, content="one", **arguments):
-    return module(
-        path=str(side), state="staged", owner=OWNER, files={"haproxy.cfg": content, "links.cfg": "name @generation@\n"}, **arguments
-    )
+    files = named({"haproxy.cfg": content, "links.cfg": "name @generation@\n"})
+    return module(path=str(side), state="staged", owner=OWNER, **files, **arguments)
 
 
 def current(side, content="one"):
@@ -52,11 +52,35 @@ class Engine(threading.Thread):
                 connection.sendall((self.answer if command == "reload" else env).encode())
 
 
-def test_a_generation_is_named_by_its_content_and_knows_its_name(side):
+def test_a_generation_is_written_under_the_name_that_it_was_given_as_it_was_given(side):
     first, again, other = stage(side), stage(side), stage(side, "two")
     assert (first["changed"], again["changed"], other["changed"]) == (True, False, True)
     assert first["generation"] == again["generation"] != other["generation"]
     assert (side / "generations" / first["generation"] / "links.cfg").read_text() == f"name {first['generation']}\n"
+    given = module(path=str(side), state="staged", owner=OWNER, generation="0" * 12, files={"haproxy.cfg": "@generation@"})
+    assert given["generation"] == "0" * 12
+    # whoever names it has put the name in
+    assert (side / "generations" / ("0" * 12) / "haproxy.cfg").read_text() == "@generation@"
+
+
+def test_a_generation_of_other_files_loses_those_that_it_has_no_more(side):
+    files = {"haproxy.cfg": "one", "crl.pem": "none"}
+    module(path=str(side), state="staged", owner=OWNER, generation="0" * 12, files=files)
+    del files["crl.pem"]
+    assert module(path=str(side), state="staged", owner=OWNER, generation="0" * 12, files=files)["changed"]
+    assert os.listdir(side / "generations" / ("0" * 12)) == ["haproxy.cfg"]
+
+
+def test_the_directory_of_the_socket_is_for_the_engine_alone_and_the_files_for_everybody(side):
+    generation = current(side)
+    modes = {name: stat.S_IMODE(os.stat(side / name).st_mode) for name in ("", "generations", "run", "current/haproxy.cfg")}
+    assert modes == {"": 0o755, "generations": 0o755, "run": 0o700, "current/haproxy.cfg": 0o644}
+    (side / "run").chmod(0o777)
+    assert stage(side, check=True)["changed"]
+    assert stat.S_IMODE(os.stat(side / "run").st_mode) == 0o777
+    mended = stage(side)
+    assert (mended["changed"], mended["generation"], mended["current"]) == (True, generation, True)
+    assert stat.S_IMODE(os.stat(side / "run").st_mode) == 0o700
 
 
 def test_check_writes_nothing_and_shows_the_difference_to_the_current_one(side):
@@ -133,12 +157,11 @@ def test_a_generation_that_is_gone_is_not_made_current(side):
     assert os.readlink(side / "current") == f"generations/{generation}"
 
 
-def test_absent_leaves_nothing_but_what_is_not_its_own(side):
-    current(side)
-    current(side.with_name("server"))
-    assert module(path=str(side), state="absent", check=True)["changed"]
-    assert module(path=str(side), state="absent")["changed"]
-    assert [path.name for path in side.parent.iterdir()] == ["server"]
-    assert module(path=str(side.with_name("server")), state="absent")["changed"]
-    assert not side.parent.exists()
-    assert not module(path=str(side), state="absent")["changed"]
+def test_one_that_runs_is_asked_to_load_again_what_was_mended(side):
+    generation = current(side)
+    engine = Engine(side, generation, "Success=1\n")
+    assert module(path=str(side), state="loaded", generation=generation, reload=True, check=True)["changed"]
+    assert "reload" not in engine.asked
+    assert module(path=str(side), state="loaded", generation=generation, reload=True)["changed"]
+    assert engine.asked[-1] == "reload"
+    assert stage(side)["loaded"]

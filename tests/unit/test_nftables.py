@@ -10,7 +10,7 @@ import time
 
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.module_utils.nftables_keeper import ask
-from conftest import ROOT, run_module
+from conftest import ROOT, named, run_module
 
 SCRIPT = (ROOT / "roles/ambassador_engine/files/nftables.sh").read_text()
 NFT = """#!/bin/sh
@@ -74,7 +74,7 @@ class Kernel:
     def generation(self, redis="198.18.0.11", dns="198.18.0.11", rules=RULES, drain=1):
         """Write a generation and make it current; return its name."""
         files = {"links.nft": LINKS.format(redis=redis, dns=dns, drain=drain), "ambassador.nft": rules}
-        staged = run_module("generation", path=str(self.side), state="staged", owner=os.getuid(), files=files)
+        staged = run_module("generation", path=str(self.side), state="staged", owner=os.getuid(), engine="nftables", **named(files))
         run_module("generation", path=str(self.side), state="current", generation=staged["generation"])
         return staged["generation"]
 
@@ -239,7 +239,8 @@ def test_what_the_kernel_does_is_told_link_by_link(kernel):
 
 
 def test_what_another_engine_left_goes_with_the_first_generation_that_is_loaded(kernel):
-    run_module("generation", path=str(kernel.side), state="staged", owner=os.getuid(), files={"haproxy.cfg": "", "links.cfg": ""})
+    files = named({"haproxy.cfg": "", "links.cfg": ""})
+    run_module("generation", path=str(kernel.side), state="staged", owner=os.getuid(), **files)
     generation = kernel.generation()
     kernel.run()
     wait((kernel.side / "run" / "ask").exists)

@@ -1,13 +1,14 @@
 """A password is never made anew where a host holds one, and a given one may always differ."""
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.filter.passwords import digest, passwords
+from ansible_collections.crosshost.ambassador.plugins.module_utils import redis
+from ansible_collections.crosshost.ambassador.plugins.module_utils.redis import digest
 
 HELD = {"vm1": {"app": digest("one")}, "vm3": {}}
 
 
 def judge(given, kept, held=HELD):
-    return passwords({"app": given}, {"app": kept}, held, "/srv/dir")
+    return redis.judge({"app": given}, {"app": kept}, held, "/srv/dir")
 
 
 @pytest.mark.parametrize(
@@ -37,8 +38,15 @@ def test_what_a_host_holds_is_not_made_anew_and_the_sentence_names_host_director
 def test_one_sentence_for_all_users_of_a_host():
     users = {"app": "", "proof": "", "operator": "given"}
     held = {"vm1": dict.fromkeys(users, digest("one"))}
-    (sentence,) = passwords(users, dict.fromkeys(users), held, "/srv/dir")
+    (sentence,) = redis.judge(users, dict.fromkeys(users), held, "/srv/dir")
     assert "found no redis_app.password, no redis_proof.password;" in sentence
+
+
+def test_what_follows_a_password_in_a_file_is_part_of_what_was_hashed():
+    held = {"vm2": {"app": digest("one\n")}}
+    assert redis.judge({"app": ""}, {"app": "one"}, held, "/srv/dir", end="\n") == []
+    assert len(redis.judge({"app": ""}, {"app": "two"}, held, "/srv/dir", end="\n")) == 1
+    assert len(redis.judge({"app": ""}, {"app": "one"}, held, "/srv/dir")) == 1
 
 
 @pytest.mark.parametrize(("given", "kept"), [("two\nlines", None), ("a\ttab", None), ({"a": "b"}, None), ("", "two\nlines"), ("", "")])
@@ -50,4 +58,4 @@ def test_a_password_is_one_line(given, kept):
 
 @pytest.mark.parametrize("user", ["../app", "an app", ""])
 def test_a_user_is_a_file_name(user):
-    assert "rename it" in passwords({user: "given"}, {user: None}, {}, "/srv/dir")[0]
+    assert "rename it" in redis.judge({user: "given"}, {user: None}, {}, "/srv/dir")[0]

@@ -1,7 +1,10 @@
 """The proof: which links of a side lead through to a backend, and which did before."""
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.filter.proof import proof
+from ansible_collections.crosshost.ambassador.plugins.filter.proof import FilterModule
+from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import link_of
+from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import before
+from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proof, unchecked
 
 
 def target(name="vm1", up=True, check="L7OK"):
@@ -9,20 +12,28 @@ def target(name="vm1", up=True, check="L7OK"):
     return {"name": name, "address": "192.0.2.1:6379", "up": up, "state": state, "check_status": check, "last_check": "said"}
 
 
-def info(*targets):
-    return {"generation": "0123", "links": {"redis": {"targets": list(targets)}}}
+def info(*targets, engine="haproxy"):
+    """What the engine says."""
+    return {"engine": engine, "generation": "0123", "links": {"redis": {"connections": 1, "targets": list(targets)}}}
 
 
-WIRING = {"links": [{"alias": "redis", "servers": ["vm1"], "backend": "redis_server:6379"}]}
+def was(*targets, **engine):
+    """What was observed of it before the run changed anything."""
+    said = info(*targets, **engine)
+    links = {alias: link_of(link) for alias, link in said["links"].items()}
+    return before({"engine": said["engine"], "running": said["generation"], "links": links})
+
+
+LINKS = [{"alias": "redis", "servers": ["vm1"], "backend": "redis_server:6379"}]
 DOWN = target(up=False, check="L4CON")
 
 
 def test_one_target_that_is_up_is_enough():
-    assert proof(info(DOWN, target("vm3")), WIRING, "vm2", "client", {}) == {"problems": [], "worse": False}
+    assert proof(info(DOWN, target("vm3")), LINKS, "vm2", "client", {}) == {"problems": [], "worse": False}
 
 
 def test_none_is_a_sentence_that_names_link_host_hop_and_remedy():
-    (sentence,) = proof(info(DOWN), WIRING, "vm2", "client", {})["problems"]
+    (sentence,) = proof(info(DOWN), LINKS, "vm2", "client", {})["problems"]
     parts = (
         "link redis:",
         "ambassador_client on vm2",
@@ -36,31 +47,31 @@ def test_none_is_a_sentence_that_names_link_host_hop_and_remedy():
 
 
 def test_a_link_that_did_not_work_before_is_no_reason_to_go_back():
-    assert not proof(info(DOWN), WIRING, "vm2", "client", info(DOWN))["worse"]
-    assert not proof(info(DOWN), WIRING, "vm2", "client", {"skipped": True})["worse"]
+    assert not proof(info(DOWN), LINKS, "vm2", "client", was(DOWN))["worse"]
+    assert not proof(info(DOWN), LINKS, "vm2", "client", {"dialled": {}})["worse"]
 
 
 def test_a_link_that_worked_before_is():
-    judged = proof(info(DOWN), WIRING, "vm2", "client", info(target()))
+    judged = proof(info(DOWN), LINKS, "vm2", "client", was(target()))
     assert judged["worse"]
     assert judged["problems"][1] == "Generation 0123, which worked before this run, was put back on vm2."
 
 
 def test_a_link_that_is_not_carried_is_not_proved():
-    assert "found no answer;" in proof({"msg": "no answer"}, WIRING, "vm2", "client", {})["problems"][0]
+    assert "found no answer;" in proof({"msg": "no answer"}, LINKS, "vm2", "client", {})["problems"][0]
 
 
 def test_a_server_side_is_judged_by_its_own_backend_and_only_where_that_was_up():
     own = target("redis_server", up=False, check="L7TOUT")
-    assert proof(info(own, target("vm3")), WIRING, "vm1", "server", {})["problems"] == []
-    judged = proof(info(own, target("vm3")), WIRING, "vm1", "server", info(target("redis_server")))
+    assert proof(info(own, target("vm3")), LINKS, "vm1", "server", {})["problems"] == []
+    judged = proof(info(own, target("vm3")), LINKS, "vm1", "server", was(target("redis_server")))
     assert judged["worse"]
     assert "run was limited" not in judged["problems"][0]
 
 
 @pytest.mark.parametrize(("check", "problems"), [("INI", 1), ("L4CON", 1), ("L7OK", 0), ("L7OKC", 0), (None, 0)])
 def test_a_target_that_no_check_has_seen_yet_is_no_proof(check, problems):
-    judged = proof(info(target(check=check)), WIRING, "vm1", "server", info(target()))
+    judged = proof(info(target(check=check)), LINKS, "vm1", "server", was(target()))
     assert (judged["worse"], len(judged["problems"])) == (bool(problems), 2 * problems)
 
 
@@ -81,18 +92,43 @@ def counted(total, failed=0):
     ],
 )
 def test_a_link_without_checks_is_proved_by_a_connection_that_its_backend_has_got(found, after, problem):
-    unchecked = target(check=None) | {"state": "no check"}
+    carried = target(check=None) | {"state": "no check"}
     dialled = {"links": {"redis": found}, "before": counted(5), "after": after}
-    problems = proof(info(unchecked), WIRING, "vm2", "client", {}, dialled)["problems"]
+    problems = proof(info(carried), LINKS, "vm2", "client", {}, dialled)["problems"]
     assert (problems == []) == (problem is None)
     if problem:
         assert problem in problems[0]
 
 
 def test_what_led_nowhere_before_is_no_reason_to_go_back_nor_is_what_another_engine_carried():
-    unchecked = target(check=None) | {"state": "not checked"}
+    carried = target(check=None) | {"state": "not checked"}
     dialled = {"links": {"redis": "refused"}, "before": counted(5), "after": counted(5)}
-    was = info(unchecked)
-    for before, worse in ((was, True), (was | {"dialled": {"redis": "refused"}}, False), (was | {"engine": "haproxy"}, False)):
-        judged = proof(info(unchecked), WIRING, "vm2", "client", before, dialled)
+    for observed, worse in (
+        (was(carried), True),
+        (was(carried) | {"dialled": {"redis": "refused"}}, False),
+        (was(carried) | {"dialled": {"redis": "open"}}, True),
+        (was(carried, engine="nftables"), False),
+    ):
+        judged = proof(info(carried), LINKS, "vm2", "client", observed, dialled)
         assert (judged["worse"], len(judged["problems"])) == (worse, 1 + worse)
+
+
+def test_the_filter_hands_on_what_was_verified_and_the_last_two_counts():
+    judge = FilterModule().filters()["proof"]
+    verified = {"info": info(target(check=None) | {"state": "no check"}), "dialled": {"redis": "open"}}
+    assert judge(verified, LINKS, "vm2", "client", {}) == {"problems": [], "worse": False}
+    # those of the server side's own verification come first
+    assert judge(verified, LINKS, "vm2", "client", {}, [counted(9), counted(9), counted(5), counted(6)])["problems"] == []
+    (problem,) = judge(verified, LINKS, "vm2", "client", {}, [counted(5), counted(6), counted(6), counted(6)])["problems"]
+    assert "no server side handed the connection to its backend" in problem
+    # one list says nothing of what has come since
+    assert judge(verified, LINKS, "vm2", "client", {}, [counted(5)])["problems"] == []
+
+
+def test_links_that_nobody_checks_are_dialled_and_with_the_kernel_all_are():
+    def a_link(alias, check):
+        return {"alias": alias, "check": check, "listen": 1, "protocol": "tcp", "servers": ["vm1"], "balance": "first"}
+
+    wiring = {"links": [a_link("redis", "redis"), a_link("queue", "none")]}
+    assert unchecked(wiring, "haproxy") == [{"alias": "queue", "listen": 1, "protocol": "tcp", "servers": ["vm1"]}]
+    assert [link["alias"] for link in unchecked(wiring, "nftables")] == ["redis", "queue"]

@@ -1,0 +1,113 @@
+"""What can be published: told from what Docker publishes and from who listens, as this machine's kernel says it of its loopback."""
+
+import socket
+
+import pytest
+from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import sockets
+from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import port_problems
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring
+from ansible_collections.crosshost.ambassador.plugins.modules.observe import KERNEL, read_proc
+
+NAME = "ambassador_server"
+
+
+def want(address, port, **changes):
+    published = {"alias": "redis", "key": "publish", "address": address, "port": port, "container_port": 6379, "protocol": "tcp"}
+    return published | changes
+
+
+def problems(*wanted, own=(), others=(), addresses=("198.18.0.11",), listening=None):
+    """Return what is said where containers publish this, and whoever listens on this machine does."""
+    if listening is None:
+        listening = [one for protocol, names in KERNEL.items() for name in names for one in sockets(read_proc(name), protocol)]
+    containers = {NAME: {"publishes": list(own)}, "web": {"publishes": list(others)}}
+    observed = {"containers": containers, "addresses": list(addresses), "listening": listening}
+    return port_problems({"publish": list(wanted)}, NAME, observed)
+
+
+@pytest.fixture
+def taken():
+    """A port of 127.0.0.1 that somebody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def free():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def test_a_free_port_is_no_problem(free):
+    assert problems(want("127.0.0.1", free)) == []
+    assert problems(want("198.18.0.11", free)) == []
+
+
+def test_a_taken_port_is_named_with_its_link_and_key(taken):
+    (problem,) = problems(want("127.0.0.1", taken))
+    assert problem.startswith(f"link redis: expected to publish port {taken} on 127.0.0.1, found it taken by another program or container")
+    assert "`ss -ltnp` and `docker ps` name it" in problem
+    assert "change publish of the link" in problem
+    assert "change local of the link" in problems(want("127.0.0.1", taken, key="local"))[0]
+
+
+def test_a_container_that_publishes_a_port_is_named(free):
+    (problem,) = problems(want("127.0.0.1", free), others=[f"0.0.0.0:{free}:80"])
+    assert f"port {free} on 127.0.0.1, found it taken by container web (" in problem
+    (problem,) = problems(want("2001:db8::1", free), others=[f"[2001:db8::1]:{free}:80"], addresses=["2001:db8::1"])
+    assert "taken by container web" in problem
+    assert problems(want("127.0.0.1", free), others=[f"198.18.0.11:{free}:80", f"127.0.0.1:{free + 1}:80"]) == []
+
+
+def test_what_the_own_container_holds_is_free_for_its_successor(taken):
+    assert problems(want("127.0.0.1", taken), own=[f"127.0.0.1:{taken}:6379"]) == []
+
+
+@pytest.mark.parametrize(("before", "after"), [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1")])
+def test_the_own_container_may_go_from_one_address_to_all_and_back(before, after):
+    with socket.create_server((before, 0)) as server:
+        port = server.getsockname()[1]
+        assert problems(want(after, port), own=[f"{before}:{port}:6379"]) == []
+        assert problems(want(after, port)) != []
+
+
+@pytest.mark.parametrize(("key", "remedy"), [("publish", "set ambassador_bind for this host"), ("local", "correct the link's local")])
+def test_an_address_of_another_host_says_what_to_set(key, remedy):
+    (problem,) = problems(want("192.0.2.1", 6379, key=key))
+    assert "this host has no such address" in problem
+    assert remedy in problem
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.53", "::1", "0.0.0.0", "::"])
+def test_loopback_and_all_addresses_are_every_host_s_own(address, free):
+    assert problems(want(address, free), addresses=[]) == []
+
+
+def test_two_that_cannot_be_had_together(free):
+    link = {"port": free, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"}
+    links = {"redis": link | {"local": f"127.0.0.1:{free}"}, "other": link | {"port": free + 1, "local": f"0.0.0.0:{free}"}}
+    # the map alone shows it
+    (problem,) = Wiring(links, lambda pattern: [pattern], tls=True).problems
+    assert problem.startswith("links redis, other: expected a local of their own")
+
+
+def test_all_problems_are_told_at_once(taken):
+    assert len(problems(want("127.0.0.1", taken), want("192.0.2.1", 1))) == 2
+
+
+def test_what_listens_for_udp_does_not_take_a_port_of_tcp(free):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", free))
+        assert problems(want("127.0.0.1", free)) == []
+        (problem,) = problems(want("127.0.0.1", free, protocol="udp"))
+        assert "`ss -lunp`" in problem
+        assert problems(want("127.0.0.1", free, protocol="udp"), own=[f"127.0.0.1:{free}:53/udp"]) == []
+        # the same number of the other protocol is not its own
+        assert len(problems(want("127.0.0.1", free, protocol="udp"), own=[f"127.0.0.1:{free}:53"])) == 1
+    assert problems(want("127.0.0.1", free), others=[f"127.0.0.1:{free}:53/udp"]) == []
+
+
+def test_a_port_that_listens_is_found_on_all_addresses_and_on_each(free):
+    for listens, wanted in (("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("127.0.0.1", "0.0.0.0")):
+        assert len(problems(want(wanted, free), listening=[["tcp", listens, free]])) == 1
+    assert problems(want("127.0.0.1", free), listening=[["tcp", "198.18.0.11", free], ["tcp", "127.0.0.1", free + 1]]) == []
