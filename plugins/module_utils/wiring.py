@@ -488,6 +488,8 @@ class Wiring:
 
     @staticmethod
     def _publish(resolved, link, key, address, port, container_port):
+        # in the spelling of Docker and of the kernel, which it is compared with
+        address = str(ipaddress.ip_address(address)) if is_address(address) else address
         published = {"alias": link["alias"], "key": key, "address": address, "port": port, "container_port": container_port}
         resolved["publish"].append({**published, "protocol": link["protocol"]})
 

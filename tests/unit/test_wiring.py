@@ -68,6 +68,14 @@ def test_server_side_behind_nat_publishes_on_ambassador_bind():
     assert side({"redis": a_link()}, "vm2", "client", hostvars)["links"][0]["targets"][0]["address"] == "203.0.113.7"
 
 
+@pytest.mark.parametrize(("said", "is_called"), [("2001:DB8:0::1", "2001:db8::1"), ("198.18.0.11", "198.18.0.11")])
+def test_what_is_published_is_called_as_docker_and_the_kernel_call_it(said, is_called):
+    links = {"redis": a_link(local=f"[{said}]:7000" if ":" in said else f"{said}:7000")}
+    hostvars = {"vm1": {"ambassador_address": said}}
+    assert side(links, "vm1", "server", hostvars, ipv6=True)["publish"][0]["address"] == is_called
+    assert side(links, "vm2", "client", hostvars, ipv6=True)["publish"][0]["address"] == is_called
+
+
 def test_consumer_dials_the_alias():
     consumer = side({"my-cache": a_link()}, "vm2", "client")["links"][0]["consumer"]
     assert consumer["MY_CACHE_PORT_6379_TCP"] == "tcp://my-cache:6379"
