@@ -48,7 +48,7 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
     _requires_connection = False
-    _VALID_ARGS = frozenset(("part", "state", "links", "settings", "observed", "redis", "asked", "said"))
+    _VALID_ARGS = frozenset(("part", "state", "links", "settings", "observed", "redis", "asked", "tested", "said"))
 
     def run(self, tmp=None, task_vars=None):
         """Plan the part, and say why nothing is changed where something is wrong."""
@@ -60,6 +60,7 @@ class ActionModule(ActionBase):
         self.links = arguments.get("links")
         # hosts outside the run that hold a certificate; None where they were not asked yet
         self.asked = arguments.get("asked")
+        self.settings["tested"] = arguments.get("tested") or []
         self.redis = arguments.get("redis") or {}
         found = self._plan(arguments.get("state") or "present").result()
         lines = [line for line in found["lines"] if line not in (arguments.get("said") or [])]

@@ -8,7 +8,8 @@ take, in their order; a step has its place in the order over the fleet: *expand*
 over), *contract* (server sides give up what nobody dials any more).
 
 Settings are a dict: ``engine``, ``network``, ``ipv6`` and ``tls`` (bool), ``state_dir``, ``controller_dir``, ``image`` (as it is pulled),
-``image_name`` (as the user said it), ``memory``, ``pids``, ``prove`` (bool). The wiring is what ``Wiring.side`` returns, the observation what the
+``image_name`` (as the user said it), ``memory``, ``pids``, ``prove`` (bool), ``tested`` (images whose program was asked for
+its version in this run). The wiring is what ``Wiring.side`` returns, the observation what the
 module ``observe`` does.
 """
 
@@ -352,7 +353,8 @@ def _image(plan, observed, settings, found):
     """Get the image before anything is changed, and know the program in it."""
     image = observed["images"].get(containers.reference(settings["image"]))
     missing = image is None
-    untested = settings.get("engine") == "haproxy" and (missing or not found or found["image_id"] != image)
+    new = missing or not found or found["image_id"] != image
+    untested = settings.get("engine") == "haproxy" and new and settings["image"] not in settings.get("tested", [])
     if missing or untested:
         plan.step("image", f"the image {settings['image']} is {'missing' if missing else 'new here'}")
         plan.inputs["image"] = {"missing": missing, "untested": untested}

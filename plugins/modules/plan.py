@@ -43,6 +43,10 @@ options:
     description: Hosts outside the run that hold a certificate; not said where none was asked yet.
     type: list
     elements: str
+  tested:
+    description: Images whose program was asked for its version in this run.
+    type: list
+    elements: str
   said:
     description: Lines that people were told already.
     type: list
