@@ -316,7 +316,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     plan.lines = link_lines(side, host, wiring, on_disk) + remade_lines(plan, host, container, found, observed, on_disk)
     plan.inputs |= {
         "side": side,
-        "wiring": {key: wiring[key] for key in ("links", "hosts")},
+        "wiring": {key: wiring[key] for key in ("links", "hosts", "addresses")},
         "container": container,
         "generation": generation,
         "check": containers.check(container, generation["name"]) if generation else None,
