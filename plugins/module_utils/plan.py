@@ -304,7 +304,9 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     if differences:
         plan.step("container", f"{name}: {', '.join(differences)}")
         _stand_in(plan, side, settings, on_disk, observed, container, found)
-    if generation and (plan.why or on_disk.get("running") != generation["name"]):
+    # one that is made where nothing was reads what is there, and is waited for by its verification
+    fresh = found is None and not on_disk and settings["prove"]
+    if generation and not fresh and (plan.why or on_disk.get("running") != generation["name"]):
         plan.step("load", "what is on disk is what runs")
     standin = observed["containers"].get(f"{name}_standin", {})
     if side == "client" and standin.get("ours"):
