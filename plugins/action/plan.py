@@ -10,16 +10,17 @@ import pathlib
 import time
 
 from ansible import constants as C
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.filter.wiring import AllVariables, hosts_of
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, plan, redis
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, maps, plan, redis
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, passwords, render
 
 # the templates and files of the engines, beside the plugins wherever the collection is
 ROLE = str(pathlib.Path(__file__).parents[2] / "roles" / "ambassador_engine")
-OBSERVED, PLANNED = "__ambassador_engine_observed", "__redis_server_plan"
+OBSERVED, PLANNED, SERVER_PLANNED = "__ambassador_engine_observed", "__redis_server_plan", "__ambassador_server_plan"
 IMAGES = {"haproxy": "haproxy_image", "socat": "socat_image", "nftables": "nftables_image"}
 
 
@@ -43,12 +44,27 @@ def read(path):
         return file.read().strip()
 
 
+def origin(value):
+    """Return where a value was written, ``FILE:LINE``, or nothing where Ansible does not say.
+
+    :param value: as Ansible hands it over
+    :rtype: str
+    """
+    try:
+        from ansible._internal._datatag._tags import Origin
+
+        found = Origin.get_tag(value)
+    except (ImportError, AttributeError):
+        return ""
+    return str(found) if found else ""
+
+
 class ActionModule(ActionBase):
     """See ``plugins/modules/plan.py``."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
-    _VALID_ARGS = frozenset(("part", "state", "links", "settings", "observed", "redis", "asked", "said"))
+    _VALID_ARGS = frozenset(("part", "state", "settings", "observed", "redis", "asked", "tested", "said"))
 
     def run(self, tmp=None, task_vars=None):
         """Plan the part, and say why nothing is changed where something is wrong."""
@@ -57,12 +73,19 @@ class ActionModule(ActionBase):
         self.host, self.variables = task_vars["inventory_hostname"], task_vars
         self.part, self.observed = arguments["part"], arguments["observed"]
         self.settings = {**arguments["settings"], "controller_dir": os.path.realpath(os.path.expanduser(arguments["settings"]["controller_dir"]))}
-        self.links = arguments.get("links")
+        self.problems, self.links, self.origin = [], None, ""
+        if self.part != "redis_server" and (arguments.get("state") or "present") == "present":
+            self.links = self._map()
         # hosts outside the run that hold a certificate; None where they were not asked yet
         self.asked = arguments.get("asked")
+        self.settings["tested"] = arguments.get("tested") or []
         self.redis = arguments.get("redis") or {}
         found = self._plan(arguments.get("state") or "present").result()
         lines = [line for line in found["lines"] if line not in (arguments.get("said") or [])]
+        if self.part == "server":
+            found["map"] = self.links
+        if found["warnings"] and self.origin:
+            found["warnings"] = [f"{warning} The map is that of {self.origin}." for warning in found["warnings"]]
         result.update(found, open=bool(found["problems"] or found["ask"] or found["steps"]), lines=lines, changed=False)
         return result
 
@@ -78,13 +101,55 @@ class ActionModule(ActionBase):
             return self._redis_client(name)
         return self._side()
 
+    # -- the map ------------------------------------------------------------------------------------------------------
+
+    def _map(self):
+        """Return the map as this host sees it, None where it is not defined, or cannot be resolved."""
+        if maps.NAME not in self.variables:
+            return None
+        try:
+            found = self._templar.template(self.variables[maps.NAME])
+            self.origin = origin(found)
+            return plain(found)
+        except AnsibleError as error:
+            pieces = {}
+            for host in self.variables["groups"]["all"]:
+                pieces |= {name: value for name, value in self._raw(host).items() if name.startswith(f"{maps.NAME}__")}
+            self.problems = maps.unresolved(self.host, str(error), pieces)
+            return {}
+
+    def _raw(self, host):
+        """Return the variables of a host as they are written."""
+        return self.variables["hostvars"].raw_get(host)
+
     # -- the ambassadors ----------------------------------------------------------------------------------------------
 
     def _wiring(self, side):
-        """Return the map, resolved for this host and a side."""
+        """Return the map, resolved for this host and a side; without links, where it is not defined."""
         settings, variables = self.settings, AllVariables(self.variables["hostvars"])
-        wiring = Wiring(self.links, hosts_of(self.variables["groups"]), settings["engine"], settings["ipv6"], settings["tls"])
-        return plain(wiring.side(self.host, side, variables))
+        known = hosts_of(self.variables["groups"])
+        wiring = Wiring(self.links if self.links is not None else {}, known, settings["engine"], settings["ipv6"], settings["tls"])
+        resolved = plain(wiring.side(self.host, side, variables))
+        resolved["problems"] = self.problems or self._map_problems(resolved["hosts"], known) or resolved["problems"]
+        return resolved
+
+    def _map_problems(self, hosts, known):
+        """Return what is wrong with the map as this host sees it, beside another host of the run that has planned already."""
+        if self.links is None:
+            problem = maps.undefined(self.host, self.observed, list(self.variables))
+            return [problem] if problem else []
+        if self.part == "server" or not hasattr(self.links, "items"):
+            return []
+
+        def named(settings):
+            patterns = [settings.get(key) for key in ("servers", "clients")] if hasattr(settings, "items") else []
+            return [host for pattern in patterns if isinstance(pattern, str) for host in known(pattern)]
+
+        for other in self._play_hosts():
+            planned = (self.variables["hostvars"].get(other) or {}).get(SERVER_PLANNED)
+            if other != self.host and planned and "map" in planned and (other in hosts or planned["map"]):
+                return maps.differences(self.host, self.links, other, plain(planned["map"]), named)
+        return []
 
     def _side(self):
         settings, wiring = self.settings, self._wiring(self.part)
@@ -133,12 +198,29 @@ class ActionModule(ActionBase):
         }
         return render.generation(settings["engine"], ROLE, variables, more)
 
+    def _controller_problems(self):
+        """Return what is wrong where hosts of one run come to different directories on the controller."""
+        first = self._play_hosts()[0]
+        if first == self.host:
+            return []
+        own, other = (self._controller_of(host) for host in (self.host, first))
+        # one that a playbook says for all is not in the host's variables
+        return maps.two_controllers(self.host, own, first, other) if own == self.settings["controller_dir"] != other else []
+
+    def _controller_of(self, host):
+        """Return the directory that a host's own variables lead to, as the role's default has it."""
+        variables = self.variables["hostvars"][host]
+        said, inventory = variables.get("ambassador_controller_dir"), variables.get("inventory_dir")
+        beside = f"{inventory if inventory and os.path.isdir(inventory) else '~'}/.ambassador"
+        return os.path.realpath(os.path.expanduser(said or beside))
+
     def _tls(self, wiring):
         directory = self.settings["controller_dir"]
         ca = read(f"{directory}/ca.pem")
         others = [host for host in wiring["hosts"] if host not in self._play_hosts()]
         return {
             "ca": ca,
+            "problems": self._controller_problems(),
             "authorities": certificates.certificates(ca),
             "held": certificates.certificate(self.observed["identity"]["certificate"]),
             "revoked": [entry["serial"] for entry in certificates.revoked(read(f"{directory}/ca.crl"))],
@@ -165,7 +247,7 @@ class ActionModule(ActionBase):
         given, directory = self.redis["given"], self.settings["controller_dir"]
         kept = {user: passwords.kept(directory, user) for user in given}
         held = {host: plain((found.get("users") or {}).get(name) or {}) for host, found in self._observations().items()}
-        problems = redis.judge(given, kept, held, directory)
+        problems = self._controller_problems() + redis.judge(given, kept, held, directory)
         known = {user: given[user] or kept[user] for user in given}
         # one that is still to be made is in no file yet
         ready = all(known.values()) and not problems
@@ -179,14 +261,11 @@ class ActionModule(ActionBase):
 
     def _redis_client(self, name):
         wiring = self._wiring("client")
-        links = [link for link in wiring["links"] if link["alias"] == self.redis["link"]]
         problems, given, directory = list(wiring["problems"]), self.redis["given"], self.settings["controller_dir"]
-        if not problems and not links:
-            consumed = ", ".join(link["alias"] for link in wiring["links"]) or "none"
-            problems.append(
-                f"redis_client_link: expected a link whose clients hold host {self.host}, found {self.redis['link']}"
-                f" (this host consumes: {consumed}); correct redis_client_link or the link's clients."
-            )
+        links = []
+        if not problems:
+            found, problem = redis.link_of(wiring["links"], self.redis["link"], self.host, self.links is not None)
+            links, problems = ([found], []) if found else ([], [problem])
         kept = {user: passwords.kept(directory, user) for user in given}
         held = {user: file["sha256"] for user, file in self.observed["directories"].get(name, {"files": {}})["files"].items()}
         # here a file holds a password and the end of its line
@@ -196,7 +275,7 @@ class ActionModule(ActionBase):
         if missing and not problems and not made:
             problems.append(
                 f"host {self.host}: expected passwords of Redis' users {', '.join(missing)}, found none in {directory} on the controller;"
-                f" run it for the servers of link {self.redis['link']} as well, set redis_client_password, or set redis_client_user to '' for"
+                f" run it for the servers of link {links[0]['alias'] if links else ''} as well, set redis_client_password, or set redis_client_user to '' for"
                 " a Redis that asks for no password."
             )
         known = {user: given[user] or kept[user] for user in given}

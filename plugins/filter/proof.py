@@ -47,6 +47,9 @@ options:
     type: list
     elements: list
     default: []
+  addresses:
+    description: The addresses of server hosts, as the filter P(crosshost.ambassador.wiring#filter) returns them.
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -66,11 +69,11 @@ _value:
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proof as judge
 
 
-def proof(verified, links, host, side, before, counted=()):
+def proof(verified, links, host, side, before, counted=(), addresses=None):
     """Judge the links of one side: see the documentation above."""
     first, last = (counted[-2], counted[-1]) if len(counted) > 1 else ([], [])
     dialled = {"links": verified.get("dialled", {}), "before": first, "after": last}
-    return judge(verified["info"], links, host, side, before, dialled)
+    return judge(verified["info"], links, host, side, before, dialled, addresses)
 
 
 class FilterModule:

@@ -52,7 +52,7 @@ class LookupModule(LookupBase):
         directory = os.path.realpath(os.path.expanduser(said)) if said else None
         return [
             {
-                user: password or (passwords.kept(directory, user) if directory else None) or passwords.made(directory, user)
+                user: password or (passwords.kept(directory, user) if directory else None) or passwords.made(directory, user, self._loader)
                 for user, password in given.items()
             }
             for given in terms

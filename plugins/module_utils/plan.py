@@ -8,7 +8,8 @@ take, in their order; a step has its place in the order over the fleet: *expand*
 over), *contract* (server sides give up what nobody dials any more).
 
 Settings are a dict: ``engine``, ``network``, ``ipv6`` and ``tls`` (bool), ``state_dir``, ``controller_dir``, ``image`` (as it is pulled),
-``image_name`` (as the user said it), ``memory``, ``pids``, ``prove`` (bool). The wiring is what ``Wiring.side`` returns, the observation what the
+``image_name`` (as the user said it), ``memory``, ``pids``, ``prove`` (bool), ``tested`` (images whose program was asked for
+its version in this run). The wiring is what ``Wiring.side`` returns, the observation what the
 module ``observe`` does.
 """
 
@@ -53,6 +54,8 @@ class Plan:
         self.why = {}
         #: what people are told before anything is changed, a line each
         self.lines = []
+        #: what is done, and may be a mistake, a sentence each
+        self.warnings = []
         #: what the steps need
         self.inputs = {}
         #: what is needed whether there are steps or not
@@ -79,7 +82,8 @@ class Plan:
             contracts = name == "remove" and self.part in SIDES
             phases[CONTRACT if contracts else PHASES[self.part]].append(name)
         told = {"part": self.part, "problems": self.problems, "ask": self.ask, "steps": steps, "phases": phases, "why": self.why}
-        return {**told, "lines": [] if self.problems else self.lines, **self.always, **(self.inputs if steps else {})}
+        told |= {"lines": [], "warnings": []} if self.problems else {"lines": self.lines, "warnings": self.warnings}
+        return {**told, **self.always, **(self.inputs if steps else {})}
 
 
 # -- what can be wrong with a host ------------------------------------------------------------------------------------
@@ -261,7 +265,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     :param dict settings: see the documentation of this file
     :param dict | None container: what is asked of the side's container
     :param dict | None generation: ``name`` and ``files`` (name -> content on disk); None for an engine that keeps nothing on disk
-    :param dict | None tls: ``authorities``, ``held``, ``revoked`` (see :func:`certificate_due`), ``holders`` (hosts that keep this controller from
+    :param dict | None tls: ``problems`` (sentences of the controller), ``authorities``, ``held``, ``revoked`` (see :func:`certificate_due`), ``holders`` (hosts that keep this controller from
         making a CA), ``ask`` (hosts that are still to be asked for a certificate) and ``now``; None without TLS
     :rtype: Plan
     """
@@ -274,7 +278,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         if not plan.problems and (on_disk or (found and found["ours"] is not None)):
             plan.problems = host_problems(host, observed)
             _remove(plan, [name], [side], observed, settings)
-            plan.lines = removed_lines(side, host, wiring, on_disk)
+            plan.lines, plan.warnings = removed_lines(side, host, wiring, on_disk), removal_warnings(side, host, wiring, on_disk)
         return plan
 
     plan.problems += host_problems(host, observed)
@@ -282,6 +286,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         return plan
     plan.problems += network_problems(host, observed, settings) + name_problems(host, name, observed)
     if tls:
+        plan.problems += tls["problems"]
         plan.problems += certificate_problems(host, observed, settings, tls["authorities"], tls["held"])
         if not tls["authorities"]:
             plan.problems += holders_problems(tls["holders"], settings) if not plan.problems else []
@@ -299,7 +304,9 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     if differences:
         plan.step("container", f"{name}: {', '.join(differences)}")
         _stand_in(plan, side, settings, on_disk, observed, container, found)
-    if generation and (plan.why or on_disk.get("running") != generation["name"]):
+    # one that is made where nothing was reads what is there, and is waited for by its verification
+    fresh = found is None and not on_disk and settings["prove"]
+    if generation and not fresh and (plan.why or on_disk.get("running") != generation["name"]):
         plan.step("load", "what is on disk is what runs")
     standin = observed["containers"].get(f"{name}_standin", {})
     if side == "client" and standin.get("ours"):
@@ -307,10 +314,11 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     dialled = unchecked(wiring, settings["engine"]) if side == "client" and generation else []
     if generation and settings["prove"] and (plan.why or dialled or not all_proved(wiring["links"], side, on_disk)):
         plan.step("verify", "the links are verified")
+    plan.warnings = removal_warnings(side, host, wiring, on_disk)
     plan.lines = link_lines(side, host, wiring, on_disk) + remade_lines(plan, host, container, found, observed, on_disk)
     plan.inputs |= {
         "side": side,
-        "wiring": {key: wiring[key] for key in ("links", "hosts")},
+        "wiring": {key: wiring[key] for key in ("links", "hosts", "addresses")},
         "container": container,
         "generation": generation,
         "check": containers.check(container, generation["name"]) if generation else None,
@@ -352,7 +360,8 @@ def _image(plan, observed, settings, found):
     """Get the image before anything is changed, and know the program in it."""
     image = observed["images"].get(containers.reference(settings["image"]))
     missing = image is None
-    untested = settings.get("engine") == "haproxy" and (missing or not found or found["image_id"] != image)
+    new = missing or not found or found["image_id"] != image
+    untested = settings.get("engine") == "haproxy" and new and settings["image"] not in settings.get("tested", [])
     if missing or untested:
         plan.step("image", f"the image {settings['image']} is {'missing' if missing else 'new here'}")
         plan.inputs["image"] = {"missing": missing, "untested": untested}
@@ -488,6 +497,18 @@ def removed_lines(side, host, wiring, on_disk):
         arrow = " ->" if side == "client" else ":"
         lines.append(f"- {alias} {host}{arrow} {names}, {up}, {counted(link['connections'])}")
     return lines
+
+
+def removal_warnings(side, host, wiring, on_disk):
+    """Warn of a run that removes the last link of a side, or more than half of them: that may be a mistake in the map.
+
+    :rtype: list[str]
+    """
+    were, wanted = list(on_disk.get("links") or {}), {link["alias"] for link in wiring["links"]}
+    gone = [alias for alias in were if alias not in wanted]
+    if not gone or (wanted and len(gone) * 2 <= len(were)):
+        return []
+    return [f"host {host}: this run removes {len(gone)} of the {len(were)} links of its {side} side ({', '.join(sorted(gone))})."]
 
 
 def counted(connections):

@@ -93,7 +93,25 @@ def dial_problem(alias, dialled):
     return None
 
 
-def proof(info, links, host, side, before, dialled=None):
+def hop(target, addresses):
+    """Return what a check that failed says of the hop, and where the address came from that cannot be reached.
+
+    :param dict target: as the module ``ambassador_info`` returns it
+    :param dict addresses: server host -> ``origin`` of its address, and ``others``, the further ones that it has
+    :return: in brackets, or nothing
+    :rtype: str
+    """
+    said, known = HOPS.get(target["check_status"]), addresses.get(target["name"])
+    if target["check_status"] == "L4TOUT" and known:
+        others = f", {target['name']} has also {', '.join(known['others'])}" if known["others"] else ""
+        said += (
+            f" at this address, which is its {known['origin']}{others}: set ambassador_interface or ambassador_address for"
+            f" {target['name']} if it is another one"
+        )
+    return f" ({said})" if said else ""
+
+
+def proof(info, links, host, side, before, dialled=None, addresses=None):
     """Judge the links of one side.
 
     :param dict info: what the module ``ambassador_info`` says of the side now; or ``msg``, why it says nothing
@@ -103,6 +121,7 @@ def proof(info, links, host, side, before, dialled=None):
     :param dict before: what was observed of the side before the run changed anything: ``engine``, ``running`` and ``links``, and ``dialled``,
         alias -> what became of the connection; empty where it changed nothing, or nothing ran
     :param dict | None dialled: see :func:`dial_problem`
+    :param dict | None addresses: see :func:`hop`
     :return: ``problems``, a sentence for each link that does not work, and ``worse``, whether one of them did before
     :rtype: dict
     """
@@ -117,9 +136,7 @@ def proof(info, links, host, side, before, dialled=None):
         if not dead and (any(proved(target) for target in now) or (side == "server" and not worked)):
             continue
         worse = worse or worked
-        found = dead or "; ".join(
-            told(target) + (f" ({HOPS[target['check_status']]})" if target["check_status"] in HOPS else "") for target in now
-        )
+        found = dead or "; ".join(told(target) + hop(target, addresses or {}) for target in now)
         limited = side == "client" and link["servers"]
         more = f"; if the run was limited, run it for {', '.join(link['servers'])} as well" if limited else ""
         problems.append(

@@ -130,3 +130,32 @@ def judge(given, kept, held, directory, end=""):
                 " or give the passwords."
             )
     return problems
+
+
+def link_of(links, said, host, defined=True):
+    """Return the link that a client consumes: the one that is said; else the only one with `check: redis`, or the only one at all.
+
+    :param list[dict] links: the links of the client side
+    :param str said: alias of the link, empty where none was said
+    :param str host: inventory name of the host
+    :param bool defined: whether the map is defined at all
+    :return: the link and None, or None and a sentence
+    :rtype: tuple[dict | None, str | None]
+    """
+    consumed = ", ".join(link["alias"] for link in links) or "none"
+    if not defined:
+        return None, f"host {host}: expected the map of links in ambassador_links, found it undefined; define it for this host."
+    if said:
+        found = [link for link in links if link["alias"] == said]
+        problem = (
+            f"redis_client_link: expected a link whose clients hold host {host}, found {said}"
+            f" (this host consumes: {consumed}); correct redis_client_link or the link's clients."
+        )
+        return (found[0], None) if found else (None, problem)
+    checked = [link for link in links if link["check"] == "redis"]
+    if len(checked) == 1 or len(links) == 1:
+        return (checked if len(checked) == 1 else links)[0], None
+    return None, (
+        f"redis_client_link: expected host {host} to consume one link, or one with check redis, found"
+        f" {', '.join(link['alias'] for link in checked or links) or 'none'}; set redis_client_link to the alias of one, or correct its clients."
+    )

@@ -162,8 +162,21 @@ def host_address(variables):
     for family in ("default_ipv4", "default_ipv6"):
         address = (facts.get(family) or {}).get("address")
         if is_dialable(address):
-            return str(address), f"fact {family}"
+            interface = (facts.get(family) or {}).get("interface")
+            return str(address), f"fact {family}" + (f" of {interface}" if interface else "")
     return None, "facts default_ipv4 and default_ipv6"
+
+
+def other_addresses(variables, address):
+    """Return the further addresses of a host that another host could dial, as far as facts tell.
+
+    :param variables: what has ``get`` for the host's variables
+    :param str address: the one that is dialled
+    :rtype: list[str]
+    """
+    facts = variables.get("ansible_facts") or {}
+    found = [*(facts.get("all_ipv4_addresses") or []), *(facts.get("all_ipv6_addresses") or [])]
+    return [str(one) for one in found if is_dialable(one) and one != address]
 
 
 def _interface_address(fact):
@@ -415,7 +428,7 @@ class Wiring:
             whose address neither variables nor facts give), ``hosts`` (list of str: all hosts of the map), ``variables`` (dict of
             str: the link variables that are this side's input), ``publish`` (list of dicts ``alias``, ``key``, ``address``,
             ``port``, ``container_port``, ``protocol``: what
-            is opened on the host) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``protocol``, ``check``, ``balance``,
+            is opened on the host), ``addresses`` (dict: host -> ``origin`` of its address, and ``others``, list of str) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``protocol``, ``check``, ``balance``,
             ``wait`` and ``drain`` (seconds), ``backend``, ``servers`` (list of str), ``consumer`` (dict of str: the
             variables of a consumer on a client host), ``admitted`` (list of str: who may connect to a server side, names with TLS,
             addresses without, ``gateway`` for the host itself), and ``targets``, a list of dicts ``name``, ``address``, ``port``,
@@ -427,7 +440,8 @@ class Wiring:
         """
         if side not in SIDES:
             raise ValueError(f"side: expected one of {', '.join(SIDES)}, found {side!r}")
-        resolved = {"problems": list(self.problems), "unknown": [], "hosts": list(self.hosts), "variables": {}, "publish": [], "links": []}
+        resolved = {"problems": list(self.problems), "unknown": [], "hosts": list(self.hosts), "variables": {}, "publish": []}
+        resolved |= {"links": [], "addresses": {}}
         for alias, link in self.links.items():
             if host in link[f"{side}s"]:
                 getattr(self, f"_{side}")(resolved, alias, link, host, hostvars)
@@ -513,6 +527,8 @@ class Wiring:
                 f" set ambassador_address for {host}, or let its facts be gathered."
             )
             return ""
+        if host not in resolved["addresses"]:
+            resolved["addresses"][host] = {"origin": origin, "others": other_addresses(hostvars[host], address)}
         if not is_dialable(address):
             resolved["problems"].append(
                 f"link {alias}: expected a dialable IP address of host {host}, found {address!r} in {origin}; correct it."

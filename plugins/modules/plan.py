@@ -13,6 +13,7 @@ description:
   - >-
     Decides from the map, the inventory, what was observed of the host and what the controller holds, what has to change of one part of a host:
     what is wrong, or which steps to take, in their order. It changes nothing.
+  - The map is the variable C(ambassador_links) of the host.
   - It does not fail where something is wrong; the roles do, with its sentences.
 options:
   part:
@@ -25,9 +26,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  links:
-    description: The map of links, C(ambassador_links). Not needed for a Redis server.
-    type: raw
   settings:
     description: The inputs that all roles share, see C(vars/main.yml) of the role P(crosshost.ambassador.ambassador_engine#role).
     type: dict
@@ -41,6 +39,10 @@ options:
     type: dict
   asked:
     description: Hosts outside the run that hold a certificate; not said where none was asked yet.
+    type: list
+    elements: str
+  tested:
+    description: Images whose program was asked for its version in this run.
     type: list
     elements: str
   said:
@@ -60,7 +62,6 @@ EXAMPLES = r"""
 - name: Plan the client side
   crosshost.ambassador.plan:
     part: client
-    links: "{{ ambassador_links }}"
     settings: "{{ settings }}"
     observed: "{{ observed }}"
 """
@@ -90,6 +91,11 @@ why:
   type: dict
 lines:
   description: What people are told, a line for each change.
+  returned: always
+  type: list
+  elements: str
+warnings:
+  description: What is done, and may be a mistake, a sentence each.
   returned: always
   type: list
   elements: str

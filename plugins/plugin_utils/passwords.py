@@ -33,13 +33,14 @@ def kept(directory, user):
         return None
 
 
-def made(directory, user):
+def made(directory, user, loader):
     """Return a password that is made now, and kept where a directory is given.
 
     :param str | None directory: the directory on the controller; None to keep none
     :param str user: the user
+    :param loader: Ansible's loader of files
     :rtype: str
     """
     file = path_of(directory, user) if directory else "/dev/null"
     # Ansible's own: it locks the file, so that hosts that ask at once get one password
-    return lookup_loader.get("ansible.builtin.password").run([file], {}, length=40, chars=["ascii_letters", "digits"])[0]
+    return lookup_loader.get("ansible.builtin.password", loader=loader).run([file], {}, length=40, chars=["ascii_letters", "digits"])[0]

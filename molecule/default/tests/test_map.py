@@ -1,0 +1,105 @@
+"""A map that is missing, or that hosts see differently, is never taken for the wish to remove; and who has nothing to do with links is left alone."""
+
+import json
+import re
+
+import pytest
+import yaml
+from conftest import ROOT, everything
+
+LINK = {"port": 6379, "servers": "VM1", "clients": "VM2", "backend": "redis_server:6379"}
+COMMON = {"ansible_connection": "community.docker.docker", "ambassador_registry": "registry.lab:5000"}
+CONTROLLER = str(ROOT / "inventory" / ".ambassador")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def deployed(playbook):
+    """The chain, whatever the tests before have left of it."""
+    run = playbook("site.yml")
+    assert run.returncode == 0, run.stdout
+
+
+@pytest.fixture
+def inventory(tmp_path):
+    """Writes an inventory of the two hosts, without the map of the clone; returns its path."""
+
+    def write(vm1=None, vm2=None, directory="inventory", **common):
+        path = tmp_path / directory / "hosts.yml"
+        path.parent.mkdir()
+        hosts = {"VM1": {"hosts": {"vm1": vm1 or {}}}} if vm1 is not False else {}
+        hosts |= {"VM2": {"hosts": {"vm2": vm2 or {}}}} if vm2 is not False else {}
+        path.write_text(yaml.safe_dump({"all": {"vars": COMMON | common}, **hosts}))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def refuse(hosts, playbook):
+    """Runs site.yml, which must fail and change nothing; returns what it said, in one line."""
+
+    def run(inventory, *arguments):
+        before = {name: everything(host) for name, host in hosts.items()}
+        done = playbook("site.yml", *arguments, inventory=inventory)
+        assert done.returncode != 0, done.stdout
+        assert {name: everything(host) for name, host in hosts.items()} == before
+        return re.sub(r"\s+", " ", done.stdout + done.stderr)
+
+    return run
+
+
+def test_a_map_that_is_not_defined_removes_nothing(inventory, refuse):
+    said = refuse(inventory(ambassador_link={"redis": LINK}, ambassador_controller_dir=CONTROLLER))
+    expected = "expected the map of links in ambassador_links, found it undefined (did you mean ambassador_link?), on a host that holds links redis;"
+    assert f"host vm1: {expected}" in said, said
+    assert "or set it to {} to remove all links." in said
+
+
+@pytest.mark.parametrize(
+    ("theirs", "found"),
+    [
+        ({"redis": LINK | {"port": 6380}}, "link redis: expected the same map on all hosts that its links name, found port 6379 on "),
+        (None, "ambassador_links: expected the same map on all hosts that its links name, found one on vm1 and none on vm2;"),
+    ],
+    ids=["another port", "none"],
+)
+def test_maps_that_differ_between_hosts(inventory, refuse, theirs, found):
+    vm2 = {"ambassador_links": theirs} if theirs else {}
+    said = refuse(inventory({"ambassador_links": {"redis": LINK}}, vm2, ambassador_controller_dir=CONTROLLER))
+    assert found in said or "host vm2: expected the map of links in ambassador_links, found it undefined" in said, said
+
+
+def test_hosts_of_two_inventories_come_to_one_controller(inventory, refuse):
+    one = inventory(vm2=False, directory="site_a", ambassador_links={"redis": LINK})
+    two = inventory(vm1=False, directory="site_b", ambassador_links={"redis": LINK})
+    said = refuse(one, f"--inventory={two}")
+    assert "ambassador_controller_dir: expected one directory on the controller for all hosts of a run, found" in said, said
+    assert "site_a/.ambassador" in said
+    assert "site_b/.ambassador" in said
+
+
+def test_a_host_that_no_link_names_is_left_alone(playbook, tmp_path):
+    """It has neither a Docker Engine nor Python's libraries: that is nobody's business here."""
+    more = tmp_path / "more.yml"
+    bare = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3", "ansible_become": False}
+    more.write_text(yaml.safe_dump({"all": {"hosts": {"bare": bare}}}))
+    nowhere = {"DOCKER_HOST": "unix:///nonexistent"}
+    extra = {"ambassador_hosts": "VM1:VM2:bare"}
+    run = playbook("site.yml", f"--inventory={more}", "-e", json.dumps(extra), **nowhere)
+    assert run.returncode == 0, run.stdout
+    assert re.search(r"^bare .*changed=0 .*failed=0", run.stdout, re.M)
+
+
+def test_an_inventory_without_the_groups_is_refused(playbook, tmp_path):
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"web": {"hosts": {"vm1": COMMON}}}))
+    run = playbook("site.yml", inventory=str(tmp_path / "hosts.yml"))
+    assert run.returncode != 0
+    assert "expected hosts in the groups VM1 and VM2, found none; name others with redis_server_hosts," in " ".join(run.stderr.split())
+    assert "TASK" not in run.stdout
+
+
+def test_what_a_run_removes_is_said_before(playbook):
+    run = playbook("site.yml", "--check", "-e", json.dumps({"ambassador_links": {"other": LINK}, "redis_client_link": "other"}))
+    said = " ".join((run.stdout + run.stderr).split())
+    assert "- redis vm2 -> vm1, up, 0 connections" in said, said
+    assert "host vm2: this run removes 1 of the 1 links of its client side (redis)." in said, said

@@ -1,0 +1,108 @@
+"""The map as the hosts of a run see it: missing, different, merged from pieces."""
+
+import json
+import os
+import subprocess
+
+import pytest
+from ansible_collections.crosshost.ambassador.plugins.module_utils import maps, redis
+from conftest import ROOT
+
+OBSERVED = {"sides": {"client": {"links": {"pg": {}, "redis": {}}}}, "containers": {"ambassador_client": {"ours": "ambassador_client"}}}
+NOTHING = {"sides": {}, "containers": {"theirs": {"ours": None}}}
+LINK = {"port": 6379, "servers": "vm1", "clients": "vm2"}
+
+
+def named(settings):
+    return [settings["servers"], settings["clients"]] if settings else []
+
+
+def test_an_undefined_map_on_a_host_with_links_is_a_sentence_that_names_what_looks_like_it():
+    said = maps.undefined("vm1", OBSERVED, ["ambassador_link", "inventory_hostname"])
+    for part in ("host vm1", "(did you mean ambassador_link?)", "links pg, redis", "{} to remove all"):
+        assert part in said
+
+
+def test_an_undefined_map_on_a_host_without_links_is_nothing():
+    assert maps.undefined("vm1", NOTHING, ["ambassador_link"]) is None
+
+
+def test_a_side_that_does_not_answer_is_no_empty_one():
+    assert "ambassador_server of an earlier run" in maps.undefined(
+        "vm1", {"sides": {}, "containers": {"ambassador_server": {"ours": "ambassador_server"}}}, []
+    )
+
+
+@pytest.mark.parametrize(
+    ("theirs", "found"),
+    [
+        ({"redis": {**LINK, "port": 6380}}, "link redis: expected the same map on all hosts that its links name, found port 6379 on vm2 and 6380 on vm1;"),
+        ({"redis": {**LINK, "check": "redis"}}, 'found check none on vm2 and "redis" on vm1;'),
+        ({}, "found the link on vm2 and none on vm1;"),
+        ({"redis": LINK, "pg": LINK}, "link pg: expected the same map on all hosts that its links name, found the link on vm1 and none on vm2;"),
+        (None, "found one on vm2 and none on vm1;"),
+    ],
+)
+def test_a_difference_names_the_link_the_key_both_hosts_and_both_values(theirs, found):
+    (sentence,) = maps.differences("vm2", {"redis": LINK}, "vm1", theirs, named)
+    assert found in sentence
+
+
+def test_links_of_other_hosts_may_differ():
+    others = {**LINK, "servers": "vm7", "clients": "vm8"}
+    assert maps.differences("vm2", {"redis": LINK}, "vm1", {"redis": LINK, "theirs": others}, named) == []
+
+
+def test_an_alias_in_two_pieces_names_both():
+    pieces = {"ambassador_links__web": {"redis": {}}, "ambassador_links__data": {"redis": {}, "pg": {}}}
+    assert maps.unresolved("vm1", "words", pieces) == [
+        "link redis: expected one piece of the map to define it, found it in ambassador_links__data and ambassador_links__web;"
+        " rename one, or remove it."
+    ]
+
+
+def test_a_map_that_cannot_be_resolved_is_told_in_the_words_of_ansible():
+    assert "found one that cannot be resolved: 'x' is undefined; correct it." in maps.unresolved("vm1", "'x' is undefined", {})[0]
+
+
+def test_pieces_of_groups_make_one_map_for_every_host(tmp_path):
+    example = (ROOT / "docs" / "pieces.md").read_text()
+    lookup = next(line for line in example.splitlines() if line.startswith("ambassador_links:"))
+    for name, text in {
+        "hosts.yml": json.dumps({"web": {"hosts": {"a": {}}}, "data": {"hosts": {"b": {}}}}),
+        "group_vars/all/links.yml": lookup,
+        "group_vars/web/links.yml": json.dumps({"ambassador_links__web": {"redis": LINK}}),
+        "group_vars/data/links.yml": json.dumps({"ambassador_links__data": {"pg": LINK}}),
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    run = subprocess.run(
+        ["ansible", "all", "-i", str(tmp_path / "hosts.yml"), "-m", "debug", "-a", "msg={{ ambassador_links | dictsort | map('first') | join(' ') }}"],
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.count("pg redis") == 2, run.stdout
+
+
+LINKS = [{"alias": "a", "check": "tcp"}, {"alias": "b", "check": "redis"}]
+
+
+@pytest.mark.parametrize(
+    ("links", "said", "alias"), [(LINKS, "", "b"), (LINKS[:1], "", "a"), (LINKS, "a", "a")], ids=["one of redis", "one at all", "said"]
+)
+def test_a_client_consumes_the_link_that_is_meant(links, said, alias):
+    assert redis.link_of(links, said, "vm2")[0]["alias"] == alias
+
+
+@pytest.mark.parametrize(
+    ("links", "said", "found"),
+    [
+        (LINKS, "c", "expected a link whose clients hold host vm2, found c (this host consumes: a, b);"),
+        ([LINKS[1], {"alias": "c", "check": "redis"}], "", "or one with check redis, found b, c; set redis_client_link"),
+        ([], "", "found none;"),
+    ],
+)
+def test_a_client_without_one_link_is_told_which_there_are(links, said, found):
+    assert found in redis.link_of(links, said, "vm2")[1]
