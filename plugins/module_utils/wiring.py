@@ -98,6 +98,12 @@ def parse_endpoint(value):
     return match[1] or match[2], int(match[3])
 
 
+def parse_address(value):
+    """Split ``address:port``, as :func:`parse_endpoint` does; the address is as :func:`spelled` returns it."""
+    found = parse_endpoint(value)
+    return found and (spelled(found[0]), found[1])
+
+
 def is_address(value):
     """Tell whether a value is a literal IP address, without a zone (RFC 4007, section 11: zones mean nothing to another host).
 
@@ -108,6 +114,16 @@ def is_address(value):
         return isinstance(value, str) and "%" not in value and bool(ipaddress.ip_address(value))
     except ValueError:
         return False
+
+
+def spelled(address):
+    """Return an address in the one spelling that the kernel, Docker and HAProxy have for it, with which it is compared.
+
+    :param str address: IPv4 or IPv6 address; anything else is returned as it is
+    :rtype: str
+    :source: RFC 5952
+    """
+    return str(ipaddress.ip_address(address)) if is_address(address) else address
 
 
 def is_dialable(value):
@@ -153,7 +169,7 @@ def host_address(variables):
     """
     address = variables.get("ambassador_address")
     if address:
-        return str(address), "ambassador_address"
+        return spelled(str(address)), "ambassador_address"
     facts = variables.get("ansible_facts") or {}
     interface = variables.get("ambassador_interface")
     if interface:
@@ -271,7 +287,7 @@ class Wiring:
         link["backend"] = parse_endpoint(settings.get("backend"))
         if "backend" in settings and (not link["backend"] or not _is_host(link["backend"][0])):
             wrong("name:port, as the server side sees it on its own host", repr(settings["backend"]), "correct it", "backend")
-        link["local"] = parse_endpoint(settings["local"]) if "local" in settings else None
+        link["local"] = parse_address(settings["local"]) if "local" in settings else None
         if "local" in settings and (not link["local"] or not is_address(link["local"][0])):
             wrong("address:port of the client host", repr(settings["local"]), "correct it, for example 127.0.0.1:6379", "local")
         link["targets"] = self._targets(settings, wrong)
@@ -296,7 +312,7 @@ class Wiring:
         if isinstance(targets, str) or not hasattr(targets, "__iter__") or not list(targets):
             wrong("a list of address:port", repr(targets), "correct it or remove it", "targets")
             return None
-        parsed = [parse_endpoint(target) for target in targets]
+        parsed = [parse_address(target) for target in targets]
         for target, split in zip(targets, parsed, strict=False):
             if not split or not is_dialable(split[0]):
                 wrong("address:port, with a literal IP address of one host", repr(target), "correct it", "targets")
@@ -485,7 +501,7 @@ class Wiring:
             for served in self.links.values():
                 if host not in served["servers"] or served["protocol"] != link["protocol"]:
                     continue
-                published = hostvars[host].get("ambassador_bind") or host_address(hostvars[host])[0], served["publish"]
+                published = spelled(hostvars[host].get("ambassador_bind")) or host_address(hostvars[host])[0], served["publish"]
                 if overlap(link["local"], published):
                     resolved["problems"].append(
                         f"link {alias}, local: expected an address and port of its own, found {endpoint(address, port)}, where the"
@@ -502,8 +518,6 @@ class Wiring:
 
     @staticmethod
     def _publish(resolved, link, key, address, port, container_port):
-        # in the spelling of Docker and of the kernel, which it is compared with
-        address = str(ipaddress.ip_address(address)) if is_address(address) else address
         published = {"alias": link["alias"], "key": key, "address": address, "port": port, "container_port": container_port}
         resolved["publish"].append({**published, "protocol": link["protocol"]})
 
@@ -514,7 +528,7 @@ class Wiring:
             resolved["problems"].append(
                 f"link {alias}: expected an IP address of host {host} to publish on, found {bind!r} in ambassador_bind; correct it."
             )
-        return bind
+        return spelled(bind)
 
     @staticmethod
     def _address(resolved, alias, host, hostvars):

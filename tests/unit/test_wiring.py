@@ -68,12 +68,25 @@ def test_server_side_behind_nat_publishes_on_ambassador_bind():
     assert side({"redis": a_link()}, "vm2", "client", hostvars)["links"][0]["targets"][0]["address"] == "203.0.113.7"
 
 
-@pytest.mark.parametrize(("said", "is_called"), [("2001:DB8:0::1", "2001:db8::1"), ("198.18.0.11", "198.18.0.11")])
-def test_what_is_published_is_called_as_docker_and_the_kernel_call_it(said, is_called):
-    links = {"redis": a_link(local=f"[{said}]:7000" if ":" in said else f"{said}:7000")}
+def test_an_address_is_one_however_it_is_spelled():
+    said, is_called = "2001:DB8:0::1", "2001:db8::1"
+    links = {"redis": a_link(local=f"[{said}]:7000"), "pg": a_link(port=5432, targets=[f"[{said}]:5432"])}
     hostvars = {"vm1": {"ambassador_address": said}}
-    assert side(links, "vm1", "server", hostvars, ipv6=True)["publish"][0]["address"] == is_called
-    assert side(links, "vm2", "client", hostvars, ipv6=True)["publish"][0]["address"] == is_called
+    for told in (hostvars, {"vm1": {"ambassador_address": "198.18.0.1", "ambassador_bind": said}}):
+        assert side(links, "vm1", "server", told, ipv6=True)["publish"][0]["address"] == is_called
+    client = side(links, "vm2", "client", hostvars, ipv6=True)
+    assert client["publish"][0]["address"] == is_called
+    assert [target["address"] for link in client["links"] for target in link["targets"]] == [is_called] * 2
+    assert client["variables"]["REDIS_PORT_6379_TCP_ADDR"] == is_called
+    # whom HAProxy lets in is compared letter by letter
+    hostvars = {"vm2": {"ambassador_address": said}}
+    assert side(links, "vm1", "server", hostvars, ipv6=True)["links"][0]["admitted"] == [is_called]
+    (problem,) = side(
+        {"redis": a_link(clients="VM1", local=f"[{said}]:6379")}, "vm1", "client", {"vm1": {"ambassador_address": said}}, ipv6=True
+    )["problems"]
+    assert "where the server side of vm1 publishes link redis" in problem
+    (problem,) = problems({"redis": a_link(local=f"[{said}]:9"), "pg": a_link(port=5432, local=f"[{is_called}]:9")})
+    assert "expected a local of their own" in problem
 
 
 def test_consumer_dials_the_alias():
