@@ -220,7 +220,7 @@ def everything(host):
     """Return all that Docker and the state directory hold on a host, but images: a sorted list of lines."""
     return host.check_output(
         "docker ps -aq --no-trunc; docker volume ls -q; docker network ls -q --no-trunc; "
-        "find /var/lib/ambassador -printf '%%p %%l %%m %%T@\\n' 2>/dev/null | sort"
+        "find /var/lib/ambassador -printf '%p %l %m %T@\\n' 2>/dev/null | sort"
     ).splitlines()
 
 

@@ -9,7 +9,7 @@ import os
 import pathlib
 import time
 
-from ansible import constants as C
+from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.filter.wiring import AllVariables, hosts_of
@@ -20,7 +20,9 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certif
 
 # the templates and files of the engines, beside the plugins wherever the collection is
 ROLE = str(pathlib.Path(__file__).parents[2] / "roles" / "ambassador_engine")
-OBSERVED, PLANNED, SERVER_PLANNED = "__ambassador_engine_observed", "__redis_server_plan", "__ambassador_server_plan"
+OBSERVED = "__ambassador_engine_observed"
+PLANNED = "__redis_server_plan"
+SERVER_PLANNED = "__ambassador_server_plan"
 IMAGES = {"haproxy": "haproxy_image", "socat": "socat_image", "nftables": "nftables_image"}
 
 
@@ -72,7 +74,10 @@ class ActionModule(ActionBase):
         arguments = plain(self._task.args)
         self.host, self.variables = task_vars["inventory_hostname"], task_vars
         self.part, self.observed = arguments["part"], arguments["observed"]
-        self.settings = {**arguments["settings"], "controller_dir": os.path.realpath(os.path.expanduser(arguments["settings"]["controller_dir"]))}
+        self.settings = {
+            **arguments["settings"],
+            "controller_dir": os.path.realpath(os.path.expanduser(arguments["settings"]["controller_dir"])),
+        }
         self.problems, self.links, self.origin = [], None, ""
         if self.part != "redis_server" and (arguments.get("state") or "present") == "present":
             self.links = self._map()
@@ -185,7 +190,7 @@ class ActionModule(ActionBase):
                 more |= {"cert.pem": self.observed["identity"]["certificate"] or "(made by a run)\n", "ca.pem": tls["ca"]}
                 more |= {"crl.pem": crl, "revoked.lst": None} if crl else {}
         variables = {
-            "ansible_managed": self.variables.get("ansible_managed", C.DEFAULT_MANAGED_STR),
+            "ansible_managed": self.variables.get("ansible_managed", constants.DEFAULT_MANAGED_STR),
             "side": self.part,
             "links": wiring["links"],
             "variables": wiring["variables"],
@@ -255,9 +260,7 @@ class ActionModule(ActionBase):
         loaded = digest(redis.loaded(known).encode()) if ready else None
         container = containers.redis_server(name, self._redis_settings())
         owned = {"owner": containers.REDIS_UID, "files": files}
-        return plan.redis(
-            "redis_server", self.host, self.observed, self.settings, container, owned, problems, self.redis["volume"], loaded
-        )
+        return plan.redis("redis_server", self.host, self.observed, self.settings, container, owned, problems, self.redis["volume"], loaded)
 
     def _redis_client(self, name):
         wiring = self._wiring("client")
@@ -275,8 +278,8 @@ class ActionModule(ActionBase):
         if missing and not problems and not made:
             problems.append(
                 f"host {self.host}: expected passwords of Redis' users {', '.join(missing)}, found none in {directory} on the controller;"
-                f" run it for the servers of link {links[0]['alias'] if links else ''} as well, set redis_client_password, or set redis_client_user to '' for"
-                " a Redis that asks for no password."
+                f" run it for the servers of link {links[0]['alias']} as well, set redis_client_password, or set redis_client_user to ''"
+                " for a Redis that asks for no password."
             )
         known = {user: given[user] or kept[user] for user in given}
         ready = all(known.values()) and not problems

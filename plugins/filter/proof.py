@@ -37,7 +37,8 @@ options:
     required: true
   before:
     description: >-
-      What was observed of the side before the run changed anything (RV(crosshost.ambassador.observe#module:sides)), and C(dialled), what came of
+      What was observed of the side before the run changed anything (RV(crosshost.ambassador.observe#module:sides)), and C(dialled), what
+      came of
       dialling the links without checks then; empty where it changed nothing, or nothing ran.
     type: dict
     required: true

@@ -73,8 +73,8 @@ def redis_proof(answer, servers, link, consumer):
         )
     elif asked and found not in known:
         problem = (
-            f"link {alias}: expected an answer from Redis on {', '.join(link['servers'])} (run_id {', '.join(known)}), found run_id {found};"
-            f" another server answers on {', '.join(target['address'] for target in link['targets'])}."
+            f"link {alias}: expected an answer from Redis on {', '.join(link['servers'])} (run_id {', '.join(known)}), found"
+            f" run_id {found}; another server answers on {', '.join(target['address'] for target in link['targets'])}."
         )
     path = [
         consumer["container"],

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What is asked of each container, whether a container is that, and what else its address takes. Pure Python without Ansible.
 
-A description is a dict: ``name``, ``image`` (as it is pulled), ``user``, ``entrypoint``, ``command``, ``env``, ``volumes``, ``tmpfs``, ``dns``,
+A description is a dict: ``name``, ``image`` (as it is pulled), ``user``, ``entrypoint``, ``command``, ``env``, ``volumes``, ``tmpfs``,
+``dns``,
 ``healthcheck``, ``stop_signal``, ``capabilities``, ``sysctls``, ``memory``, ``pids``, ``publish``, ``network``, ``aliases``, ``address``,
 ``temporary`` and ``hash``. The role's ``container.yml`` hands it to Docker, with what all containers have in common.
 """

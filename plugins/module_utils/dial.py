@@ -2,8 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Dials links as a consumer does, and tells which of them lead to somebody who stays on the line.
 
-With TCP nothing is sent, so that nothing can be changed by it. A link that has nobody behind it is held by the ambassadors for its `wait`, and
-only then closed; whether somebody is there is for the server side to tell. With UDP one datagram goes out, a byte of zero: that nobody answers
+With TCP nothing is sent, so that nothing can be changed by it. A link that has nobody behind it is held by the ambassadors for its
+`wait`, and
+only then closed; whether somebody is there is for the server side to tell. With UDP one datagram goes out, a byte of zero: that nobody
+answers
 says nothing then, but that the kernel of the other end says that nobody is there does.
 """
 
@@ -53,10 +55,12 @@ def dial_any(addresses, port, protocol, seconds):
 def dial_all(addresses, links, seconds=0.5):
     """Dial links.
 
-    :param list[str] addresses: addresses of the client side, as the host reaches it; as consumers do, the next is tried where one is refused
+    :param list[str] addresses: addresses of the client side, as the host reaches it; as consumers do, the next is tried where one is
+        refused
     :param list[dict] links: ``alias``, ``listen`` (a port) and ``protocol`` of each
     :param float seconds: how long to wait for bytes or an end
-    :return: alias -> what became of it: ``bytes`` (the service spoke), ``open`` (it listens), ``closed`` (without a byte), or the system's words
+    :return: alias -> what became of it: ``bytes`` (the service spoke), ``open`` (it listens), ``closed`` (without a byte), or the
+        system's words
     :rtype: dict[str, str]
     """
     # one after the other, links that nobody answers would add up

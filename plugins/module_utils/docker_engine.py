@@ -37,7 +37,8 @@ class UnixConnection(http.client.HTTPConnection):
 class DockerEngine:
     """The Docker Engine of this host.
 
-    :param str | None url: ``unix://PATH`` or ``tcp://ADDRESS:PORT``; by default what the variable ``DOCKER_HOST`` says, else Docker's own socket
+    :param str | None url: ``unix://PATH`` or ``tcp://ADDRESS:PORT``; by default what the variable ``DOCKER_HOST`` says, else Docker's own
+        socket
     :param float timeout: seconds to wait for each part of an answer
     :raises OSError: for any other kind of URL
     :source: Docker Engine API, https://docs.docker.com/reference/api/engine/

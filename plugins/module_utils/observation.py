@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a host holds, in the shape in which the plan reads it. Secrets stay on the host: of files that hold one there are hashes.
 
-The functions take what Docker, the kernel and the disk answer, and return the parts of the observation, which the module ``observe`` documents.
+The functions take what Docker, the kernel and the disk answer, and return the parts of the observation, which the module ``observe``
+documents.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def published(ports):
     """
     found = [port for port in ports or [] if port.get("PublicPort")]
     return sorted(
-        f"{endpoint(port.get('IP', ''), port['PublicPort'])}:{port['PrivatePort']}{'/udp' if port['Type'] == 'udp' else ''}" for port in found
+        f"{endpoint(port.get('IP', ''), port['PublicPort'])}:{port['PrivatePort']}{'/udp' if port['Type'] == 'udp' else ''}"
+        for port in found
     )
 
 
@@ -120,7 +122,8 @@ def sockets(text, protocol):
     :param str text: what ``/proc/net/tcp`` or one of its siblings holds
     :param str protocol: ``tcp`` or ``udp``
     :rtype: list[list]
-    :source: proc(5), ``/proc/net/tcp``: addresses are words in the host's byte order; state 0A is LISTEN, 07 that of an unconnected UDP socket
+    :source: proc(5), ``/proc/net/tcp``: addresses are words in the host's byte order; state 0A is LISTEN, 07 that of an unconnected UDP
+        socket
     """
     listens, found = {"tcp": "0A", "udp": "07"}[protocol], []
     for line in text.splitlines()[1:]:

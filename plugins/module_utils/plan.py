@@ -2,9 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The plan: what a run has to change on a host, decided from the wiring, what was observed of the host, and the settings.
 
-Pure Python without Ansible, so that every decision is tested without a host. A plan is for one part of a host: ``server`` or ``client``, a side
+Pure Python without Ansible, so that every decision is tested without a host. A plan is for one part of a host: ``server`` or ``client``,
+a side
 of the ambassadors, ``redis_server`` or ``redis_client``. It says what is wrong (sentences, and then nothing is changed), or which steps to
-take, in their order; a step has its place in the order over the fleet: *expand* (server sides take what is new), *turn* (client sides change
+take, in their order; a step has its place in the order over the fleet: *expand* (server sides take what is new), *turn* (client sides
+change
 over), *contract* (server sides give up what nobody dials any more).
 
 Settings are a dict: ``engine``, ``network``, ``ipv6`` and ``tls`` (bool), ``state_dir``, ``controller_dir``, ``image`` (as it is pulled),
@@ -72,7 +74,8 @@ class Plan:
     def result(self):
         """Return the plan as a dict.
 
-        :return: ``part``, ``problems``, ``ask``, ``steps`` (list of str, in order), ``phases`` (phase -> list of str), ``why``, ``lines``; and
+        :return: ``part``, ``problems``, ``ask``, ``steps`` (list of str, in order), ``phases`` (phase -> list of str), ``why``,
+            ``lines``; and
             where there are steps, what they need
         :rtype: dict
         """
@@ -110,7 +113,7 @@ def host_problems(host, observed):
 
 
 def network_problems(host, observed, settings):
-    """Tell why a network that is there does not do: Docker cannot give it IPv6 afterwards, only make it anew, and that would cut off all on it.
+    """Tell why a network that is there does not do: Docker cannot give it IPv6, only make it anew, and cut off all on it.
 
     :rtype: list[str]
     """
@@ -227,7 +230,9 @@ def holders_problems(holders, settings):
 
 
 def certificate_due(host, key, authorities, held, revoked, now):
-    """Tell why a host needs another certificate, or None: there is none, it is another key's, name's or CA's, or a third of its time is left.
+    """Tell why a host needs another certificate, or None.
+
+    It is due where there is none, where it is another key's, name's or CA's, or revoked, and when a third of its time is left.
 
     :param str host: inventory name of the host
     :param str key: whether the key beside it is its ``own``, an ``other``, or there is ``none``
@@ -265,7 +270,8 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     :param dict settings: see the documentation of this file
     :param dict | None container: what is asked of the side's container
     :param dict | None generation: ``name`` and ``files`` (name -> content on disk); None for an engine that keeps nothing on disk
-    :param dict | None tls: ``problems`` (sentences of the controller), ``authorities``, ``held``, ``revoked`` (see :func:`certificate_due`), ``holders`` (hosts that keep this controller from
+    :param dict | None tls: ``problems`` (sentences of the controller), ``authorities``, ``held``, ``revoked`` (see
+        :func:`certificate_due`), ``holders`` (hosts that keep this controller from
         making a CA), ``ask`` (hosts that are still to be asked for a certificate) and ``now``; None without TLS
     :rtype: Plan
     """
@@ -440,7 +446,9 @@ def absent(part, host, names, directories, observed, settings, volume=None):
         remove["network"] = settings["network"]
     if remove["network"] or remove["volume"]:
         plan.step("remove", ", ".join(filter(None, [remove["network"], remove["volume"]])))
-    plan.lines = [f"- {kind} {one} on {host}" for kind, ones in (("container", remove["containers"]), ("directory", remove["paths"])) for one in ones]
+    plan.lines = [
+        f"- {kind} {one} on {host}" for kind, ones in (("container", remove["containers"]), ("directory", remove["paths"])) for one in ones
+    ]
     plan.lines += [f"- {kind} {remove[kind]} on {host}" for kind in ("network", "volume") if remove[kind]]
     return plan
 
@@ -549,7 +557,8 @@ def redis(part, host, observed, settings, container, directory, problems, volume
     :param dict observed: the observation
     :param dict settings: see the documentation of this file
     :param dict container: what is asked of the container
-    :param dict directory: ``owner`` (numeric user ID) and ``files``, name -> SHA-256 of the content, None where that is still to be made; empty for a
+    :param dict directory: ``owner`` (numeric user ID) and ``files``, name -> SHA-256 of the content, None where that is still to be made;
+        empty for a
         container that has no directory
     :param list[str] problems: what is wrong with its inputs
     :param str | None volume: name of the volume of its data

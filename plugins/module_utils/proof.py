@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Whether every link of one side leads through to a backend. Pure Python without Ansible.
 
-HAProxy's checks go from the client side through the server side to the backend, so a target that is up is the proof of a link. A link without
+HAProxy's checks go from the client side through the server side to the backend, so a target that is up is the proof of a link. A link
+without
 checks has to be dialled: it is proved when the connection stays, and the server side of one of its hosts has handed one to its backend
 meanwhile. The kernel checks nothing, so that all links of the engine nftables are dialled. A server side need not have a proof (its backend
 may be a replica), but for links that worked before.
@@ -69,7 +70,8 @@ def handed_on(alias, said):
     """Return how many connections of a link the server sides handed to their backends, without those that found none.
 
     :param str alias: the link
-    :param list[dict] said: what the module ``ambassador_info`` returned for each of its server hosts; those that could not be asked are left out
+    :param list[dict] said: what the module ``ambassador_info`` returned for each of its server hosts; those that could not be asked are
+        left out
     :return: the number, or None where none could be asked
     :rtype: int | None
     """
@@ -118,7 +120,8 @@ def proof(info, links, host, side, before, dialled=None, addresses=None):
     :param list[dict] links: the links of the wiring
     :param str host: inventory name of the host
     :param str side: ``server`` or ``client``
-    :param dict before: what was observed of the side before the run changed anything: ``engine``, ``running`` and ``links``, and ``dialled``,
+    :param dict before: what was observed of the side before the run changed anything: ``engine``, ``running`` and ``links``, and
+        ``dialled``,
         alias -> what became of the connection; empty where it changed nothing, or nothing ran
     :param dict | None dialled: see :func:`dial_problem`
     :param dict | None addresses: see :func:`hop`

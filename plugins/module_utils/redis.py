@@ -157,5 +157,6 @@ def link_of(links, said, host, defined=True):
         return (checked if len(checked) == 1 else links)[0], None
     return None, (
         f"redis_client_link: expected host {host} to consume one link, or one with check redis, found"
-        f" {', '.join(link['alias'] for link in checked or links) or 'none'}; set redis_client_link to the alias of one, or correct its clients."
+        f" {', '.join(link['alias'] for link in checked or links) or 'none'};"
+        " set redis_client_link to the alias of one, or correct its clients."
     )

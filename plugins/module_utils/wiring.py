@@ -444,7 +444,8 @@ class Wiring:
             whose address neither variables nor facts give), ``hosts`` (list of str: all hosts of the map), ``variables`` (dict of
             str: the link variables that are this side's input), ``publish`` (list of dicts ``alias``, ``key``, ``address``,
             ``port``, ``container_port``, ``protocol``: what
-            is opened on the host), ``addresses`` (dict: host -> ``origin`` of its address, and ``others``, list of str) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``protocol``, ``check``, ``balance``,
+            is opened on the host), ``addresses`` (dict: host -> ``origin`` of its address, and ``others``, list of str) and ``links``
+            (list of dicts ``alias``, ``listen`` (a port), ``protocol``, ``check``, ``balance``,
             ``wait`` and ``drain`` (seconds), ``backend``, ``servers`` (list of str), ``consumer`` (dict of str: the
             variables of a consumer on a client host), ``admitted`` (list of str: who may connect to a server side, names with TLS,
             addresses without, ``gateway`` for the host itself), and ``targets``, a list of dicts ``name``, ``address``, ``port``,

@@ -58,10 +58,12 @@ root:
 containers:
   description:
     - >-
-      All containers by their names - C(id), C(ours) (the label of this collection, none for somebody else's), C(image), C(image_id), C(state),
+      All containers by their names - C(id), C(ours) (the label of this collection, none for somebody else's), C(image), C(image_id),
+      C(state),
       C(publishes) (a list of C(address:port:port of the container), with C(/udp)), and C(networks), name to C(addresses).
     - >-
-      Of the collection's own also C(hash) (of all that was asked of it), C(restart) (policy), C(memory) (bytes), C(pids), C(health), and of each
+      Of the collection's own also C(hash) (of all that was asked of it), C(restart) (policy), C(memory) (bytes), C(pids), C(health), and
+      of each
       network C(aliases) and C(said) (the addresses that were asked for, as options of M(community.docker.docker_container)).
   returned: success
   type: dict
@@ -95,11 +97,14 @@ entries:
 sides:
   description:
     - >-
-      Both sides, as far as they are there - C(current) (name of the generation on disk), C(files) (the SHA-256 of each of its files), C(run) (owner
-      and mode of the directory of its endpoint), C(engine) and C(running) (which engine answers, and the generation that it runs), C(error) (why it
+      Both sides, as far as they are there - C(current) (name of the generation on disk), C(files) (the SHA-256 of each of its files),
+      C(run) (owner
+      and mode of the directory of its endpoint), C(engine) and C(running) (which engine answers, and the generation that it runs),
+      C(error) (why it
       does not answer), C(certificate) (see M(crosshost.ambassador.ambassador_info)).
     - >-
-      C(links), alias to C(connections) and C(targets), a list of C(name), C(address), C(up) and C(proved) (whether a check has said that it is up).
+      C(links), alias to C(connections) and C(targets), a list of C(name), C(address), C(up) and C(proved) (whether a check has said that
+      it is up).
   returned: success
   type: dict
 identity:

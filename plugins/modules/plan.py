@@ -11,7 +11,8 @@ version_added: 0.2.0
 author: the crosshost.ambassador contributors
 description:
   - >-
-    Decides from the map, the inventory, what was observed of the host and what the controller holds, what has to change of one part of a host:
+    Decides from the map, the inventory, what was observed of the host and what the controller holds, what has to change of one part of a
+    host:
     what is wrong, or which steps to take, in their order. It changes nothing.
   - The map is the variable C(ambassador_links) of the host.
   - It does not fail where something is wrong; the roles do, with its sentences.

@@ -13,7 +13,8 @@ author: the crosshost.ambassador contributors
 description:
   - Asks the engine of a side, until the checks of every link say that it leads through to a backend, or the time is over.
   - Then dials the links that nobody checks, as a consumer does.
-  - It does not fail where a link does not lead through; whether that is a failure is for the caller, with the filter P(crosshost.ambassador.proof#filter).
+  - It does not fail where a link does not lead through; whether that is a failure is for the caller, with the filter
+    P(crosshost.ambassador.proof#filter).
 options:
   path:
     description: The state directory of the side.
@@ -68,7 +69,8 @@ EXAMPLES = r"""
     path: /var/lib/ambassador/client
     side: client
     host: "{{ inventory_hostname }}"
-    links: "{{ (ambassador_links | crosshost.ambassador.wiring(host=inventory_hostname, side='client', groups=groups, hostvars=hostvars)).links }}"
+    links: "{{ (ambassador_links | crosshost.ambassador.wiring(host=inventory_hostname, side='client', groups=groups,
+    hostvars=hostvars)).links }}"
   register: verified
 """
 
@@ -83,7 +85,8 @@ problems:
   type: list
   elements: str
 info:
-  description: What the engine says - C(engine), C(generation), and C(links) as M(crosshost.ambassador.ambassador_info) returns them; or C(msg).
+  description: What the engine says - C(engine), C(generation), and C(links) as M(crosshost.ambassador.ambassador_info) returns them; or
+    C(msg).
   returned: success
   type: dict
 dialled:

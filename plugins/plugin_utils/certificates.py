@@ -1,6 +1,6 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What certificates and lists of revoked ones say, on the controller: read with `cryptography`, which community.crypto needs there as well."""
+"""What certificates and lists of revoked ones say, on the controller: read with `cryptography`, as community.crypto does there."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def certificate(text):
     """Return what a certificate says.
 
     :param str text: PEM; the first certificate in it counts
-    :return: ``name`` (common name), ``serial`` (int), ``key`` and ``authority`` (identifiers of its key and of its CA's, hexadecimal digits),
+    :return: ``name`` (common name), ``serial`` (int), ``key`` and ``authority`` (identifiers of its key and of its CA's, hexadecimal
+        digits),
         ``not_before`` and ``not_after`` (seconds since the epoch); None where there is no certificate
     :rtype: dict | None
     :raises ValueError: where it cannot be read
@@ -75,6 +76,4 @@ def revoked(text):
     :rtype: list[dict]
     """
     lists = [x509.load_pem_x509_crl(block.encode()) for block in blocks(text, "X509 CRL")]
-    return [
-        {"serial": entry.serial_number, "since": entry.revocation_date_utc.strftime("%Y%m%d%H%M%SZ")} for crl in lists for entry in crl
-    ]
+    return [{"serial": entry.serial_number, "since": entry.revocation_date_utc.strftime("%Y%m%d%H%M%SZ")} for crl in lists for entry in crl]

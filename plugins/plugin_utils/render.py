@@ -1,6 +1,6 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The files of a generation, made from the templates of the role. With Jinja alone: a thousand links take Ansible's own templating seconds."""
+"""The files of a generation, from the templates of the role. With Jinja alone: a thousand links take Ansible's templating seconds."""
 
 from __future__ import annotations
 

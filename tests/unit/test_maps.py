@@ -36,10 +36,16 @@ def test_a_side_that_does_not_answer_is_no_empty_one():
 @pytest.mark.parametrize(
     ("theirs", "found"),
     [
-        ({"redis": {**LINK, "port": 6380}}, "link redis: expected the same map on all hosts that its links name, found port 6379 on vm2 and 6380 on vm1;"),
+        (
+            {"redis": {**LINK, "port": 6380}},
+            "link redis: expected the same map on all hosts that its links name, found port 6379 on vm2 and 6380 on vm1;",
+        ),
         ({"redis": {**LINK, "check": "redis"}}, 'found check none on vm2 and "redis" on vm1;'),
         ({}, "found the link on vm2 and none on vm1;"),
-        ({"redis": LINK, "pg": LINK}, "link pg: expected the same map on all hosts that its links name, found the link on vm1 and none on vm2;"),
+        (
+            {"redis": LINK, "pg": LINK},
+            "link pg: expected the same map on all hosts that its links name, found the link on vm1 and none on vm2;",
+        ),
         (None, "found one on vm2 and none on vm1;"),
     ],
 )
@@ -77,7 +83,16 @@ def test_pieces_of_groups_make_one_map_for_every_host(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     run = subprocess.run(
-        ["ansible", "all", "-i", str(tmp_path / "hosts.yml"), "-m", "debug", "-a", "msg={{ ambassador_links | dictsort | map('first') | join(' ') }}"],
+        [
+            "ansible",
+            "all",
+            "-i",
+            str(tmp_path / "hosts.yml"),
+            "-m",
+            "debug",
+            "-a",
+            "msg={{ ambassador_links | dictsort | map('first') | join(' ') }}",
+        ],
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
         capture_output=True,
         text=True,

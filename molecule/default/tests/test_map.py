@@ -1,4 +1,4 @@
-"""A map that is missing, or that hosts see differently, is never taken for the wish to remove; and who has nothing to do with links is left alone."""
+"""A map that is missing or differs is never taken for the wish to remove; who has nothing to do with links is left alone."""
 
 import json
 import re
@@ -50,7 +50,8 @@ def refuse(hosts, playbook):
 
 def test_a_map_that_is_not_defined_removes_nothing(inventory, refuse):
     said = refuse(inventory(ambassador_link={"redis": LINK}, ambassador_controller_dir=CONTROLLER))
-    expected = "expected the map of links in ambassador_links, found it undefined (did you mean ambassador_link?), on a host that holds links redis;"
+    expected = "expected the map of links in ambassador_links, found it undefined (did you mean ambassador_link?),"
+    expected += " on a host that holds links redis;"
     assert f"host vm1: {expected}" in said, said
     assert "or set it to {} to remove all links." in said
 
