@@ -310,13 +310,14 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     if differences:
         plan.step("container", f"{name}: {', '.join(differences)}")
         _stand_in(plan, side, settings, on_disk, observed, container, found)
+    # it may have the names still, which are taken back when the configuration is loaded
+    standin = observed["containers"].get(f"{name}_standin", {})
+    if side == "client" and standin.get("ours"):
+        plan.step("container", f"{name}_standin is left of an earlier run")
     # one that is made where nothing was reads what is there, and is waited for by its verification
     fresh = found is None and not on_disk and settings["prove"]
     if generation and not fresh and (plan.why or on_disk.get("running") != generation["name"]):
         plan.step("load", "what is on disk is what runs")
-    standin = observed["containers"].get(f"{name}_standin", {})
-    if side == "client" and standin.get("ours"):
-        plan.step("container", f"{name}_standin is left of an earlier run")
     dialled = unchecked(wiring, settings["engine"]) if side == "client" and generation else []
     if generation and settings["prove"] and (plan.why or dialled or not all_proved(wiring["links"], side, on_disk)):
         plan.step("verify", "the links are verified")
