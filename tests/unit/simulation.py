@@ -1,0 +1,384 @@
+"""Hosts that do what a plan says, as far as an observation tells: Docker, the disk and the engines, without any of them.
+
+Each step does to the observation what the role's tasks do to a host. The containers and generations are the real ones; so are the plans.
+"""
+
+import copy
+import functools
+import ipaddress
+
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, plan, redis
+from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest
+from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import STEPS
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring, endpoint, is_address
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import render
+from conftest import ROOT
+
+# compiling the templates is most of the time of a plan, and here there are thousands
+render.environment = functools.cache(render.environment)
+ROLE = str(ROOT / "roles" / "ambassador_engine")
+SCRIPTS = {name: (ROOT / "roles/ambassador_engine/files" / name).read_text().rstrip() for name in ("socat.sh", "nftables.sh")}
+DAY = 86400
+NOW = 2_000_000_000
+SETTINGS = {
+    "engine": "haproxy",
+    "network": "ambassador",
+    "ipv6": False,
+    "tls": False,
+    "state_dir": "/var/lib/ambassador",
+    "controller_dir": "/srv/ambassador",
+    "image": "haproxy:3.2.26",
+    "image_name": "haproxy:3.2.26",
+    "memory": "512M",
+    "pids": 4096,
+    "prove": True,
+}
+IMAGES = {"haproxy": "haproxy:3.2.26", "socat": "alpine/socat:1.8.0.3", "nftables": "registry.test:5000/ambassador-nftables:1.1.3"}
+# the steps after which a role plans the rest with what was made
+MADE = ("image", "network", "certificate")
+
+
+def settings(**changes):
+    """Return settings with changes, with the image of the engine."""
+    found = {**SETTINGS, **changes}
+    image = changes.get("image") or IMAGES.get(found["engine"], "")
+    return {**found, "image": image, "image_name": image}
+
+
+def nothing():
+    """Return the observation of a host that has a Docker Engine and nothing else."""
+    return {
+        "docker": {"version": "26.1.5", "error": None},
+        "python": {"executable": "/usr/bin/python3", "missing": []},
+        "root": True,
+        **{name: {} for name in ("containers", "networks", "images", "volumes", "sides", "directories", "users")},
+        "addresses": [],
+        "listening": [],
+        "entries": [],
+        "identity": {"certificate": "", "key": "none"},
+    }
+
+
+class Authority:
+    """The controller: its CAs, the certificates that it signed, and those that it revoked."""
+
+    def __init__(self):
+        self.authorities, self.revoked, self.signed = [], [], {}
+
+    def sign(self, host, days=90):
+        """Return a certificate for a host: a text, of which :meth:`read` knows more."""
+        if not self.authorities:
+            self.authorities.append({"key": "ca1"})
+        serial = len(self.signed) + 1
+        text = f"certificate {serial}\n"
+        self.signed[text] = {
+            "name": host,
+            "serial": serial,
+            "key": f"key of {host}",
+            "authority": self.authorities[0]["key"],
+            "not_before": NOW,
+            "not_after": NOW + days * DAY,
+        }
+        return text
+
+    def read(self, text):
+        """Return what a certificate says, None where there is none."""
+        return self.signed.get(text)
+
+    def tls(self, observed, now=NOW, **changes):
+        """Return what a plan is told."""
+        return {
+            "ca": " ".join(one["key"] for one in self.authorities),
+            "problems": [],
+            "authorities": self.authorities,
+            "held": self.read(observed["identity"]["certificate"]),
+            "revoked": self.revoked,
+            "holders": [],
+            "ask": [],
+            "now": now,
+            **changes,
+        }
+
+
+class Host:
+    """A host: its observation, and what the steps of a plan do to it.
+
+    :param str name: inventory name of the host
+    :param list[str] addresses: its addresses
+    """
+
+    def __init__(self, name, addresses=("198.18.0.11",)):
+        self.name = name
+        self.observed = {**nothing(), "addresses": list(addresses)}
+        # name of a generation -> what an engine carries that runs it
+        self._carried = {}
+        self._number = 0
+
+    def look(self):
+        """Return the observation, as a run gets it."""
+        return copy.deepcopy(self.observed)
+
+    def apply(self, found, told, authority=None, only=STEPS):
+        """Take the steps of a plan, in their order.
+
+        :param dict found: the plan
+        :param dict told: the settings that it was made with
+        :param Authority | None authority: who signs
+        :param only: names of the steps that are taken
+        """
+        for step in found["steps"]:
+            if step in only:
+                getattr(self, f"_{step}")(found, told, authority)
+        self.listen()
+
+    # -- the steps ----------------------------------------------------------------------------------------------------
+
+    def _image(self, found, told, authority):
+        if found["image"]["missing"]:
+            self.pull(told["image"])
+
+    def pull(self, image):
+        """Have an image that no other host has."""
+        self._number += 1
+        self.observed["images"][containers.reference(image)] = f"sha256:{self._number:064x}"
+
+    def _network(self, found, told, authority):
+        subnets = ["198.19.0.0/24"] + (["2001:db8:1::/64"] if told["ipv6"] else [])
+        pools = containers.ranged([{"Subnet": subnet} for subnet in subnets])
+        self.observed["networks"][told["network"]] = {
+            "ours": True,
+            "ipv6": told["ipv6"],
+            "pools": [{"Subnet": pool["subnet"], "IPRange": pool["iprange"], "Gateway": None} for pool in pools],
+        }
+
+    def _certificate(self, found, told, authority):
+        self.observed["identity"] = {"certificate": authority.sign(self.name), "key": "own"}
+        self._enter("identity")
+
+    def _data(self, found, told, authority):
+        self.observed["volumes"][found["volume"]] = {"ours": True, "path": "/data", "owner": containers.REDIS_UID, "mode": "0700"}
+
+    def _directory(self, found, told, authority):
+        name, owner = found["container"]["name"], containers.REDIS_UID
+        files = {file: {"owner": owner, "mode": "0600", "sha256": sha256} for file, sha256 in told["files"].items()}
+        self.observed["directories"][name] = {"owner": owner, "mode": "0700", "files": files}
+        self._enter(name)
+
+    def _configuration(self, found, told, authority):
+        side, generation = found["side"], found["generation"]
+        if generation is None:
+            del self.observed["sides"][side]
+            self.observed["entries"].remove(side)
+            return
+        self._carried[generation["name"]] = found["wiring"]["links"]
+        before = self.observed["sides"].get(side) or {"engine": None, "running": None, "certificate": None, "links": {}, "error": None}
+        self.observed["sides"][side] = {
+            **before,
+            "current": generation["name"],
+            "files": {name: digest(content.encode()) for name, content in generation["files"].items()},
+            "run": {"owner": int(found["container"]["user"].partition(":")[0]), "mode": "0700"},
+        }
+        self._enter(side)
+
+    def _standin(self, found, told, authority):
+        # it ends with its last connection, and here it has none
+        assert [one["name"] for one in found["standin"]] == ["ambassador_client_standin"] * 2
+
+    def _container(self, found, told, authority):
+        asked = found["container"]
+        there = self.observed["containers"].get(asked["name"])
+        if there is None or self._needs_another(asked, there):
+            self._number += 1
+            there = {"id": f"{self._number:064x}", "image": asked["image"], "networks": {}, "publishes": [], "state": "created"}
+            there |= {"image_id": self.observed["images"][containers.reference(asked["image"])], "hash": asked["hash"]}
+            there |= {"ours": asked["name"], "pids": int(asked["pids"]), "health": "healthy" if asked["healthcheck"] else None}
+        started = there["state"] != "running"
+        there |= {"state": "running", "publishes": sorted(asked["publish"]), "memory": containers.size(asked["memory"])}
+        there["restart"] = "no" if asked["temporary"] else "always"
+        self._connect(asked, there)
+        self.observed["containers"][asked["name"]] = there
+        if started and "generation" in found:
+            self._run(found)
+        self.observed["containers"].pop(f"{asked['name']}_standin", None)
+
+    def _needs_another(self, asked, there):
+        """Docker cannot change these while a container lives; that a label differs is one of them."""
+        image = self.observed["images"][containers.reference(asked["image"])]
+        return (there["hash"], there["pids"], there["image_id"]) != (asked["hash"], int(asked["pids"]), image)
+
+    def _connect(self, asked, there):
+        network = there["networks"].get(asked["network"])
+        # an alias that is not wanted any more goes unnoticed
+        if network and set(asked["aliases"]) <= set(network["aliases"]) and asked["address"].items() <= network["said"].items():
+            return
+        aliases = sorted([*asked["aliases"], there["id"][:12]])
+        addresses = list(asked["address"].values()) or ["198.19.0.130"]
+        there["networks"][asked["network"]] = {"aliases": aliases, "said": dict(asked["address"]), "addresses": addresses}
+
+    def _load(self, found, told, authority):
+        self._run(found)
+
+    def _verify(self, found, told, authority):
+        pass
+
+    def _remove(self, found, told, authority):
+        remove = found["remove"]
+        for name in remove["containers"]:
+            del self.observed["containers"][name]
+        for path in remove["paths"]:
+            name = path.removeprefix(told["state_dir"]).lstrip("/")
+            for entry in [name] if name else list(self.observed["entries"]):
+                self._forget(entry)
+        if remove["network"]:
+            del self.observed["networks"][remove["network"]]
+        if remove["volume"]:
+            del self.observed["volumes"][remove["volume"]]
+
+    # -- what follows from them ---------------------------------------------------------------------------------------
+
+    def _enter(self, name):
+        self.observed["entries"] = sorted({*self.observed["entries"], name})
+
+    def _forget(self, name):
+        self.observed["entries"].remove(name)
+        self.observed["sides"].pop(name, None)
+        self.observed["directories"].pop(name, None)
+        if name == "identity":
+            self.observed["identity"] = {"certificate": "", "key": "none"}
+
+    def _run(self, found):
+        """Have the engine of a side carry what is on disk."""
+        on_disk, generation = self.observed["sides"].get(found["side"]), found["generation"]
+        if on_disk is None or generation is None:
+            return
+        on_disk |= {"engine": "haproxy" if "haproxy.cfg" in generation["files"] else "nftables", "running": on_disk["current"]}
+        on_disk["links"] = {link["alias"]: self._link(link) for link in self._carried[on_disk["current"]]}
+
+    @staticmethod
+    def _link(link):
+        targets = []
+        for target in link["targets"]:
+            address = str(ipaddress.ip_address(target["address"])) if is_address(target["address"]) else "198.19.0.131"
+            targets.append({"name": target["name"], "address": endpoint(address, target["port"]), "up": True, "proved": True})
+        return {"connections": 0, "targets": targets}
+
+    def listen(self):
+        """Have the kernel listen for what containers publish."""
+        self.observed["listening"] = []
+        for found in self.observed["containers"].values():
+            for port in found["publishes"] if found["state"] == "running" else ():
+                address, _, number = port.rpartition(":")[0].rpartition(":")
+                protocol = "udp" if port.endswith("/udp") else "tcp"
+                self.observed["listening"].append([protocol, address.strip("[]"), int(number)])
+
+
+class Fleet:
+    """Hosts, and the map that a run brings to them.
+
+    :param dict links: the map
+    :param dict[str, Host] hosts: name -> host
+    :param dict[str, dict] hostvars: name -> its variables
+    :param Authority | None authority: the controller, for TLS
+    """
+
+    def __init__(self, links, hosts, hostvars, authority=None, **changes):
+        self.links, self.hosts, self.hostvars = links, hosts, hostvars
+        self.authority, self.settings = authority or Authority(), settings(**changes)
+
+    def wiring(self):
+        """Return the map with all hosts."""
+        told = self.settings
+        return Wiring(self.links, self._hosts_of, told["engine"], told["ipv6"], told["tls"])
+
+    def _hosts_of(self, pattern):
+        return [one for one in pattern.split(":") if one in self.hosts]
+
+    def plan(self, host, side, **tls):
+        """Plan a side of a host, as the action plugin does."""
+        told, observed = self.settings, self.hosts[host].look()
+        wiring = self.wiring().side(host, side, self.hostvars)
+        if not wiring["links"] or wiring["problems"]:
+            return plan.ambassador(side, host, wiring, observed, told, None, None).result()
+        network = observed["networks"].get(told["network"])
+        pools = network["pools"] if network else []
+        container = containers.ambassador(side, wiring, told, SCRIPTS, pools if network and network["ours"] else [])
+        authority = self.authority.tls(observed, **tls) if told["tls"] else None
+        generation = None
+        if told["engine"] in render.FILES:
+            generation = self._generation(side, wiring, observed, containers.gateways(pools, observed["addresses"]))
+        return plan.ambassador(side, host, wiring, observed, told, container, generation, authority).result()
+
+    def _generation(self, side, wiring, observed, gateways):
+        told, more = self.settings, {}
+        if told["engine"] == "haproxy":
+            more |= {"admitted.lst": None} if side == "server" else {}
+            if told["tls"]:
+                more |= {
+                    "cert.pem": observed["identity"]["certificate"] or "(made by a run)\n",
+                    "ca.pem": self.authority.tls(observed)["ca"],
+                }
+        variables = {"ansible_managed": "Ansible managed", "side": side, "links": wiring["links"], "variables": wiring["variables"]}
+        variables |= {"gateways": gateways, "image_id": observed["images"].get(containers.reference(told["image"]), "")}
+        variables |= {"tls": told["tls"], "ipv6": told["ipv6"], "revoked": [], "crl": False}
+        return render.generation(told["engine"], ROLE, variables, more)
+
+    def run(self, host, side, only=STEPS):
+        """Plan a side and take its steps, as its role does; return the plan that it began with."""
+        first = self.plan(host, side)
+        found = first
+        if set(first["steps"]) & set(MADE):
+            self.hosts[host].apply(first, self.settings, self.authority, MADE)
+            found = self.plan(host, side)
+        self.hosts[host].apply(found, self.settings, self.authority, [step for step in only if step not in MADE])
+        return first
+
+    def deploy(self):
+        """Run all hosts as site.yml does: server sides take what is new, client sides turn, server sides give up what is left.
+
+        :return: (host, side) -> the plan that it began with
+        """
+        plans = {}
+        for side in ("server", "client"):
+            for host in self.hosts:
+                plans[host, side] = self.run(host, side, [step for step in STEPS if side == "client" or step != "remove"])
+        for host in self.hosts:
+            self.run(host, "server", ["remove"])
+        return plans
+
+
+class Redis:
+    """A container of Redis on a host.
+
+    :param Host host: the host
+    :param str part: ``redis_server`` or ``redis_client``
+    :param dict passwords: user -> password
+    """
+
+    VOLUME = "redis_server"
+
+    def __init__(self, host, part, passwords, **changes):
+        self.host, self.part, self.passwords = host, part, passwords
+        told = {"engine": None, "image": "redis:8.0.2", "memory": "64M", "pids": 64, "volume": self.VOLUME}
+        self.settings = {**SETTINGS, **told, **changes}
+        self.name = changes.get("name", part)
+
+    def plan(self, problems=()):
+        """Plan it, as the action plugin does."""
+        given, loaded, volume = self.passwords, None, None
+        if self.part == "redis_server":
+            container, files = containers.redis_server(self.name, self.settings), redis.server_files(given)
+            loaded, volume = digest(redis.loaded(given).encode()), self.VOLUME
+        else:
+            variables = {"REDIS_NAME": "/consumer/redis"}
+            container, files = containers.redis_client(self.name, self.settings, variables, bool(given)), redis.client_files(given)
+        owned = {"owner": containers.REDIS_UID, "files": {name: digest(content.encode()) for name, content in files.items()}}
+        self.settings["files"] = owned["files"] | ({"loaded": loaded} if loaded else {})
+        observed = self.host.look()
+        return plan.redis(self.part, self.host.name, observed, self.settings, container, owned, list(problems), volume, loaded).result()
+
+    def run(self):
+        """Plan it and take the steps; return the plan that it began with."""
+        first = self.plan()
+        self.host.apply(first, self.settings, None, MADE)
+        self.host.apply(self.plan(), self.settings, None, [step for step in STEPS if step not in MADE])
+        return first

@@ -1,0 +1,1051 @@
+"""The plan: what is changed, what is refused, and what is told, on hosts that do what a plan says (simulation.py)."""
+
+import copy
+
+import pytest
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, plan
+from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proved
+from hypothesis import event, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from simulation import DAY, IMAGES, NOW, SETTINGS, Fleet, Host, Redis
+
+REDIS = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379", "check": "redis"}
+PLAIN = {key: value for key, value in REDIS.items() if key != "check"}
+ADDRESSES = {"vm1": "198.18.0.11", "vm2": "198.18.0.12", "vm3": "198.18.0.13"}
+SIDES = [("vm1", "server"), ("vm2", "client")]
+PASSWORDS = {"app": "one", "proof": "two", "operator": "three"}
+THEIRS = {"id": "0" * 64, "ours": None, "image": "nginx", "image_id": "sha256:0", "state": "running", "publishes": [], "networks": {}}
+
+
+def a_fleet(links=None, **changes):
+    """Hosts on which nothing is, and a map of one link."""
+    hosts = {name: Host(name, [address]) for name, address in ADDRESSES.items()}
+    hostvars = {name: {"ambassador_address": address} for name, address in ADDRESSES.items()}
+    link = REDIS if changes.get("engine", "haproxy") == "haproxy" else PLAIN
+    return Fleet({"redis": link} if links is None else links, hosts, hostvars, **changes)
+
+
+@pytest.fixture
+def fleet():
+    """Hosts that carry one link over TLS."""
+    found = a_fleet(tls=True)
+    found.deploy()
+    return found
+
+
+def observed(fleet, host="vm2"):
+    return fleet.hosts[host].observed
+
+
+def container(fleet, host="vm2", side="client"):
+    return observed(fleet, host)["containers"][f"ambassador_{side}"]
+
+
+def on_disk(fleet, host="vm2", side="client"):
+    return observed(fleet, host)["sides"][side]
+
+
+def changes(found):
+    """Return the steps that change something."""
+    return [step for step in found["steps"] if step != "verify"]
+
+
+# -- what is there is left alone ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tls", [True, False])
+@pytest.mark.parametrize("engine", IMAGES)
+def test_what_a_plan_made_needs_no_other(engine, tls):
+    fleet = a_fleet(engine=engine, tls=tls)
+    plans = fleet.deploy()
+    if tls and engine != "haproxy":
+        assert all(plans[key]["problems"] and not plans[key]["steps"] for key in SIDES)
+        return
+    for key in SIDES:
+        assert "container" in plans[key]["steps"]
+        again = fleet.plan(*key)
+        assert (again["problems"], changes(again), again["lines"], again["warnings"], again["ask"]) == ([], [], [], [], {})
+        # the kernel checks nothing: its links are dialled by every run
+        assert again["steps"] == (["verify"] if (engine, key[1]) == ("nftables", "client") else [])
+
+
+@pytest.mark.parametrize("key", [("vm1", "client"), ("vm2", "server"), ("vm3", "server"), ("vm3", "client")])
+def test_a_side_without_links_is_nobody_s_business(fleet, key):
+    lacking = observed(fleet, key[0])
+    lacking["docker"] = {"version": None, "error": "unix:///var/run/docker.sock: No such file or directory"}
+    lacking["python"]["missing"] = ["requests", "cryptography"]
+    said = fleet.plan(*key)
+    assert (said["problems"], said["steps"], said["lines"]) == ([], [], [])
+
+
+def test_links_that_nobody_checks_are_dialled_by_every_run_and_nothing_else_is_done():
+    fleet = a_fleet({"redis": {**REDIS, "check": "none"}})
+    fleet.deploy()
+    assert [fleet.plan(*key)["steps"] for key in SIDES] == [[], ["verify"]]
+    assert fleet.run("vm2", "client")["unchecked"] == [{"alias": "redis", "listen": 6379, "protocol": "tcp", "servers": ["vm1"]}]
+
+
+def test_without_proof_nothing_is_verified_and_what_is_made_is_loaded():
+    fleet = a_fleet(prove=False)
+    plans = fleet.deploy()
+    assert [plans[key]["steps"][-1] for key in SIDES] == ["load", "load"]
+    assert [fleet.plan(*key)["steps"] for key in SIDES] == [[], []]
+
+
+def test_a_link_that_no_check_proves_is_verified_and_nothing_is_changed(fleet):
+    target = on_disk(fleet)["links"]["redis"]["targets"][0]
+    target["proved"] = proved({"up": True, "check_status": "INI"})
+    assert fleet.plan("vm2", "client")["steps"] == ["verify"]
+    # the backend of a server side may be a replica
+    on_disk(fleet, "vm1", "server")["links"]["redis"]["targets"][0].update(proved=False, up=False)
+    assert fleet.plan("vm1", "server")["steps"] == []
+    on_disk(fleet, "vm1", "server")["links"] = {}
+    assert fleet.plan("vm1", "server")["steps"] == ["verify"]
+
+
+# -- the order ----------------------------------------------------------------------------------------------------
+
+
+def test_steps_come_in_their_order_whatever_they_were_planned_in():
+    made = plan.Plan("client", "vm2")
+    for step in reversed(plan.STEPS):
+        made.step(step, "because")
+    assert made.result()["steps"] == list(plan.STEPS)
+
+
+def test_the_first_reason_of_a_step_is_the_one_that_is_told():
+    made = plan.Plan("client", "vm2")
+    made.step("container", "one")
+    made.step("container", "two")
+    assert made.result()["why"] == {"container": "one"}
+
+
+def test_the_plan_of_hosts_on_which_nothing_is():
+    plans = a_fleet(tls=True).deploy()
+    # what is made where nothing was reads what is there, and is waited for by its verification
+    for key, phase in zip(SIDES, ("expand", "turn"), strict=True):
+        assert plans[key]["steps"] == ["image", "network", "certificate", "configuration", "container", "verify"]
+        assert plans[key]["phases"] == {"expand": [], "turn": [], "contract": [], phase: plans[key]["steps"]}
+    assert plans["vm3", "server"]["steps"] == plans["vm3", "client"]["steps"] == []
+
+
+def test_a_change_is_taken_by_server_sides_before_client_sides_turn(fleet):
+    fleet.links = {"redis": {**REDIS, "drain": 1}}
+    assert [fleet.plan(*key)["phases"] for key in SIDES] == [
+        {"expand": ["configuration", "load", "verify"], "turn": [], "contract": []},
+        {"expand": [], "turn": ["configuration", "load", "verify"], "contract": []},
+    ]
+
+
+def test_a_side_is_given_up_when_nobody_dials_it_any_more(fleet):
+    fleet.links = {"redis": {**REDIS, "servers": "vm3"}}
+    assert fleet.plan("vm3", "server")["phases"]["expand"][-1] == "verify"
+    assert fleet.plan("vm2", "client")["phases"]["turn"] == ["configuration", "load", "verify"]
+    assert fleet.plan("vm1", "server")["phases"] == {"expand": [], "turn": [], "contract": ["remove"]}
+    fleet.links = {}
+    assert fleet.plan("vm2", "client")["phases"] == {"expand": [], "turn": [], "contract": ["remove"]}
+
+
+def test_redis_servers_come_before_client_sides_and_redis_clients_with_them():
+    host = Host("vm1")
+    assert Redis(host, "redis_server", PASSWORDS).plan()["phases"]["expand"] == [
+        *("image", "network", "data", "directory", "container", "verify")
+    ]
+    assert Redis(host, "redis_client", {"app": "one"}).plan()["phases"]["turn"] == [
+        *("image", "network", "directory", "container", "verify")
+    ]
+
+
+# -- what is refused ----------------------------------------------------------------------------------------------
+
+
+def refused(found):
+    """Return the sentences of a plan that does nothing."""
+    assert found["problems"]
+    assert (found["steps"], found["lines"], found["warnings"]) == ([], [], [])
+    assert found["phases"] == {"expand": [], "turn": [], "contract": []}
+    assert not {"container", "generation", "remove"} & set(found)
+    return found["problems"]
+
+
+@pytest.mark.parametrize("key", SIDES)
+def test_a_host_without_docker_is_told_with_its_words(key):
+    fleet = a_fleet()
+    error = "unix:///var/run/docker.sock: Connection refused"
+    observed(fleet, key[0])["docker"] = {"version": None, "error": error}
+    assert refused(fleet.plan(*key)) == [
+        f"host {key[0]}: expected a Docker Engine that answers, found: {error};"
+        " install or start it on the host (installing it is not this collection's job), or let the user of this play use it."
+    ]
+
+
+def test_a_host_without_requests_is_told_with_its_python():
+    fleet = a_fleet()
+    observed(fleet)["python"]["missing"] = ["requests"]
+    assert refused(fleet.plan("vm2", "client")) == [
+        "host vm2: expected the Python library requests for /usr/bin/python3, found none; install the package python3-requests on the host."
+    ]
+
+
+def test_a_host_that_cannot_make_a_key_is_told_where_it_has_no_certificate_yet(fleet):
+    fresh = a_fleet(tls=True)
+    observed(fresh)["python"]["missing"] = ["cryptography"]
+    (sentence,) = refused(fresh.plan("vm2", "client"))
+    assert sentence.startswith("host vm2: expected the Python library cryptography, found none; install the package python3-cryptography")
+    assert "set ambassador_tls to false, and what the links carry can be read and changed on its way" in sentence
+    observed(fleet)["python"]["missing"] = ["cryptography"]
+    assert fleet.plan("vm2", "client")["problems"] == []
+    fresh = a_fleet()
+    observed(fresh)["python"]["missing"] = ["cryptography"]
+    assert fresh.plan("vm2", "client")["problems"] == []
+
+
+def test_a_container_of_somebody_else_s_is_left_alone():
+    fleet = a_fleet()
+    observed(fleet)["containers"]["ambassador_client"] = THEIRS
+    assert refused(fleet.plan("vm2", "client")) == [
+        "host vm2: expected no container ambassador_client, or one that this collection made, found another one (image nginx);"
+        " rename or remove that one."
+    ]
+    # nor is it removed
+    fleet.links = {}
+    said = fleet.plan("vm2", "client")
+    assert (said["problems"], said["steps"]) == ([], [])
+    assert plan.absent("client", "vm2", ["ambassador_client"], ["client"], observed(fleet), SETTINGS).result()["steps"] == []
+
+
+def test_a_network_without_ipv6_cannot_be_given_it():
+    fleet = a_fleet()
+    fleet.deploy()
+    fleet.settings["ipv6"] = True
+    (sentence,) = refused(fleet.plan("vm2", "client"))
+    assert sentence.startswith("host vm2, ambassador_ipv6: expected the network ambassador to have IPv6, found it made without; remove it")
+    assert "set ambassador_network to another name" in sentence
+    fleet.settings["network"] = "another"
+    assert fleet.plan("vm2", "client")["problems"] == []
+
+
+def test_a_network_with_ipv6_does_for_those_who_do_not_ask_for_it():
+    fleet = a_fleet(ipv6=True)
+    fleet.deploy()
+    fleet.settings["ipv6"] = False
+    assert fleet.plan("vm2", "client")["problems"] == []
+
+
+def test_what_another_ca_certified_is_not_certified_anew(fleet):
+    for authorities, found in (([], "none"), ([{"key": "ca2"}], "another one")):
+        fleet.authority.authorities = authorities
+        (sentence,) = refused(fleet.plan("vm2", "client"))
+        assert sentence == (
+            f"host vm2: expected the CA of its certificate in /srv/ambassador on this controller, found {found}; copy that directory from"
+            " the controller that made it, or set ambassador_controller_dir (a CA is not made anew where a host holds a certificate)."
+        )
+
+
+def test_no_ca_is_made_where_another_host_holds_a_certificate():
+    fleet = a_fleet(tls=True)
+    (sentence,) = refused(fleet.plan("vm2", "client", holders=["vm1", "vm9"]))
+    assert sentence.startswith("hosts vm1, vm9: expected the CA of their certificates in /srv/ambassador on this controller, found none;")
+    assert "a CA is not made anew where a host holds a certificate" in sentence
+    fleet.authority.sign("vm1")
+    assert fleet.plan("vm2", "client", holders=["vm1"])["problems"] == []
+
+
+def test_what_is_wrong_with_the_controller_is_told():
+    assert refused(a_fleet(tls=True).plan("vm2", "client", problems=["two directories"])) == ["two directories"]
+
+
+def test_hosts_outside_the_run_are_asked_for_a_certificate_before_a_ca_is_made():
+    fleet = a_fleet(tls=True)
+    assert fleet.plan("vm2", "client", ask=["vm1"])["ask"] == {"certificates": ["vm1"]}
+    assert fleet.plan("vm2", "client")["ask"] == {}
+    fleet.authority.sign("vm1")
+    assert fleet.plan("vm2", "client", ask=["vm1"])["ask"] == {}
+
+
+def test_hosts_without_an_address_are_asked_for_their_facts():
+    fleet = a_fleet()
+    fleet.hostvars["vm1"] = {}
+    said = fleet.plan("vm2", "client")
+    assert said["ask"] == {"facts": ["vm1"]}
+    assert "set ambassador_address for vm1" in refused(said)[0]
+
+
+def test_what_is_wrong_with_the_map_is_told_on_every_host_it_names_and_alone():
+    fleet = a_fleet({"redis": {**REDIS, "port": "none"}})
+    observed(fleet)["docker"]["error"] = "no answer"
+    (sentence,) = refused(fleet.plan("vm2", "client"))
+    assert sentence.startswith("link redis, port: expected a port")
+
+
+def test_a_port_that_is_taken_is_told_before_a_container_is_made_for_it(fleet):
+    fresh = a_fleet()
+    observed(fresh, "vm1")["listening"] = [["tcp", "0.0.0.0", 6379]]
+    (sentence,) = refused(fresh.plan("vm1", "server"))
+    assert "found it taken by another program or container" in sentence
+    observed(fresh, "vm1")["addresses"] = []
+    assert "this host has no such address" in refused(fresh.plan("vm1", "server"))[0]
+    # what is published already needs no second look
+    observed(fleet, "vm1")["addresses"] = []
+    assert fleet.plan("vm1", "server")["problems"] == []
+
+
+def test_all_that_is_wrong_with_a_host_is_told_at_once():
+    fleet = a_fleet(tls=True, ipv6=True)
+    fleet.authority.sign("vm9")
+    theirs = observed(fleet, "vm1")
+    theirs["containers"]["ambassador_server"] = THEIRS
+    theirs["networks"]["ambassador"] = {"ours": False, "ipv6": False, "pools": []}
+    theirs["python"]["missing"] = ["cryptography"]
+    theirs["listening"] = [["tcp", "198.18.0.11", 6379]]
+    found = [sentence.split(", found")[0] for sentence in refused(fleet.plan("vm1", "server"))]
+    assert [sentence.split("expected ")[1] for sentence in found] == [
+        "the network ambassador to have IPv6",
+        "no container ambassador_server, or one that this collection made",
+        "the Python library cryptography",
+        "to publish port 6379 on 198.18.0.11",
+    ]
+
+
+@pytest.mark.parametrize("part", ["redis_server", "redis_client"])
+@pytest.mark.parametrize("name", ["server", "client", "identity"])
+def test_a_container_of_redis_has_a_directory_of_its_own(part, name):
+    assert refused(Redis(Host("vm1"), part, PASSWORDS, name=name).plan()) == [
+        f"{part}_name: expected another name than those of the ambassadors' directories, found {name}; choose another."
+    ]
+
+
+def test_a_redis_is_refused_as_a_side_is():
+    host = Host("vm1")
+    host.observed["containers"]["redis_server"] = THEIRS
+    assert "found another one (image nginx)" in refused(Redis(host, "redis_server", PASSWORDS).plan())[0]
+    assert refused(Redis(Host("vm1"), "redis_client", PASSWORDS).plan(["a password"])) == ["a password"]
+    host.observed["networks"]["ambassador"] = {"ours": False, "ipv6": False, "pools": []}
+    assert len(refused(Redis(host, "redis_server", PASSWORDS, ipv6=True).plan())) == 2
+    host.observed["docker"]["error"] = "no answer"
+    (sentence,) = refused(Redis(host, "redis_server", PASSWORDS).plan())
+    assert "found: no answer;" in sentence
+    host.observed["python"]["missing"] = ["requests"]
+    assert (
+        "python3-requests"
+        in refused(plan.absent("redis_server", "vm1", ["redis_server"], ["redis_server"], host.observed, SETTINGS).result())[0]
+    )
+
+
+# -- what is not as it should be is mended, and nothing else -------------------------------------------------------
+
+
+def drifts():
+    """Return what can be done to a client side by hand, and the steps that mend it."""
+
+    def of_container(**changed):
+        return lambda fleet: container(fleet).update(changed)
+
+    def gone(fleet):
+        del observed(fleet)["containers"]["ambassador_client"]
+
+    def without_alias(fleet):
+        container(fleet)["networks"]["ambassador"]["aliases"] = ["0123456789ab"]
+
+    def off_the_network(fleet):
+        container(fleet)["networks"] = {"bridge": {"addresses": ["172.17.0.2"], "aliases": [], "said": {}}}
+
+    def at_another_address(fleet):
+        container(fleet)["networks"]["ambassador"]["said"] = {"ipv4_address": "198.19.0.99"}
+
+    def without_network(fleet):
+        off_the_network(fleet)
+        del observed(fleet)["networks"]["ambassador"]
+
+    def without_image(fleet):
+        observed(fleet)["images"].clear()
+
+    def by_hand(fleet):
+        on_disk(fleet)["files"]["haproxy.cfg"] = "0" * 64
+
+    def another_file(fleet):
+        on_disk(fleet)["files"]["notes"] = "0" * 64
+
+    def another_current(fleet):
+        on_disk(fleet)["current"] = "0" * 12
+
+    def another_runs(fleet):
+        on_disk(fleet)["running"] = "0" * 12
+
+    def silent(fleet):
+        on_disk(fleet).update(engine=None, running=None, links={}, error="timed out")
+
+    def of_run(**changed):
+        return lambda fleet: on_disk(fleet)["run"].update(changed)
+
+    def without_run(fleet):
+        on_disk(fleet)["run"] = None
+
+    return {
+        "another restart policy": (of_container(restart="no"), ["container", "load", "verify"], "its restart policy"),
+        "another memory limit": (of_container(memory=1 << 20), ["container", "load", "verify"], "its memory limit"),
+        "no memory limit": (of_container(memory=0), ["container", "load", "verify"], "its memory limit"),
+        "another limit of processes": (of_container(pids=1), ["standin", "container", "load", "verify"], "its limit of processes"),
+        "another hash": (of_container(hash="0" * 16), ["standin", "container", "load", "verify"], "its options"),
+        "no hash": (of_container(hash=None), ["standin", "container", "load", "verify"], "its options"),
+        "stopped": (of_container(state="exited", publishes=[]), ["container", "load", "verify"], "it is exited"),
+        "paused": (of_container(state="paused"), ["container", "load", "verify"], "it is paused"),
+        "gone": (gone, ["image", "container", "load", "verify"], "missing"),
+        "without its alias": (without_alias, ["standin", "container", "load", "verify"], "its aliases"),
+        "off its network": (off_the_network, ["standin", "container", "load", "verify"], "its network ambassador"),
+        "at another address": (at_another_address, ["container", "load", "verify"], "its address"),
+        "without the network": (without_network, ["network", "container", "load", "verify"], "its network ambassador"),
+        "without the image": (without_image, ["image", "configuration", "standin", "container", "load", "verify"], "its image"),
+        "a file changed by hand": (by_hand, ["configuration", "load", "verify"], None),
+        "a file too many": (another_file, ["configuration", "load", "verify"], None),
+        "another generation on disk": (another_current, ["configuration", "load", "verify"], None),
+        "another generation runs": (another_runs, ["load", "verify"], None),
+        "its engine is silent": (silent, ["load", "verify"], None),
+        "somebody else's run directory": (of_run(owner=0), ["configuration", "load", "verify"], None),
+        "an open run directory": (of_run(mode="0755"), ["configuration", "load", "verify"], None),
+        "no run directory": (without_run, ["configuration", "load", "verify"], None),
+    }
+
+
+@pytest.mark.parametrize("drift", drifts())
+def test_what_is_not_as_it_should_be_is_mended_and_then_all_is_well(fleet, drift):
+    harm, steps, why = drifts()[drift]
+    before = copy.deepcopy(fleet.hosts["vm2"].observed)
+    harm(fleet)
+    said = fleet.plan("vm2", "client")
+    assert said["steps"] == steps
+    if why:
+        assert said["why"]["container"] == f"ambassador_client: {why}"
+    fleet.run("vm2", "client")
+    again = fleet.plan("vm2", "client")
+    assert (again["problems"], again["steps"]) == ([], [])
+    assert on_disk(fleet)["files"] == before["sides"]["client"]["files"] or drift == "without the image"
+    assert fleet.plan("vm1", "server")["steps"] == []
+
+
+@pytest.mark.parametrize("side", ["server", "client"])
+def test_a_mended_memory_limit_breaks_no_connection_and_is_no_line(fleet, side):
+    host = {"server": "vm1", "client": "vm2"}[side]
+    container(fleet, host, side)["memory"] = 1
+    assert fleet.plan(host, side)["lines"] == []
+
+
+def test_the_number_of_processes_of_socat_is_its_own_container_s():
+    fleet = a_fleet(engine="socat")
+    fleet.deploy()
+    fleet.settings["pids"] = 1000
+    assert fleet.plan("vm2", "client")["steps"] == ["container"]
+    assert fleet.plan("vm2", "client")["container"]["env"]["AMBASSADOR_CHILDREN"] == "990"
+
+
+@pytest.mark.parametrize("changed", ["haproxy", "socat", "nftables"])
+@pytest.mark.parametrize("engine", IMAGES)
+def test_another_engine_takes_over_and_leaves_nothing_of_the_one_before(engine, changed):
+    fleet = a_fleet({"redis": PLAIN}, engine=engine)
+    fleet.deploy()
+    fleet.settings |= {"engine": changed, "image": IMAGES[changed]}
+    plans = fleet.deploy()
+    for host, side in SIDES:
+        assert ("configuration" in plans[host, side]["steps"]) == (engine != changed)
+        assert changes(fleet.plan(host, side)) == []
+        there = observed(fleet, host)["sides"]
+        assert ({found["engine"] for found in there.values()} or {"socat"}) == {changed}
+
+
+def test_a_new_image_under_the_same_name_is_asked_for_its_version_and_once_a_run(fleet):
+    fleet.hosts["vm2"].pull("haproxy:3.2.26")
+    said = fleet.plan("vm2", "client")
+    assert said["image"] == {"missing": False, "untested": True}
+    assert said["why"]["image"] == "the image haproxy:3.2.26 is new here"
+    fleet.settings["tested"] = ["haproxy:3.2.26"]
+    said = fleet.plan("vm2", "client")
+    assert "image" not in said["steps"]
+    assert said["why"]["container"] == "ambassador_client: its image"
+    # the configuration was found valid by another one
+    assert "configuration" in said["steps"]
+
+
+def test_an_image_that_has_no_haproxy_is_not_asked_for_its_version():
+    for engine in ("socat", "nftables"):
+        assert a_fleet(engine=engine).plan("vm2", "client")["image"] == {"missing": True, "untested": False}
+    assert Redis(Host("vm1"), "redis_server", PASSWORDS).plan()["image"] == {"missing": True, "untested": False}
+
+
+def test_a_network_that_somebody_else_made_is_used_as_it_is_and_gives_no_address():
+    fleet = a_fleet()
+    pools = [{"Subnet": "198.19.7.0/24", "IPRange": "198.19.7.128/25", "Gateway": "198.19.7.1"}]
+    for host in fleet.hosts.values():
+        host.observed["networks"]["ambassador"] = {"ours": False, "ipv6": False, "pools": pools}
+    plans = fleet.deploy()
+    assert "network" not in plans["vm2", "client"]["steps"]
+    assert plans["vm2", "client"]["container"]["address"] == {}
+    assert fleet.plan("vm2", "client")["steps"] == []
+
+
+# -- certificates -------------------------------------------------------------------------------------------------
+
+CA = [{"key": "ca1"}]
+HELD = {"name": "vm1", "serial": 7, "authority": "ca1", "not_before": NOW - 60 * DAY, "not_after": NOW + 30 * DAY}
+
+
+@pytest.mark.parametrize(
+    ("given", "due"),
+    [
+        ({}, None),
+        ({"held": None}, "made"),
+        ({"revoked": [6, 7]}, "revoked"),
+        ({"key": "other"}, "of another key"),
+        ({"key": "none"}, "of another key"),
+        ({"held": HELD | {"name": "vm9"}}, "of vm9"),
+        ({"authorities": []}, "of another CA"),
+        # the first one signs, all are trusted
+        ({"authorities": [{"key": "ca2"}, *CA]}, "of another CA"),
+        ({"authorities": [*CA, {"key": "ca2"}]}, None),
+        ({"now": NOW + 1}, "valid for 30 more days"),
+        ({"now": NOW + 40 * DAY}, "valid for -10 more days"),
+        ({"revoked": [7], "key": "other", "now": NOW + DAY}, "revoked"),
+    ],
+)
+def test_a_certificate_is_due_for_a_reason(given, due):
+    asked = {"key": "own", "authorities": CA, "held": HELD, "revoked": [6], "now": NOW} | given
+    assert plan.certificate_due("vm1", **asked) == due
+
+
+@pytest.mark.parametrize("days", [60, 61, 89, 100])
+def test_a_third_of_its_time_before_its_end_a_certificate_is_renewed_and_loaded(fleet, days):
+    later = NOW + days * DAY
+    assert fleet.plan("vm2", "client", now=NOW + 59 * DAY)["steps"] == []
+    said = fleet.plan("vm2", "client", now=later + 1)
+    assert said["steps"] == ["certificate", "configuration", "load", "verify"]
+    assert said["why"]["certificate"] == f"the certificate of vm2 is valid for {90 - days} more days"
+    fleet.hosts["vm2"].apply(said, fleet.settings, fleet.authority, ["certificate"])
+    fleet.run("vm2", "client")
+    assert fleet.plan("vm2", "client")["steps"] == []
+
+
+def test_both_sides_of_a_host_have_one_certificate():
+    fleet = a_fleet({"redis": REDIS, "pg": {**REDIS, "port": 5432, "servers": "vm2", "clients": "vm1"}}, tls=True)
+    plans = fleet.deploy()
+    assert [key for key, found in plans.items() if "certificate" in found["steps"]] == [("vm1", "server"), ("vm2", "server")]
+    assert all(fleet.plan(host, side)["steps"] == [] for host in ("vm1", "vm2") for side in ("server", "client"))
+    # a new one is loaded by both
+    fleet.authority.revoked = [fleet.authority.read(observed(fleet)["identity"]["certificate"])["serial"]]
+    assert [fleet.run("vm2", side)["steps"] for side in ("server", "client")] == [
+        ["certificate", "configuration", "load", "verify"],
+        ["configuration", "load", "verify"],
+    ]
+
+
+def test_without_tls_there_is_no_certificate():
+    fleet = a_fleet()
+    assert "certificate" not in fleet.plan("vm2", "client")["steps"]
+    assert "cert.pem" not in fleet.plan("vm2", "client")["generation"]["files"]
+
+
+# -- what people are told -----------------------------------------------------------------------------------------
+
+
+def lines(fleet):
+    return {key: found["lines"] for key, found in fleet.deploy().items() if found["lines"]}
+
+
+def test_a_new_link_is_a_line_on_both_sides():
+    assert lines(a_fleet()) == {
+        ("vm1", "server"): ["+ redis vm1: redis_server:6379"],
+        ("vm2", "client"): ["+ redis vm2 -> vm1 (198.18.0.11:6379)"],
+    }
+    links = {"redis": {**REDIS, "servers": "vm1:vm3"}}
+    assert lines(a_fleet(links))["vm2", "client"] == ["+ redis vm2 -> vm1 (198.18.0.11:6379), vm3 (198.18.0.13:6379)"]
+
+
+def test_a_link_that_leads_elsewhere_says_from_where_to_where(fleet):
+    fleet.links = {"redis": {**REDIS, "servers": "vm3"}}
+    assert lines(fleet) == {
+        ("vm2", "client"): ["~ redis vm2: vm1 198.18.0.11:6379 -> vm3 198.18.0.13:6379, live"],
+        ("vm3", "server"): ["+ redis vm3: redis_server:6379"],
+        ("vm1", "server"): ["- redis vm1: redis_server, up, 0 connections"],
+    }
+
+
+def test_a_backend_of_another_name_says_from_where_to_where(fleet):
+    fleet.links = {"redis": {**REDIS, "backend": "valkey:6379"}}
+    assert lines(fleet)["vm1", "server"] == ["~ redis vm1: redis_server redis_server -> valkey valkey:6379, live"]
+
+
+def test_a_target_that_has_no_address_yet_is_told_without():
+    wiring = a_fleet().plan("vm2", "client")["wiring"]
+    there = {"links": {"redis": {"connections": 0, "targets": [{"name": "vm1", "address": None, "up": False}]}}}
+    assert plan.link_lines("client", "vm2", wiring, there) == ["~ redis vm2: vm1  -> vm1 198.18.0.11:6379, live"]
+
+
+@pytest.mark.parametrize(("connections", "words"), [(0, "0 connections"), (1, "1 connection"), (3, "3 connections")])
+@pytest.mark.parametrize("up", [True, False])
+def test_a_link_that_goes_says_what_it_did(fleet, connections, words, up):
+    for host, side in SIDES:
+        link = on_disk(fleet, host, side)["links"]["redis"]
+        link["connections"] = connections
+        link["targets"][0]["up"] = up
+    fleet.links = {"pg": {**REDIS, "port": 5432, "backend": "postgres:5432"}}
+    said = {key: fleet.plan(*key)["lines"] for key in SIDES}
+    state = "up" if up else "down"
+    assert f"- redis vm1: redis_server, {state}, {words}" in said["vm1", "server"]
+    assert said["vm2", "client"] == ["+ pg vm2 -> vm1 (198.18.0.11:5432)", f"- redis vm2 -> vm1, {state}, {words}"]
+    fleet.links = {}
+    assert fleet.plan("vm2", "client")["lines"] == [f"- redis vm2 -> vm1, {state}, {words}"]
+
+
+def test_a_container_that_is_made_anew_says_why_and_what_that_breaks(fleet):
+    on_disk(fleet, "vm1", "server")["links"]["redis"]["connections"] = 3
+    fleet.links = {"redis": {**REDIS, "publish": 7000}}
+    assert fleet.plan("vm1", "server")["lines"] == [
+        "~ host vm1: ambassador_server is made anew, to publish 198.18.0.11:7000:7000 instead of 198.18.0.11:6379:6379;"
+        " connections through it break once. There are 3 connections now."
+    ]
+    fleet.links = {"redis": {**REDIS, "local": "127.0.0.1:6379"}}
+    (line,) = fleet.plan("vm2", "client")["lines"]
+    assert "is made anew, to publish 127.0.0.1:6379:6379 instead of nothing; connections through it break once." in line
+    fleet.links = {"redis": REDIS}
+    fleet.settings["pids"] = 4000
+    (line,) = fleet.plan("vm1", "server")["lines"]
+    assert "ambassador_server is made anew (its limit of processes); connections" in line
+    container(fleet, "vm1", "server")["state"] = "exited"
+    # what does not run has no connections to break
+    assert fleet.plan("vm1", "server")["lines"] == []
+
+
+def test_links_of_socat_that_are_there_are_no_lines_whatever_else_is_changed():
+    fleet = a_fleet(engine="socat")
+    fleet.deploy()
+    fleet.settings["memory"] = "1G"
+    said = fleet.plan("vm2", "client")
+    assert (said["steps"], said["lines"]) == (["container"], [])
+    fleet.links = {"redis": PLAIN, "pg": {**PLAIN, "port": 5432}}
+    assert "+ pg vm2 -> vm1 (198.18.0.11:5432)" in fleet.plan("vm2", "client")["lines"]
+
+
+def test_a_container_that_was_not_there_breaks_nothing():
+    (line,) = a_fleet().plan("vm1", "server")["lines"]
+    assert line.startswith("+ ")
+
+
+def test_a_run_that_removes_most_links_of_a_side_may_be_a_mistake():
+    links = {f"link{number}": {**REDIS, "port": 7000 + number} for number in range(4)}
+    fleet = a_fleet(links)
+    fleet.deploy()
+    fleet.links = {name: links[name] for name in ("link0", "link1")}
+    assert fleet.plan("vm2", "client")["warnings"] == []
+    fleet.links = {"link0": links["link0"], "link9": links["link0"] | {"port": 9000}}
+    warning = "host vm2: this run removes 3 of the 4 links of its client side (link1, link2, link3)."
+    assert fleet.plan("vm2", "client")["warnings"] == [warning]
+    fleet.links = {}
+    said = fleet.plan("vm1", "server")
+    assert said["warnings"] == ["host vm1: this run removes 4 of the 4 links of its server side (link0, link1, link2, link3)."]
+    assert said["steps"] == ["remove"]
+
+
+# -- the stand-in -------------------------------------------------------------------------------------------------
+
+
+def test_a_stand_in_serves_while_the_client_side_gets_another_alias_or_is_made_anew(fleet):
+    fleet.links = {"redis": REDIS, "cache": {**REDIS, "port": 6380}}
+    said = fleet.plan("vm2", "client")
+    assert said["steps"] == ["configuration", "standin", "container", "load", "verify"]
+    assert said["why"]["container"] == "ambassador_client: its aliases"
+    nameless, named = said["standin"]
+    assert (nameless["aliases"], named["aliases"]) == ([], ["redis", "cache"])
+    for one in said["standin"]:
+        assert (one["name"], one["publish"], one["address"], one["temporary"]) == ("ambassador_client_standin", [], {}, True)
+        assert "/var/lib/ambassador/client/standin/run:/run/ambassador:rw" in one["volumes"]
+        assert "/var/lib/ambassador/client:/etc/ambassador:ro" in one["volumes"]
+    # the same container but for its names
+    assert nameless["hash"] == named["hash"] != said["container"]["hash"]
+
+
+def harmed(fleet, how):
+    """Give the client side an alias more, and what keeps a stand-in from it."""
+    fleet.links = {"redis": REDIS, "cache": {**REDIS, "port": 6380}}
+    {
+        "it has no address of its own": lambda: observed(fleet)["networks"]["ambassador"].update(ours=False),
+        "another stand-in has connections": lambda: observed(fleet)["containers"].update(ambassador_client_standin=dict(THEIRS)),
+        "it was not there": lambda: observed(fleet)["containers"].pop("ambassador_client"),
+        "its engine is silent": lambda: on_disk(fleet).update(engine=None, running=None),
+        "its engine was another": lambda: on_disk(fleet).update(engine="nftables"),
+        "nothing": lambda: None,
+    }[how]()
+    return fleet.plan("vm2", "client")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "it has no address of its own",
+        "another stand-in has connections",
+        "it was not there",
+        "its engine is silent",
+        "its engine was another",
+    ],
+)
+def test_there_is_no_stand_in_where(fleet, how):
+    said = harmed(fleet, how)
+    assert "container" in said["steps"]
+    assert "standin" not in said["steps"]
+
+
+def test_there_is_one_where_nothing_of_that_is_so(fleet):
+    assert "standin" in harmed(fleet, "nothing")["steps"]
+
+
+def test_a_stand_in_that_an_interrupted_run_left_gives_the_names_back(fleet):
+    # the client side is as it should be again, and the names were not taken back yet
+    left = {**container(fleet), "ours": "ambassador_client_standin", "restart": "no"}
+    observed(fleet)["containers"]["ambassador_client_standin"] = left
+    said = fleet.plan("vm2", "client")
+    assert said["standin_is_ours"]
+    # the names are taken back when the configuration is loaded
+    assert said["steps"] == ["container", "load", "verify"]
+    assert said["why"]["container"] == "ambassador_client_standin is left of an earlier run"
+    assert said["lines"] == []
+    fleet.run("vm2", "client")
+    assert fleet.plan("vm2", "client")["steps"] == []
+    observed(fleet)["containers"]["ambassador_client_standin"] = THEIRS
+    assert fleet.plan("vm2", "client")["steps"] == []
+
+
+def test_a_server_side_has_no_stand_in_nor_has_an_alias_that_goes(fleet):
+    fleet.links = {"redis": REDIS, "cache": {**REDIS, "port": 6380}}
+    assert fleet.plan("vm1", "server")["steps"] == ["configuration", "container", "load", "verify"]
+    fleet.deploy()
+    fleet.links = {"redis": REDIS}
+    said = fleet.plan("vm2", "client")
+    # Docker leaves it to its container, and nobody is served under it
+    assert said["steps"] == ["configuration", "load", "verify"]
+    assert said["lines"] == ["- cache vm2 -> vm1, up, 0 connections"]
+
+
+# -- removal ------------------------------------------------------------------------------------------------------
+
+
+def absent(fleet, host, side, volume=None):
+    """Remove a side; return the plan."""
+    one = fleet.hosts[host]
+    said = plan.absent(side, host, [f"ambassador_{side}"], [side], one.look(), fleet.settings, volume).result()
+    one.apply(said, fleet.settings)
+    return said
+
+
+@pytest.fixture
+def both():
+    """A fleet whose vm1 has both sides."""
+    found = a_fleet({"redis": REDIS, "pg": {**REDIS, "port": 5432, "servers": "vm2", "clients": "vm1"}}, tls=True)
+    found.deploy()
+    return found
+
+
+def test_one_side_leaves_what_is_the_other_s(both):
+    said = absent(both, "vm1", "client")
+    assert said["remove"] == {"containers": ["ambassador_client"], "paths": ["/var/lib/ambassador/client"], "network": None, "volume": None}
+    assert said["lines"] == ["- container ambassador_client on vm1", "- directory /var/lib/ambassador/client on vm1"]
+    assert observed(both, "vm1")["entries"] == ["identity", "server"]
+    assert both.plan("vm1", "server")["steps"] == []
+
+
+def test_the_last_side_takes_the_key_the_directory_and_the_network_with_it(both):
+    absent(both, "vm1", "client")
+    said = absent(both, "vm1", "server")
+    assert said["remove"] == {
+        "containers": ["ambassador_server"],
+        "paths": ["/var/lib/ambassador"],
+        "network": "ambassador",
+        "volume": None,
+    }
+    assert said["lines"][-1] == "- network ambassador on vm1"
+    left = observed(both, "vm1")
+    assert (left["containers"], left["networks"], left["entries"], left["identity"]["key"]) == ({}, {}, [], "none")
+    again = absent(both, "vm1", "server")
+    assert (again["steps"], again["lines"]) == ([], [])
+
+
+def test_a_side_that_no_link_wants_any_more_takes_the_key_with_it_and_leaves_the_network(fleet):
+    fleet.links = {}
+    assert fleet.plan("vm1", "server")["remove"]["paths"] == ["/var/lib/ambassador"]
+    fleet.deploy()
+    assert (observed(fleet, "vm1")["entries"], list(observed(fleet, "vm1")["networks"])) == ([], ["ambassador"])
+    assert fleet.plan("vm1", "server")["steps"] == []
+
+
+def test_what_is_in_the_directory_and_is_not_its_own_stays(fleet):
+    Redis(fleet.hosts["vm1"], "redis_server", PASSWORDS).run()
+    observed(fleet, "vm1")["entries"].append("notes.txt")
+    said = absent(fleet, "vm1", "server")
+    assert said["remove"]["paths"] == ["/var/lib/ambassador/server", "/var/lib/ambassador/identity"]
+    assert observed(fleet, "vm1")["entries"] == ["redis_server", "notes.txt"]
+    # and a container that is attached keeps its network
+    assert said["remove"]["network"] is None
+
+
+def test_neither_a_network_nor_a_container_of_somebody_else_s_is_removed(fleet):
+    observed(fleet, "vm1")["networks"]["ambassador"]["ours"] = False
+    assert absent(fleet, "vm1", "server")["remove"]["network"] is None
+    observed(fleet)["containers"]["web"] = THEIRS | {"networks": {"ambassador": {"addresses": []}}}
+    said = absent(fleet, "vm2", "client")
+    assert (said["remove"]["network"], list(observed(fleet)["containers"])) == (None, ["web"])
+
+
+def test_a_stand_in_that_still_has_connections_goes_with_its_side(fleet):
+    observed(fleet)["containers"]["ambassador_client_standin"] = {**THEIRS, "ours": "ambassador_client_standin"}
+    assert absent(fleet, "vm2", "client")["remove"]["containers"] == ["ambassador_client", "ambassador_client_standin"]
+    observed(fleet)["containers"]["ambassador_client_standin"] = THEIRS
+    assert absent(fleet, "vm2", "client")["steps"] == []
+
+
+def test_a_removal_needs_a_docker_engine(fleet):
+    observed(fleet)["docker"]["error"] = "no answer"
+    assert "found: no answer" in refused(absent(fleet, "vm2", "client"))[0]
+    fleet.links = {}
+    assert "found: no answer" in refused(fleet.plan("vm2", "client"))[0]
+
+
+@pytest.mark.parametrize(("volume", "ours", "gone"), [("redis_server", True, True), ("redis_server", False, False), (None, True, False)])
+def test_data_goes_where_it_was_asked_for_and_is_the_collection_s(volume, ours, gone):
+    host = Host("vm1")
+    Redis(host, "redis_server", PASSWORDS).run()
+    host.observed["volumes"]["redis_server"]["ours"] = ours
+    said = plan.absent("redis_server", "vm1", ["redis_server"], ["redis_server"], host.look(), SETTINGS, volume).result()
+    assert said["phases"]["expand"] == ["remove"]
+    assert (said["remove"]["volume"] == "redis_server") == gone
+    assert ("- volume redis_server on vm1" in said["lines"]) == gone
+
+
+# -- Redis --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", ["redis_server", "redis_client"])
+def test_a_redis_that_is_as_it_should_be_is_left_alone(part):
+    one = Redis(Host("vm1"), part, PASSWORDS)
+    first = one.run()
+    assert first["steps"][-1] == "verify"
+    assert first["lines"] == [f"+ container {part} on vm1", f"~ passwords of {part} on vm1"]
+    again = one.plan()
+    assert (again["problems"], again["steps"], again["lines"]) == ([], [], [])
+
+
+def redis_drifts():
+    """Return what can be done to a Redis server by hand, and the steps that mend it."""
+
+    def there(host):
+        return host.observed["directories"]["redis_server"]
+
+    return {
+        "another password": (lambda host: there(host)["files"]["operator"].update(sha256="0" * 64), ["directory", "verify"]),
+        "an open file": (lambda host: there(host)["files"]["users.acl"].update(mode="0644"), ["directory", "verify"]),
+        "somebody else's file": (lambda host: there(host)["files"]["users.acl"].update(owner=0), ["directory", "verify"]),
+        "a file gone": (lambda host: there(host)["files"].pop("redis.conf"), ["directory", "verify"]),
+        "an open directory": (lambda host: there(host).update(mode="0755"), ["directory", "verify"]),
+        "no directory": (lambda host: host.observed["directories"].clear(), ["directory", "verify"]),
+        "not loaded": (lambda host: there(host)["files"].pop("loaded"), ["directory", "verify"]),
+        "others loaded": (lambda host: there(host)["files"]["loaded"].update(sha256="0" * 64), ["directory", "verify"]),
+        "open data": (lambda host: host.observed["volumes"]["redis_server"].update(mode="0755"), ["data", "verify"]),
+        "somebody else's data": (lambda host: host.observed["volumes"]["redis_server"].update(owner=0), ["data", "verify"]),
+        "unwell": (lambda host: host.observed["containers"]["redis_server"].update(health="unhealthy"), ["verify"]),
+        "stopped": (lambda host: host.observed["containers"]["redis_server"].update(state="exited"), ["container", "verify"]),
+    }
+
+
+@pytest.mark.parametrize("drift", redis_drifts())
+def test_what_is_not_as_it_should_be_of_a_redis_server_is_mended(drift):
+    host = Host("vm1")
+    one = Redis(host, "redis_server", PASSWORDS)
+    one.run()
+    harm, steps = redis_drifts()[drift]
+    harm(host)
+    assert one.plan()["steps"] == steps
+    one.run()
+    host.observed["containers"]["redis_server"]["health"] = "healthy"
+    assert one.plan()["steps"] == []
+
+
+def test_a_redis_that_is_told_another_password_is_not_made_anew():
+    one = Redis(Host("vm1"), "redis_server", PASSWORDS)
+    one.run()
+    one.passwords = PASSWORDS | {"app": "another"}
+    said = one.plan()
+    assert (said["steps"], said["lines"]) == (["directory", "verify"], ["~ passwords of redis_server on vm1"])
+    assert (said["running"], said["makes_passwords"]) == (True, False)
+
+
+def test_a_redis_with_another_image_is_made_anew_and_that_is_told():
+    one = Redis(Host("vm1"), "redis_server", PASSWORDS)
+    one.run()
+    one.settings |= {"image": "redis:8.0.3", "image_name": "redis:8.0.3"}
+    said = one.plan()
+    assert said["steps"] == ["image", "container", "verify"]
+    assert said["lines"] == ["~ container redis_server on vm1 is made anew: its image"]
+    one.run()
+    one.settings["memory"] = "1G"
+    assert one.plan()["lines"] == ["~ container redis_server on vm1 changes: its memory limit"]
+
+
+def test_a_redis_that_asks_for_no_password_has_no_directory():
+    host = Host("vm1")
+    one = Redis(host, "redis_client", {"app": "one"})
+    one.run()
+    one.passwords = {}
+    said = one.plan()
+    assert said["steps"] == ["container", "verify", "remove"]
+    assert said["why"]["remove"] == "redis_client needs no password any more"
+    assert said["remove"]["paths"] == ["/var/lib/ambassador/redis_client"]
+    one.run()
+    assert (host.observed["entries"], one.plan()["steps"]) == ([], [])
+
+
+def test_passwords_that_are_still_to_be_made_are_planned_without_their_hashes():
+    host = Host("vm1")
+    one = containers.redis_server("redis_server", {**SETTINGS, "image": "redis:8.0.2", "volume": "redis_server"})
+    given = {"owner": 999, "files": {"operator": None}}
+    said = plan.redis(
+        "redis_server", "vm1", host.look(), {**SETTINGS, "engine": None, "image": "redis:8.0.2"}, one, given, [], "data"
+    ).result()
+    assert said["makes_passwords"]
+    assert "directory" in said["steps"]
+
+
+# -- whatever the map ---------------------------------------------------------------------------------------------
+
+HOSTS = ("vm1", "vm2", "vm3")
+GROUP = st.lists(st.sampled_from(HOSTS), min_size=1, max_size=3, unique=True).map(":".join)
+# most of these are wrong
+ANY_LINK = st.fixed_dictionaries(
+    {
+        "port": st.sampled_from([5432, 6379]),
+        "servers": GROUP,
+        "clients": GROUP,
+        "backend": st.sampled_from(["db:1", "pg:2", "[2001:db8::9]:3"]),
+    },
+    optional={
+        "publish": st.sampled_from([7000, 7001, 6379]),
+        "local": st.sampled_from(["127.0.0.1:9000", "0.0.0.0:9000", "127.0.0.1:6379", "198.18.0.2:7000"]),
+        "check": st.sampled_from(["tcp", "redis", "none"]),
+        "protocol": st.sampled_from(["tcp", "udp"]),
+        "balance": st.sampled_from(["first", "roundrobin"]),
+        "targets": st.sampled_from([["198.18.0.20:1"], ["198.18.0.20:1", "198.18.0.21:1"]]),
+    },
+)
+ANY_MAP = st.dictionaries(st.sampled_from(["redis", "pg", "my-cache"]), ANY_LINK, min_size=1, max_size=3)
+RUN = st.fixed_dictionaries(
+    {
+        "engine": st.sampled_from(list(IMAGES)),
+        "tls": st.booleans(),
+        "prove": st.booleans(),
+        "memory": st.sampled_from(["512M", "1g", "1073741824"]),
+        "pids": st.sampled_from([64, "4096"]),
+    }
+)
+ADDRESSED = st.sampled_from([("198.18.0.{}", False), ("198.18.0.{}", True), ("2001:DB8:0::{}", True)])
+
+
+@st.composite
+def maps_and_runs(draw, ipv6, engines=tuple(IMAGES), least=0):
+    """Return a map that is right, and settings with an engine that can do what it asks for."""
+    changed = draw(RUN) | {"engine": draw(st.sampled_from(engines))}
+    haproxy, socat = changed["engine"] == "haproxy", changed["engine"] == "socat"
+    changed["tls"] = changed["tls"] and haproxy
+    links = {}
+    for number, alias in enumerate(
+        draw(st.lists(st.sampled_from(["redis", "pg", "my-cache", "a1"]), unique=True, min_size=least, max_size=4))
+    ):
+        link = {"port": 6000 + number, "clients": draw(GROUP), "backend": draw(st.sampled_from([f"db{number}:1", f"db{number}:2"]))}
+        link["servers"] = draw(st.sampled_from(HOSTS)) if socat else draw(GROUP)
+        if ":" in link["servers"] and not haproxy:
+            link["balance"] = "roundrobin"
+        for key, values, possible in (
+            ("publish", [7000 + number, 7100 + number], True),
+            ("local", [f"127.0.0.1:{8000 + number}", f"0.0.0.0:{8000 + number}", f"[0::1]:{8100 + number}"], True),
+            ("check", ["tcp", "redis", "none"], haproxy),
+            ("balance", ["first", "roundrobin", "leastconn"], haproxy),
+            ("wait", [0, 5], haproxy),
+            ("drain", [0, 5], not socat),
+            ("protocol", ["tcp", "udp"], changed["engine"] == "nftables"),
+            ("targets", [["198.18.0.20:1"], *([["[2001:DB8::20]:1"]] if ipv6 else [])], not changed["tls"]),
+        ):
+            if possible and draw(st.booleans()):
+                link[key] = draw(st.sampled_from(values))
+        links[alias] = link
+    return links, changed
+
+
+def world(address, ipv6):
+    """Hosts on which nothing is, with addresses of one kind."""
+    hostvars = {name: {"ambassador_address": address.format(number)} for number, name in enumerate(HOSTS, 1)}
+    own = ["198.18.0.{}", "2001:db8::{}"]
+    hosts = {name: Host(name, [one.format(number) for one in own]) for number, name in enumerate(HOSTS, 1)}
+    return Fleet({}, hosts, hostvars, ipv6=ipv6)
+
+
+def run(fleet, links, changed):
+    """Bring a map to all hosts; return the sentences of those that were refused."""
+    fleet.links = links
+    fleet.settings |= {**changed, "image": IMAGES[changed["engine"]], "image_name": IMAGES[changed["engine"]]}
+    problems = []
+    for found in fleet.deploy().values():
+        if found["problems"]:
+            assert refused(found)
+        problems += found["problems"]
+    return problems
+
+
+def at_rest(fleet):
+    """Nothing is to be changed on any host; what nobody checks is dialled, and the rest is proved."""
+    for host in HOSTS:
+        for side in ("server", "client"):
+            found = fleet.plan(host, side)
+            assert found["problems"] == [], (host, side)
+            assert changes(found) == [], (host, side, found["why"])
+            assert found["lines"] == found["warnings"] == [], (host, side)
+            assert ("verify" in found["steps"]) == bool(found.get("unchecked")), (host, side)
+
+
+@hypothesis_settings(deadline=None)
+@given(st.lists(st.tuples(ANY_MAP, RUN), min_size=1, max_size=3), ADDRESSED)
+def test_whatever_the_map_what_is_wrong_is_told_and_then_nothing_is_done(runs, addressed):
+    fleet = world(*addressed)
+    for links, changed in runs:
+        before = {name: host.look() for name, host in fleet.hosts.items()}
+        problems = run(fleet, links, changed)
+        event("refused" if problems else "deployed")
+        if not problems:
+            at_rest(fleet)
+        # what is wrong with the map is so on all hosts, and none of them is touched
+        wiring = fleet.wiring()
+        if wiring.problems:
+            assert {name: host.look() for name, host in fleet.hosts.items()} == before
+
+
+@hypothesis_settings(deadline=None)
+@given(st.data(), ADDRESSED)
+def test_whatever_the_maps_a_run_is_followed_by_one_that_changes_nothing(data, addressed):
+    fleet = world(*addressed)
+    for _ in range(3):
+        links, changed = data.draw(maps_and_runs(addressed[1]))
+        event(changed["engine"] + (" over TLS" if changed["tls"] else ""))
+        assert run(fleet, links, changed) == []
+        at_rest(fleet)
+    run(fleet, {}, changed)
+    for host in fleet.hosts.values():
+        assert (host.observed["containers"], host.observed["entries"], host.observed["listening"]) == ({}, [], [])
+
+
+@hypothesis_settings(deadline=None)
+@given(st.data(), ADDRESSED, st.sampled_from(list(drifts())))
+def test_whatever_is_done_to_a_client_side_by_hand_is_mended_by_one_run(data, addressed, drift):
+    fleet = world(*addressed)
+    # socat keeps nothing on disk
+    links, changed = data.draw(maps_and_runs(addressed[1], ("haproxy", "nftables"), 1))
+    run(fleet, links, changed)
+    host = data.draw(st.sampled_from([name for name, host in fleet.hosts.items() if "client" in host.observed["sides"]]))
+    # the drifts are those of vm2
+    drifts()[drift][0](Fleet(links, {"vm2": fleet.hosts[host]}, {}))
+    fleet.hosts[host].listen()
+    event(f"{changed['engine']}: {drift}")
+    assert run(fleet, links, changed) == []
+    at_rest(fleet)
