@@ -13,9 +13,12 @@ import sys
 import threading
 
 import pytest
+from ansible.plugins.loader import init_plugin_loader
 
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "collections"))
+# as Ansible finds plugins by their full names
+init_plugin_loader([str(ROOT / "collections")])
 
 
 def run_module(name, check=False, environment=None, **arguments):
