@@ -283,7 +283,7 @@ def reference(image):
     :source: Docker's documentation, "docker image pull": docker.io, library and latest are understood; a digest wins over a tag
     """
     name, _, digest = image.partition("@")
-    name = re.sub(r"^(index\.)?docker\.io/(library/)?", "", name)
+    name = re.sub(r"^((index\.)?docker\.io/)?(library/(?=[^/]+$))?", "", name)
     path, _, last = name.rpartition("/")
     if digest:
         last = last.partition(":")[0]

@@ -50,7 +50,10 @@ class DockerEngine:
         if kind == "unix":
             self._connection = UnixConnection(where, timeout)
         elif kind == "tcp":
-            self._connection = http.client.HTTPConnection(where, timeout=timeout)
+            try:
+                self._connection = http.client.HTTPConnection(where, timeout=timeout)
+            except http.client.InvalidURL as error:
+                raise OSError(f"DOCKER_HOST is {self.url}: {error}") from error
         else:
             raise OSError(f"DOCKER_HOST is {self.url}, expected unix://… or tcp://…")
 
@@ -73,4 +76,7 @@ class DockerEngine:
             return None
         if answer.status != 200:
             raise OSError(f"{self.url}: {answer.status} {said.decode(errors='replace').strip()}")
-        return json.loads(said)
+        try:
+            return json.loads(said)
+        except ValueError as error:
+            raise OSError(f"{self.url}: expected JSON, found {said[:100].decode(errors='replace').strip()}") from error

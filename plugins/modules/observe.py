@@ -168,7 +168,10 @@ def docker():
     found = {"docker": {"version": None, "error": None}, "containers": {}, "networks": {}, "images": {}, "volumes": {}}
     try:
         engine = DockerEngine()
-        found["docker"]["version"] = engine.get("/version")["Version"]
+        version = engine.get("/version")
+        if version is None:
+            raise OSError(f"{engine.url}: no Docker Engine")
+        found["docker"]["version"] = version["Version"]
         for listed in engine.get("/containers/json?all=1"):
             ours = observation.LABEL in (listed.get("Labels") or {})
             # one that has just gone has no names, or is not found

@@ -121,7 +121,12 @@ def main():
         written = [name for name, content in sorted(files.items()) if differs(os.path.join(path, name), owner, content)]
         if not module.check_mode:
             if made:
-                os.makedirs(path, mode=0o755, exist_ok=True)
+                around = os.path.dirname(path)
+                if not os.path.isdir(around):
+                    # whatever the umask
+                    os.makedirs(around)
+                    os.chmod(around, 0o755)
+                os.makedirs(path, mode=0o700, exist_ok=True)
                 os.chown(path, owner, owner)
                 os.chmod(path, 0o700)
             for name in written:

@@ -1,22 +1,32 @@
 """The collection is importable by its full name from a plain clone, and its modules run as Ansible runs them."""
 
 import hashlib
+import http.server
 import json
 import os
 import pathlib
+import re
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
+
+import pytest
+from ansible.plugins.loader import init_plugin_loader
 
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "collections"))
+# as Ansible finds plugins by their full names
+init_plugin_loader([str(ROOT / "collections")])
 
 
-def run_module(name, check=False, **arguments):
+def run_module(name, check=False, environment=None, **arguments):
     """Run a module of the collection in a process of its own; return what it says."""
     run = subprocess.run(
         [sys.executable, "-m", f"ansible_collections.crosshost.ambassador.plugins.modules.{name}"],
         input=json.dumps({"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check, "_ansible_diff": True}}),
-        env={**os.environ, "PYTHONPATH": str(ROOT / "collections")},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "collections"), **(environment or {})},
         capture_output=True,
         text=True,
         check=False,
@@ -28,3 +38,88 @@ def named(files):
     """Return name and files of a generation: the name says the content, and stands in it."""
     name = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
     return {"generation": name, "files": {file: content.replace("@generation@", name) for file, content in files.items()}}
+
+
+class RecordedEngine(threading.Thread):
+    """What answers on a master CLI, as it was recorded.
+
+    :param pathlib.Path side: the state directory of the side
+    :param str name: name of the recording
+    """
+
+    def __init__(self, side, name):
+        super().__init__(daemon=True)
+        text = (ROOT / f"tests/unit/answers/{name}.txt").read_text()
+        self.answers = dict(re.findall(r"^> (.*)\n((?:(?!> ).*\n)*)", text, re.M))
+        self.asked = []
+        (side / "run").mkdir(parents=True)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(side / "run" / "master.sock"))
+        self.listener.listen()
+        self.start()
+
+    def run(self):
+        while True:
+            connection, _ = self.listener.accept()
+            with connection:
+                command = connection.makefile().read().strip()
+                self.asked.append(command)
+                unknown = f"Can't find the target PID matching the prefix '{command.split()[0]}'\n"
+                connection.sendall(self.answers.get(command, unknown).encode())
+
+
+class FakeDocker(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """A Docker Engine on a Unix socket that answers what it was told, and nothing to anything else.
+
+    :param pathlib.Path path: the socket
+    """
+
+    daemon_threads = True
+
+    def __init__(self, path):
+        self.path = path
+        #: path and query -> what is answered: anything that JSON knows, or the bytes themselves
+        self.answers = json.loads((ROOT / "tests/unit/answers/docker.json").read_text())
+        #: path and query -> status of an answer that is none of success
+        self.failures = {}
+        self.asked, self.connections = [], 0
+        super().__init__(str(path), Questions)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def environment(self):
+        """The environment of a module that is to find it."""
+        return {"DOCKER_HOST": f"unix://{self.path}"}
+
+
+class Questions(http.server.BaseHTTPRequestHandler):
+    """The questions of one connection to it."""
+
+    protocol_version = "HTTP/1.1"
+
+    def setup(self):
+        """Count the connection."""
+        super().setup()
+        self.server.connections += 1
+
+    def do_GET(self):
+        """Answer."""
+        self.server.asked.append(self.path)
+        found = self.server.answers.get(self.path)
+        status = self.server.failures.get(self.path, 200 if found is not None else 404)
+        content = found if isinstance(found, bytes) else json.dumps(found if found is not None else {"message": "no such thing"}).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *words):
+        """Say nothing."""
+
+
+@pytest.fixture
+def docker(tmp_path_factory):
+    """A Docker Engine that answers as version 26.1 does."""
+    with FakeDocker(tmp_path_factory.mktemp("docker") / "docker.sock") as found:
+        yield found
+        found.shutdown()

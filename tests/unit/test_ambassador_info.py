@@ -3,34 +3,9 @@
 import os
 import re
 import socket
-import threading
 
 import pytest
-from conftest import ROOT, run_module
-
-
-class Engine(threading.Thread):
-    """What answers on a master CLI, as it was recorded."""
-
-    def __init__(self, side, name):
-        super().__init__(daemon=True)
-        text = (ROOT / f"tests/unit/answers/{name}.txt").read_text()
-        self.answers = dict(re.findall(r"^> (.*)\n((?:(?!> ).*\n)*)", text, re.M))
-        self.asked = []
-        (side / "run").mkdir(parents=True)
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(side / "run" / "master.sock"))
-        self.listener.listen()
-        self.start()
-
-    def run(self):
-        while True:
-            connection, _ = self.listener.accept()
-            with connection:
-                command = connection.makefile().read().strip()
-                self.asked.append(command)
-                unknown = f"Can't find the target PID matching the prefix '{command.split()[0]}'\n"
-                connection.sendall(self.answers.get(command, unknown).encode())
+from conftest import RecordedEngine, run_module
 
 
 @pytest.fixture
@@ -43,7 +18,7 @@ def info(side, **arguments):
 
 
 def test_a_link_with_its_target(side):
-    Engine(side, "client")
+    RecordedEngine(side, "client")
     (side / "current").symlink_to("generations/051901f6ec76")
     said = info(side)
     assert said["changed"] is False
@@ -81,7 +56,7 @@ def test_a_link_with_its_target(side):
 
 
 def test_check_mode_asks_the_same(side):
-    engine = Engine(side, "client")
+    engine = RecordedEngine(side, "client")
     assert info(side, check=True) == info(side)
     assert {command.split(maxsplit=1)[1] for command in engine.asked} == {
         "proc",
@@ -92,7 +67,7 @@ def test_check_mode_asks_the_same(side):
 
 
 def test_old_workers_are_summed_and_what_they_leave_is_told(side):
-    Engine(side, "client_after_reloads")
+    RecordedEngine(side, "client_after_reloads")
     said = info(side)
     assert [(worker["pid"], worker["current"], worker["uptime"], worker["reloads"]) for worker in said["workers"]] == [
         (34, True, 3, 0),
@@ -108,7 +83,7 @@ def test_old_workers_are_summed_and_what_they_leave_is_told(side):
 
 
 def test_a_target_counts_what_was_held_for_it_as_well(side):
-    Engine(side, "client_after_a_move")
+    RecordedEngine(side, "client_after_a_move")
     link = info(side)["links"]["redis"]
     # of the old worker 308 went to vm1, which is left, and 701 and 6 that were held to vm3
     assert (link["total"], link["bytes_in"]) == (18 + 1014, 1278 + 75272)
@@ -118,7 +93,7 @@ def test_a_target_counts_what_was_held_for_it_as_well(side):
 
 
 def test_a_worker_that_ends_meanwhile_is_left_out(side):
-    engine = Engine(side, "client_after_reloads")
+    engine = RecordedEngine(side, "client_after_reloads")
     del engine.answers["@!31 show stat"]
     said = info(side)
     assert [worker["pid"] for worker in said["workers"]] == [34]
@@ -126,7 +101,7 @@ def test_a_worker_that_ends_meanwhile_is_left_out(side):
 
 
 def test_a_link_that_is_gone_is_told_while_old_workers_carry_it(side):
-    engine = Engine(side, "client_after_reloads")
+    engine = RecordedEngine(side, "client_after_reloads")
     engine.answers["@!34 show stat"] = engine.answers["@!34 show stat"].replace("redis", "cache")
     links = info(side)["links"]
     assert (links["cache"]["listen"], links["cache"]["connections"]) == ("open", 2)
@@ -136,7 +111,7 @@ def test_a_link_that_is_gone_is_told_while_old_workers_carry_it(side):
 
 
 def test_a_port_without_a_backend_is_shut(side):
-    Engine(side, "server_without_a_backend")
+    RecordedEngine(side, "server_without_a_backend")
     link = info(side)["links"]["redis"]
     assert link["listen"] == "shut"
     backend, peer = link["targets"]
@@ -146,7 +121,7 @@ def test_a_port_without_a_backend_is_shut(side):
 
 
 def test_a_held_connection_is_told(side):
-    engine = Engine(side, "client_while_nothing_is_up")
+    engine = RecordedEngine(side, "client_while_nothing_is_up")
     link = info(side)["links"]["redis"]
     assert (link["connections"], link["held"], link["failed"]) == (1, 1, 2)
     assert not any(target["up"] for target in link["targets"])
@@ -157,14 +132,14 @@ def test_a_held_connection_is_told(side):
 
 
 def test_the_worker_that_goes_on_after_a_refused_reload_is_the_current_one(side):
-    engine = Engine(side, "client_while_nothing_is_up")
+    engine = RecordedEngine(side, "client_while_nothing_is_up")
     assert engine.answers["show proc"].partition("# old workers")[0].endswith("# workers\n")
     (worker,) = info(side)["workers"]
     assert (worker["current"], worker["reloads"]) == (True, 1)
 
 
 def test_one_link_can_be_asked_for(side):
-    Engine(side, "client")
+    RecordedEngine(side, "client")
     assert list(info(side, alias="redis")["links"]) == ["redis"]
     failed = info(side, alias="cache")
     assert failed["failed"]
@@ -178,7 +153,7 @@ def test_no_socket_is_said(side):
 
 
 def test_an_engine_that_is_gone_or_has_no_worker_is_said(side):
-    engine = Engine(side, "client")
+    engine = RecordedEngine(side, "client")
     engine.answers["show proc"] = engine.answers["show proc"].partition("# workers")[0]
     failed = info(side)
     assert failed["failed"]
@@ -209,7 +184,7 @@ Issuer: /CN=crosshost.ambassador 2026-11-24
 
 
 def test_the_certificate_that_is_shown_is_told(side):
-    engine = Engine(side, "client")
+    engine = RecordedEngine(side, "client")
     assert info(side)["certificate"] is None
     engine.answers["@!14 show ssl cert @/host"] = CERTIFICATE
     said = info(side)["certificate"]

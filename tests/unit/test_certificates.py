@@ -1,0 +1,168 @@
+"""What certificates say, which are revoked, and who does not trust a CA yet; the passwords that the controller keeps beside them."""
+
+import datetime
+import hashlib
+import os
+import stat
+
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import lookup_loader
+from ansible_collections.crosshost.ambassador.plugins.filter.certificates import FilterModule, behind, revoked_now
+from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import certificate_due
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, passwords
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+NOW = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
+
+
+class Signer:
+    """A CA, as the collection makes it."""
+
+    def __init__(self, name):
+        self.key, self.name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self.pem = self._sign(self.name, self.key.public_key(), 1)
+
+    def certify(self, name, serial, extended=True):
+        """Return a certificate for a new key."""
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)] if name else [])
+        return self._sign(subject, ec.generate_private_key(ec.SECP256R1()).public_key(), serial, extended)
+
+    def _sign(self, subject, key, serial, extended=True):
+        made = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key).serial_number(serial)
+        made = made.not_valid_before(NOW).not_valid_after(NOW + datetime.timedelta(days=90))
+        if extended:
+            made = made.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), False)
+            made = made.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False)
+        return made.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+    def revoke(self, *serials):
+        """Return a list of revoked ones."""
+        made = x509.CertificateRevocationListBuilder().issuer_name(self.name).last_update(NOW).next_update(NOW + datetime.timedelta(days=1))
+        for serial in serials:
+            made = made.add_revoked_certificate(x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW).build())
+        return made.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+ONE, OTHER = Signer("one"), Signer("other")
+
+
+def test_a_certificate_says_whose_it_is_who_signed_it_and_for_how_long():
+    found = certificates.certificate("words before\n" + ONE.certify("vm1", 7) + OTHER.pem)
+    (authority,) = certificates.certificates(ONE.pem)
+    assert (found["name"], found["serial"], found["authority"]) == ("vm1", 7, authority["key"])
+    assert found["key"] != authority["key"]
+    assert (found["not_before"], found["not_after"]) == (NOW.timestamp(), NOW.timestamp() + 90 * 86400)
+    # a CA of ours is its own
+    assert (authority["name"], authority["authority"]) == ("one", authority["key"])
+
+
+@pytest.mark.parametrize("text", ["", "(made by a run)\n", OTHER.revoke(7)])
+def test_where_there_is_no_certificate_there_is_none(text):
+    assert certificates.certificate(text) is None
+    assert certificates.certificates(text) == []
+
+
+def test_a_certificate_that_is_none_is_told():
+    with pytest.raises(ValueError, match=r"."):
+        certificates.certificate("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+
+
+def test_a_certificate_from_elsewhere_may_say_less():
+    found = certificates.certificate(ONE.certify("", 7, extended=False))
+    assert (found["name"], found["key"], found["authority"]) == ("", None, None)
+
+
+def test_all_cas_are_told_in_their_order():
+    assert [found["name"] for found in certificates.certificates(ONE.pem + OTHER.pem)] == ["one", "other"]
+
+
+def test_what_is_revoked_is_told_from_all_lists():
+    assert certificates.revoked(ONE.revoke(7, 8) + OTHER.revoke(9)) == [
+        {"serial": serial, "since": "20261124120000Z"} for serial in (7, 8, 9)
+    ]
+    assert certificates.revoked(ONE.revoke()) == certificates.revoked("") == []
+
+
+def test_a_certificate_is_due_when_another_ca_signs_and_not_where_one_more_is_trusted():
+    held = certificates.certificate(ONE.certify("vm1", 7))
+    now = NOW.timestamp()
+    for pem, due in ((ONE.pem, None), (ONE.pem + OTHER.pem, None), (OTHER.pem + ONE.pem, "of another CA"), (OTHER.pem, "of another CA")):
+        assert certificate_due("vm1", "own", certificates.certificates(pem), held, [], now) == due
+    revoked = [entry["serial"] for entry in certificates.revoked(ONE.revoke(7))]
+    assert certificate_due("vm1", "own", certificates.certificates(ONE.pem), held, revoked, now) == "revoked"
+
+
+# -- filters ------------------------------------------------------------------------------------------------------
+
+
+def test_an_entry_of_a_list_is_of_now():
+    assert revoked_now("/srv/certificates/vm9/7.pem") == {"path": "/srv/certificates/vm9/7.pem", "revocation_date": "+0s"}
+    assert FilterModule().filters() == {"revoked_now": revoked_now, "behind": behind}
+
+
+def test_who_does_not_trust_all_cas_or_was_not_reached_is_behind():
+    def host(*texts):
+        sides = {f"side{number}": {"files": {"ca.pem": hashlib.sha256(text.encode()).hexdigest()}} for number, text in enumerate(texts)}
+        return {"__ambassador_engine_observed": {"sides": sides}}
+
+    hostvars = {
+        "both": host("new", "new"),
+        "one": host("new", "old"),
+        "old": host("old"),
+        "away": host("new"),
+        "nothing": host(),
+        "without TLS": {"__ambassador_engine_observed": {"sides": {"client": {"files": {}}}}},
+        "not observed": {},
+    }
+    reached = [name for name in hostvars if name != "away"]
+    assert behind(list(hostvars), reached, hostvars, "new") == ["one", "old", "away"]
+
+
+# -- passwords ----------------------------------------------------------------------------------------------------
+
+
+def look_up(given, directory, loader=None):
+    found = lookup_loader.get("crosshost.ambassador.redis_passwords", loader=loader or DataLoader())
+    (known,) = found.run([given], {}, directory=str(directory))
+    return known
+
+
+def test_a_password_that_was_given_holds_else_the_one_that_is_kept(tmp_path):
+    (tmp_path / "redis_app.password").write_text("kept\n")
+    assert look_up({"app": "given", "proof": "another"}, tmp_path) == {"app": "given", "proof": "another"}
+    assert look_up({"app": ""}, tmp_path) == {"app": "kept"}
+    assert os.listdir(tmp_path) == ["redis_app.password"]
+
+
+def test_one_that_is_missing_is_made_and_kept_and_holds_from_then_on(tmp_path):
+    made = look_up({"app": "", "proof": ""}, tmp_path / "new")
+    assert all(len(password) == 40 and password.isalnum() for password in made.values())
+    assert made["app"] != made["proof"]
+    assert look_up({"app": "", "proof": ""}, tmp_path / "new") == made
+    kept = tmp_path / "new" / "redis_app.password"
+    assert kept.read_text() == made["app"] + "\n"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert passwords.kept(str(tmp_path / "new"), "app") == made["app"]
+
+
+def test_a_rehearsal_keeps_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(look_up({"app": ""}, "")["app"]) == 40
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_home_directory_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    look_up({"app": ""}, "~/kept")
+    assert os.listdir(tmp_path / "kept") == ["redis_app.password"]
+
+
+def test_what_is_not_kept_is_none_and_an_empty_file_is_an_empty_one(tmp_path):
+    assert passwords.kept(str(tmp_path), "app") is None
+    (tmp_path / "redis_app.password").write_text("\n")
+    assert passwords.kept(str(tmp_path), "app") == ""

@@ -1,0 +1,270 @@
+"""What is asked of each container, and in what one that is there is not that."""
+
+import copy
+
+import pytest
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers
+from simulation import SCRIPTS, settings
+
+POOLS = [{"Subnet": "198.19.0.0/24", "IPRange": "198.19.0.128/25"}, {"Subnet": "2001:db8:1::/64", "IPRange": "2001:db8:1::1:0/112"}]
+LINKS = [{"alias": "redis", "listen": 6379}, {"alias": "pg", "listen": 5432}]
+PUBLISH = [
+    {"address": "198.18.0.11", "port": 7000, "container_port": 6379, "protocol": "tcp"},
+    {"address": "2001:db8::1", "port": 53, "container_port": 53, "protocol": "udp"},
+]
+WIRING = {"links": LINKS, "publish": PUBLISH, "variables": {"REDIS_PORT_6379_TCP": "tcp://redis_server:6379"}}
+
+
+def a_side(side="client", wiring=WIRING, pools=POOLS, **changes):
+    return containers.ambassador(side, wiring, settings(**changes), SCRIPTS, pools)
+
+
+# -- names and sizes ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("image", "listed"),
+    [
+        ("redis:8.0.2", "redis:8.0.2"),
+        ("redis", "redis:latest"),
+        ("library/redis:8", "redis:8"),
+        ("docker.io/redis:8", "redis:8"),
+        ("docker.io/library/redis", "redis:latest"),
+        ("index.docker.io/library/redis:8", "redis:8"),
+        ("docker.io/alpine/socat:1.8.0.3", "alpine/socat:1.8.0.3"),
+        ("alpine/socat", "alpine/socat:latest"),
+        ("registry.test:5000/haproxy", "registry.test:5000/haproxy:latest"),
+        ("registry.test:5000/library/haproxy:3.2.26", "registry.test:5000/library/haproxy:3.2.26"),
+        ("registry.test:5000/a/b/c:1", "registry.test:5000/a/b/c:1"),
+        ("haproxy@sha256:aa", "haproxy@sha256:aa"),
+        ("docker.io/library/haproxy:3.2.26@sha256:aa", "haproxy@sha256:aa"),
+        ("registry.test:5000/haproxy:3.2.26@sha256:aa", "registry.test:5000/haproxy@sha256:aa"),
+    ],
+)
+def test_an_image_is_found_under_the_name_that_docker_lists(image, listed):
+    assert containers.reference(image) == listed
+    assert containers.reference(listed) == listed
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("512M", 512 << 20),
+        ("512m", 512 << 20),
+        ("512MB", 512 << 20),
+        ("512 MiB", 512 << 20),
+        ("1.5g", 3 << 29),
+        ("64k", 64 << 10),
+        ("100b", 100),
+        ("1T", 1 << 40),
+        ("1P", 1 << 50),
+        (1073741824, 1 << 30),
+        ("0", 0),
+        ("", None),
+        ("much", None),
+        ("5X", None),
+        (None, None),
+    ],
+)
+def test_a_size_is_what_docker_takes_it_for(said, found):
+    assert containers.size(said) == found
+
+
+# -- what is asked ------------------------------------------------------------------------------------------------
+
+
+def test_a_client_side_has_the_aliases_and_an_address_of_its_own_and_a_server_side_has_neither():
+    client, server = a_side("client"), a_side("server")
+    assert (client["aliases"], server["aliases"]) == (["redis", "pg"], [])
+    assert client["address"] == {"ipv4_address": "198.19.0.2", "ipv6_address": "2001:db8:1::2"}
+    assert server["address"] == a_side(pools=[])["address"] == {}
+    assert (client["name"], server["name"]) == ("ambassador_client", "ambassador_server")
+
+
+def test_ports_are_published_as_docker_writes_them():
+    assert a_side()["publish"] == ["198.18.0.11:7000:6379", "[2001:db8::1]:53:53/udp"]
+
+
+def test_no_ambassador_asks_a_dns_but_docker_s_own():
+    assert {tuple(a_side(engine=engine)["dns"]) for engine in containers.UIDS} == {("::1",)}
+
+
+def test_haproxy_reads_the_whole_directory_and_over_tls_the_key_beside_it():
+    plain, tls = a_side(), a_side(tls=True)
+    assert plain["volumes"] == ["/var/lib/ambassador/client:/etc/ambassador:ro", "/var/lib/ambassador/client/run:/run/ambassador:rw"]
+    assert set(tls["volumes"]) - set(plain["volumes"]) == {"/var/lib/ambassador/identity:/etc/ambassador-identity:ro"}
+    assert (plain["user"], plain["entrypoint"], plain["capabilities"]) == ("99:99", ["haproxy"], None)
+    assert plain["command"][-4:] == ["-f", "/etc/ambassador/current/links.cfg", "-f", "/etc/ambassador/current/haproxy.cfg"]
+
+
+def test_socat_has_the_link_variables_and_as_many_processes_as_its_container_allows():
+    found = a_side(engine="socat", pids=4096)
+    assert found["env"] == {**WIRING["variables"], "AMBASSADOR_IPV6": "", "AMBASSADOR_CHILDREN": "2042"}
+    assert (found["user"], found["volumes"], found["entrypoint"]) == ("65534:65534", [], ["sh", "-c"])
+    assert a_side(engine="socat", ipv6=True)["env"]["AMBASSADOR_IPV6"] == "1"
+    # too few for anything still make one
+    assert a_side(engine="socat", pids=8)["env"]["AMBASSADOR_CHILDREN"] == "1"
+    assert a_side(engine="socat", pids="64", wiring={**WIRING, "links": LINKS[:1]})["env"]["AMBASSADOR_CHILDREN"] == "54"
+
+
+def test_the_kernel_s_container_alone_may_change_a_network_and_forwards_what_it_has_an_address_for():
+    found = a_side(engine="nftables")
+    assert (found["user"], found["capabilities"], found["sysctls"]) == ("0:0", ["NET_ADMIN"], {"net.ipv4.ip_forward": "1"})
+    assert found["command"] == [SCRIPTS["nftables.sh"], "keeper"]
+    assert a_side(engine="nftables", ipv6=True)["sysctls"]["net.ipv6.conf.all.forwarding"] == "1"
+    assert [a_side(engine=engine)["capabilities"] for engine in ("haproxy", "socat")] == [None, None]
+
+
+@pytest.mark.parametrize("engine", ["haproxy", "nftables"])
+def test_a_generation_is_checked_by_the_same_image_without_the_sockets_of_the_one_that_runs(engine):
+    asked = a_side(engine=engine)
+    found = containers.check(asked, "0123456789ab")
+    assert (found["name"], found["image"], found["user"]) == ("ambassador_client_check", asked["image"], asked["user"])
+    assert found["volumes"] == ["/var/lib/ambassador/client:/etc/ambassador:ro"]
+    at = "/etc/ambassador/generations/0123456789ab"
+    if engine == "haproxy":
+        assert found["command"] == ["-c", "-f", f"{at}/links.cfg", "-f", f"{at}/haproxy.cfg"]
+    else:
+        assert found["command"] == [SCRIPTS["nftables.sh"], "keeper", "check", at]
+    assert containers.check(a_side(tls=True), "0")["volumes"][-1] == "/var/lib/ambassador/identity:/etc/ambassador-identity:ro"
+
+
+def test_a_stand_in_is_the_client_side_with_a_socket_of_its_own_and_no_place_to_stay():
+    asked = a_side(tls=True)
+    found = containers.standin(asked, "/var/lib/ambassador/client", True)
+    assert set(asked["volumes"]) ^ set(found["volumes"]) == {
+        "/var/lib/ambassador/client/run:/run/ambassador:rw",
+        "/var/lib/ambassador/client/standin/run:/run/ambassador:rw",
+    }
+    assert (found["publish"], found["address"], found["temporary"], found["aliases"]) == ([], {}, True, ["redis", "pg"])
+    same = ("image", "user", "entrypoint", "command", "env", "dns", "memory", "pids", "network")
+    assert all(found[key] == asked[key] for key in same)
+    assert containers.standin(asked, "/var/lib/ambassador/client", False)["aliases"] == []
+
+
+def test_a_redis_server_reads_its_directory_and_writes_its_volume():
+    told = {**settings(image="redis:8.0.2"), "volume": "data"}
+    found = containers.redis_server("cache", told)
+    assert found["volumes"] == ["data:/data:nocopy", "/var/lib/ambassador/cache:/etc/ambassador:ro"]
+    assert (found["user"], found["healthcheck"]["test"]) == ("999:999", ["CMD", "redis-cli", "ping"])
+    assert "--appendonly yes" in " ".join(found["command"])
+    assert "--aclfile /etc/ambassador/users.acl" in " ".join(found["command"])
+
+
+def test_a_redis_client_only_stays_and_has_a_directory_where_it_has_passwords():
+    told = settings(image="redis:8.0.2")
+    found = containers.redis_client("consumer", told, {"REDIS_NAME": "/consumer/redis"}, True)
+    assert (found["entrypoint"], found["command"], found["stop_signal"]) == (["sleep"], ["infinity"], "SIGKILL")
+    assert found["volumes"] == ["/var/lib/ambassador/consumer:/etc/ambassador:ro"]
+    assert found["env"] == {"REDIS_NAME": "/consumer/redis"}
+    assert found["tmpfs"] == ["/data"]
+    assert containers.redis_client("consumer", told, {}, False)["volumes"] == []
+
+
+# -- the hash -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["image", "memory", "pids", "aliases", "address", "name"])
+def test_what_can_be_changed_while_a_container_lives_is_no_part_of_the_hash(key):
+    asked = a_side()
+    assert containers.described(**{**asked, key: "another"})["hash"] == asked["hash"]
+
+
+@pytest.mark.parametrize("key", sorted(set(a_side()) - {*containers.CHANGEABLE}))
+def test_all_else_that_is_asked_is(key):
+    asked = a_side()
+    assert containers.described(**{**asked, key: "another"})["hash"] != asked["hash"]
+
+
+def test_a_hash_is_the_same_in_any_order_and_another_where_what_all_have_in_common_is(monkeypatch):
+    asked = a_side(engine="socat")
+    turned = {**asked, "env": dict(reversed(asked["env"].items()))}
+    assert list(turned["env"]) != list(asked["env"])
+    assert containers.described(**turned)["hash"] == asked["hash"]
+    monkeypatch.setattr(containers, "COMMON", containers.COMMON + 1)
+    assert containers.described(**turned)["hash"] != asked["hash"]
+
+
+# -- whether it is that -------------------------------------------------------------------------------------------
+
+IMAGES = {"haproxy:3.2.26": "sha256:aa"}
+ASKED = a_side()
+
+
+def found(**changes):
+    """Return the container that was asked for, with changes."""
+    network = {"aliases": ["0123456789ab", "pg", "redis"], "said": dict(ASKED["address"]), "addresses": ["198.19.0.2"]}
+    one = {"hash": ASKED["hash"], "image_id": "sha256:aa", "state": "running", "publishes": list(reversed(ASKED["publish"]))}
+    one |= {"networks": {"ambassador": network}, "restart": "always", "memory": 512 << 20, "pids": 4096}
+    return {**copy.deepcopy(one), **changes}
+
+
+def on(**changes):
+    """Return its networks with changes."""
+    return {"networks": {"ambassador": {**found()["networks"]["ambassador"], **changes}}}
+
+
+def test_one_that_is_all_that_has_no_difference():
+    assert containers.differences(ASKED, found(), IMAGES) == []
+    assert not containers.made_anew(ASKED, found(), IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "anew"),
+    [
+        ({"state": "exited"}, "it is exited", False),
+        ({"hash": "0"}, "its options", True),
+        ({"hash": None}, "its options", True),
+        ({"image_id": "sha256:bb"}, "its image", True),
+        ({"publishes": ["198.18.0.11:7000:6379"]}, "what it publishes", True),
+        ({"networks": {"bridge": {}}}, "its network ambassador", False),
+        (on(aliases=["redis"]), "its aliases", False),
+        (on(said={"ipv4_address": "198.19.0.2"}), "its address", False),
+        (on(said={**ASKED["address"], "ipv4_address": "198.19.0.3"}), "its address", False),
+        ({"restart": "no"}, "its restart policy", False),
+        ({"restart": "unless-stopped"}, "its restart policy", False),
+        ({"memory": 0}, "its memory limit", False),
+        ({"pids": 0}, "its limit of processes", True),
+    ],
+)
+def test_a_difference_is_told_in_words_and_whether_it_takes_another_container(changes, words, anew):
+    assert containers.differences(ASKED, found(**changes), IMAGES) == [words]
+    assert containers.made_anew(ASKED, found(**changes), IMAGES) == anew
+
+
+def test_all_differences_are_told_in_the_order_in_which_they_are_worth_saying():
+    changes = {"pids": 1, "restart": "no", "hash": "0", "state": "exited"}
+    assert containers.differences(ASKED, found(**changes), IMAGES) == [
+        "it is exited",
+        "its options",
+        "its restart policy",
+        "its limit of processes",
+    ]
+
+
+def test_one_that_is_not_there_is_missing_and_not_made_anew():
+    for none in (None, {}):
+        assert containers.differences(ASKED, none, IMAGES) == ["missing"]
+        assert not containers.made_anew(ASKED, none, IMAGES)
+
+
+def test_an_image_that_is_not_here_is_another():
+    assert containers.differences(ASKED, found(), {}) == ["its image"]
+
+
+def test_an_alias_too_many_and_an_address_that_was_not_asked_for_are_none():
+    assert containers.differences(ASKED, found(**on(aliases=["redis", "pg", "more"])), IMAGES) == []
+    server = {**ASKED, "address": {}, "aliases": []}
+    assert containers.differences(server, found(), IMAGES) == []
+
+
+def test_a_temporary_one_is_not_restarted():
+    assert containers.differences({**ASKED, "temporary": True}, found(restart="no"), IMAGES) == []
+    assert containers.differences({**ASKED, "temporary": True}, found(), IMAGES) == ["its restart policy"]
+
+
+def test_one_of_which_docker_said_little_differs_and_breaks_nothing():
+    little = {"state": "running", "image_id": "sha256:aa", "publishes": [], "networks": {"ambassador": {"addresses": []}}}
+    told = containers.differences(ASKED, little, IMAGES)
+    assert told[0] == "its options"
+    assert "its aliases" in told

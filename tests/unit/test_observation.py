@@ -1,0 +1,416 @@
+"""What is observed of a host: from answers in the shape of Docker's API 1.45 (26.1), files of a kernel, and directories."""
+
+import datetime
+import json
+import os
+import stat
+
+import pytest
+import yaml
+from ansible_collections.crosshost.ambassador.plugins.module_utils import observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
+from ansible_collections.crosshost.ambassador.plugins.modules import observe
+from conftest import ROOT, RecordedEngine, run_module
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+ANSWERS = ROOT / "tests" / "unit" / "answers"
+DOCKER = json.loads((ANSWERS / "docker.json").read_text())
+LISTED = {container["Names"][0][1:]: container for container in DOCKER["/containers/json?all=1"] if container["Names"]}
+APP, OPERATOR = "the password of app", "the password of the operator"
+
+
+def inspected(name):
+    return DOCKER[f"/containers/{LISTED[name]['Id']}/json"]
+
+
+def proc(name):
+    return (ANSWERS / "proc_net" / name).read_text()
+
+
+# -- Docker -------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_container_publishes_is_told_as_docker_is_asked_for_it():
+    assert observation.published(LISTED["ambassador_server"]["Ports"]) == ["198.18.0.11:6379:6379", "[2001:db8::1]:5353:53/udp"]
+    # what is exposed alone is no port of the host
+    assert observation.published(LISTED["web"]["Ports"]) == ["0.0.0.0:80:80", "[::]:80:80"]
+    assert observation.published([]) == observation.published(None) == []
+
+
+def test_a_container_of_the_collection_s_own_is_told_with_all_that_was_asked_of_it():
+    assert observation.container(LISTED["ambassador_client"], inspected("ambassador_client")) == {
+        "id": "a1" * 32,
+        "ours": "ambassador_client",
+        "image": "haproxy:3.2.26",
+        "image_id": "sha256:" + "aa" * 32,
+        "state": "running",
+        "publishes": [],
+        "networks": {
+            "ambassador": {
+                "addresses": ["198.19.0.2", "2001:db8:1::2"],
+                "aliases": ["a1a1a1a1a1a1", "ambassador_client", "redis"],
+                "said": {"ipv4_address": "198.19.0.2", "ipv6_address": "2001:db8:1::2"},
+            }
+        },
+        "hash": "0123456789abcdef",
+        "restart": "always",
+        "memory": 536870912,
+        "pids": 4096,
+        "health": None,
+    }
+
+
+def test_what_docker_leaves_out_is_told_as_none_of_it():
+    found = observation.container(LISTED["ambassador_server"], inspected("ambassador_server"))
+    assert (found["restart"], found["memory"], found["pids"], found["health"]) == ("no", 0, 0, "healthy")
+    assert found["networks"]["ambassador"] == {"addresses": ["198.19.0.130"], "aliases": [], "said": {}}
+
+
+def test_a_container_of_somebody_else_s_is_told_as_far_as_it_can_be_in_the_way():
+    found = observation.container(LISTED["web"])
+    assert (found["ours"], found["image"], found["state"], found["networks"]) == (
+        None,
+        "nginx",
+        "running",
+        {"bridge": {"addresses": ["172.17.0.2"]}},
+    )
+    assert "hash" not in found
+    assert observation.container(LISTED["job"])["networks"] == {"bridge": {"addresses": []}}
+
+
+def test_networks_are_told_with_their_pools():
+    bridge, ambassador, host = (observation.network(said) for said in DOCKER["/networks"])
+    assert bridge == {"ours": False, "ipv6": False, "pools": [{"Subnet": "172.17.0.0/16", "IPRange": None, "Gateway": "172.17.0.1"}]}
+    assert ambassador == {
+        "ours": True,
+        "ipv6": True,
+        "pools": [
+            {"Subnet": "198.19.0.0/24", "IPRange": "198.19.0.128/25", "Gateway": None},
+            {"Subnet": "2001:db8:1::/64", "IPRange": "2001:db8:1::1:0/112", "Gateway": "2001:db8:1::1"},
+        ],
+    }
+    assert host == {"ours": False, "ipv6": False, "pools": []}
+
+
+def test_an_image_is_told_under_each_of_its_names():
+    one = "sha256:" + "aa" * 32
+    assert observation.images(DOCKER["/images/json"]) == {
+        "haproxy:3.2.26": one,
+        "registry.test:5000/haproxy:3.2.26": one,
+        "haproxy@sha256:" + "ad" * 32: one,
+        "nginx:latest": "sha256:" + "bb" * 32,
+    }
+
+
+# -- the kernel ---------------------------------------------------------------------------------------------------
+
+
+def test_who_listens_is_told_and_who_is_connected_is_not():
+    assert observation.sockets(proc("tcp"), "tcp") == [["tcp", "127.0.0.1", 6379], ["tcp", "0.0.0.0", 8080], ["tcp", "198.18.0.11", 6379]]
+    assert observation.sockets(proc("tcp6"), "tcp") == [["tcp", "::", 8081], ["tcp", "::1", 6380]]
+    assert observation.sockets(proc("udp"), "udp") == [["udp", "127.0.0.1", 5353]]
+    # a kernel without IPv6
+    assert observation.sockets("", "tcp") == []
+
+
+def test_the_addresses_of_a_host_are_its_own_and_not_those_of_networks_or_loopback():
+    found = observation.own_addresses(proc("fib_trie"), proc("if_inet6"))
+    assert found == sorted(["192.0.2.2", "198.18.0.1", "2001:2:0:1::1", "fe80::fc:ff:fe00:1"])
+    assert observation.own_addresses("", "") == []
+
+
+# -- the disk -----------------------------------------------------------------------------------------------------
+
+
+def a_key(path, name="key.pem", form=serialization.PrivateFormat.TraditionalOpenSSL):
+    """Write a key as the collection makes it; return it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    path.mkdir(exist_ok=True)
+    (path / name).write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
+    return key
+
+
+def a_certificate(path, key):
+    """Write a certificate for a key; return it as text."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "vm1")])
+    now = datetime.datetime(2026, 11, 24, tzinfo=datetime.UTC)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(7)
+    made = made.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=90)).sign(key, hashes.SHA256())
+    text = made.public_bytes(serialization.Encoding.PEM).decode()
+    path.mkdir(exist_ok=True)
+    (path / "cert.pem").write_text(text)
+    return text
+
+
+def test_a_key_beside_its_certificate_is_its_own(tmp_path):
+    text = a_certificate(tmp_path, a_key(tmp_path))
+    assert observation.identity(str(tmp_path)) == {"certificate": text, "key": "own"}
+    a_certificate(tmp_path, a_key(tmp_path, form=serialization.PrivateFormat.PKCS8))
+    assert observation.identity(str(tmp_path))["key"] == "own"
+
+
+def test_a_key_beside_another_one_s_certificate_is_told(tmp_path):
+    a_certificate(tmp_path, a_key(tmp_path))
+    a_key(tmp_path)
+    assert observation.identity(str(tmp_path))["key"] == "other"
+
+
+@pytest.mark.parametrize(
+    "text", ["nonsense", "-----BEGIN EC PRIVATE KEY-----\n!!\n-----END EC PRIVATE KEY-----\n", "-----BEGIN X-----\n\n-----END X-----"]
+)
+def test_a_key_that_is_none_is_not_the_certificate_s(tmp_path, text):
+    a_certificate(tmp_path, a_key(tmp_path))
+    (tmp_path / "key.pem").write_text(text)
+    assert observation.identity(str(tmp_path))["key"] == "other"
+
+
+def test_a_key_without_a_certificate_and_a_certificate_without_a_key(tmp_path):
+    assert observation.identity(str(tmp_path / "nothing")) == {"certificate": "", "key": "none"}
+    key = a_key(tmp_path)
+    assert observation.identity(str(tmp_path)) == {"certificate": "", "key": "other"}
+    text = a_certificate(tmp_path, key)
+    (tmp_path / "key.pem").unlink()
+    assert observation.identity(str(tmp_path)) == {"certificate": text, "key": "none"}
+
+
+def test_users_are_told_with_the_hashes_of_their_passwords():
+    text = f"user default reset on nopass +ping +role\nuser app reset on #{'ab' * 32} ~* &* +@all\nuser proof reset on #{'cd' * 32} +ping\n"
+    assert observation.users(text) == {"app": "ab" * 32, "proof": "cd" * 32}
+    assert observation.users("") == {}
+
+
+@pytest.fixture
+def state(tmp_path):
+    """A state directory with all that can be in one."""
+    path = tmp_path / "ambassador"
+    path.mkdir()
+    RecordedEngine(path / "client", "client")
+    (path / "client/run").chmod(0o700)
+    generation = path / "client/generations/051901f6ec76"
+    generation.mkdir(parents=True)
+    (generation / "haproxy.cfg").write_text("global\n")
+    (path / "client/current").symlink_to("generations/051901f6ec76")
+    (path / "server/generations").mkdir(parents=True)
+    a_certificate(path / "identity", a_key(path / "identity"))
+    for name in ("redis_server", "redis_client"):
+        (path / name).mkdir(mode=0o700)
+        (path / name).chmod(0o700)
+    acl = (
+        f"user app reset on #{observation.digest(APP.encode())} ~*\nuser operator reset on #{observation.digest(OPERATOR.encode())} +ping\n"
+    )
+    for name, content in (("redis_server/users.acl", acl), ("redis_server/operator", f"{OPERATOR}\n"), ("redis_client/app", f"{APP}\n")):
+        (path / name).write_text(content)
+        (path / name).chmod(0o600)
+    (path / "redis_client/elsewhere").symlink_to("/etc/passwd")
+    (path / "redis_client/deeper").mkdir()
+    (path / "notes.txt").write_text("notes")
+    return path
+
+
+def test_a_side_is_told_with_what_is_on_disk_and_what_runs(state):
+    client, server = (observation.state(str(state))["sides"][side] for side in ("client", "server"))
+    assert client == {
+        "current": "051901f6ec76",
+        "files": {"haproxy.cfg": observation.digest(b"global\n")},
+        "run": {"owner": os.getuid(), "mode": "0700"},
+        "engine": "haproxy",
+        "running": "051901f6ec76",
+        "certificate": None,
+        "links": {"redis": {"connections": 3, "targets": [{"name": "vm3", "address": "198.18.0.13:6379", "up": True, "proved": True}]}},
+        "error": None,
+    }
+    nothing = {"current": None, "files": {}, "run": None, "engine": None, "running": None, "certificate": None, "links": {}, "error": None}
+    assert server == nothing
+
+
+def test_a_side_whose_engine_does_not_answer_is_told_with_why(state):
+    (state / "client/run/master.sock").unlink()
+    assert observation.side(str(state / "client"))["error"] is None
+    (state / "client/run/master.sock").write_text("")
+    said = observation.side(str(state / "client"))
+    assert (said["current"], said["engine"], said["running"], said["links"]) == ("051901f6ec76", None, None, {})
+    assert "Connection refused" in said["error"]
+
+
+def test_a_current_generation_that_is_gone_has_no_files(state):
+    (state / "client/current").unlink()
+    (state / "client/current").symlink_to("generations/0123456789ab")
+    said = observation.side(str(state / "client"))
+    assert (said["current"], said["files"]) == ("0123456789ab", {})
+
+
+def test_a_link_that_only_old_workers_know_is_none(state):
+    path = state / "server"
+    engine = RecordedEngine(path, "client_after_reloads")
+    engine.answers["@!34 show stat"] = engine.answers["@!34 show stat"].replace("redis", "cache")
+    found = observation.side(str(path))["links"]
+    assert list(found) == ["cache"]
+    assert [(target["name"], target["up"], target["proved"]) for target in found["cache"]["targets"]] == [
+        ("vm1", True, True),
+        ("vm3", False, False),
+    ]
+
+
+def test_a_directory_is_told_with_owner_modes_and_hashes_of_its_own_files(state):
+    owned = {"owner": os.getuid(), "mode": "0600"}
+    said = observation.state(str(state))
+    assert said["entries"] == ["client", "identity", "notes.txt", "redis_client", "redis_server", "server"]
+    assert said["directories"] == {
+        "redis_client": {
+            "owner": os.getuid(),
+            "mode": "0700",
+            "files": {"app": {**owned, "sha256": observation.digest(f"{APP}\n".encode())}},
+        },
+        "redis_server": {
+            "owner": os.getuid(),
+            "mode": "0700",
+            "files": {
+                name: {**owned, "sha256": observation.digest((state / "redis_server" / name).read_bytes())}
+                for name in ("operator", "users.acl")
+            },
+        },
+    }
+    users = {user: observation.digest(password.encode()) for user, password in (("app", APP), ("operator", OPERATOR))}
+    assert said["users"] == {"redis_server": users}
+
+
+def test_a_host_without_a_state_directory_holds_nothing(tmp_path):
+    assert observation.state(str(tmp_path / "nothing")) == {
+        "entries": [],
+        "sides": {},
+        "identity": {"certificate": "", "key": "none"},
+        "directories": {},
+        "users": {},
+    }
+
+
+# -- questions to Docker ------------------------------------------------------------------------------------------
+
+
+def test_docker_is_asked_over_one_connection(docker):
+    engine = DockerEngine(docker.environment["DOCKER_HOST"])
+    assert engine.get("/version")["ApiVersion"] == "1.45"
+    assert engine.get("/containers/nothing/json") is None
+    assert len(engine.get("/networks")) == 3
+    assert docker.asked == ["/version", "/containers/nothing/json", "/networks"]
+    assert docker.connections == 1
+
+
+def test_docker_is_found_where_the_environment_says(docker, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", docker.environment["DOCKER_HOST"])
+    assert DockerEngine().get("/version")["ApiVersion"] == "1.45"
+    monkeypatch.delenv("DOCKER_HOST")
+    assert DockerEngine().url == "unix:///var/run/docker.sock"
+    assert DockerEngine("tcp://127.0.0.1:2375").url == "tcp://127.0.0.1:2375"
+
+
+def test_what_is_no_docker_is_told(docker):
+    docker.answers["/version"] = b"<html>Welcome to nginx!</html>"
+    with pytest.raises(OSError, match=r"unix://.*: expected JSON, found <html>Welcome"):
+        DockerEngine(docker.environment["DOCKER_HOST"]).get("/version")
+    with pytest.raises(OSError, match=r"DOCKER_HOST is tcp://127.0.0.1:http: nonnumeric port"):
+        DockerEngine("tcp://127.0.0.1:http")
+    del docker.answers["/version"]
+    said = run_module("observe", state_dir="/nowhere", environment=docker.environment)
+    assert said["docker"] == {"version": None, "error": f"{docker.environment['DOCKER_HOST']}: no Docker Engine"}
+
+
+def test_what_docker_refuses_is_told_in_its_words(docker):
+    docker.failures["/networks"] = 500
+    docker.answers["/networks"] = {"message": "the daemon is on fire"}
+    with pytest.raises(OSError, match=r"unix://.*: 500 .*the daemon is on fire"):
+        DockerEngine(docker.environment["DOCKER_HOST"]).get("/networks")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("unix:///nowhere/docker.sock", "unix:///nowhere/docker.sock: No such file or directory"),
+        ("tcp://127.0.0.1:1", "tcp://127.0.0.1:1: Connection refused"),
+        ("ssh://vm1", "DOCKER_HOST is ssh://vm1, expected unix://… or tcp://…"),
+    ],
+)
+def test_a_docker_that_does_not_answer_is_told_and_fails_nothing(url, words, tmp_path):
+    said = run_module("observe", state_dir=str(tmp_path), environment={"DOCKER_HOST": url})
+    assert not said.get("failed")
+    assert said["docker"] == {"version": None, "error": words}
+    assert said["containers"] == said["networks"] == said["images"] == said["volumes"] == {}
+    # the rest is told all the same
+    assert said["addresses"]
+    assert said["entries"] == []
+
+
+# -- the module ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def observed(docker, state, tmp_path):
+    """What the module says of a host; and what it held."""
+    for name in ("redis_server", "theirs"):
+        (tmp_path / "volumes" / name).mkdir(parents=True, mode=0o700)
+    docker.answers = json.loads(json.dumps(docker.answers).replace("@/volumes", f"{tmp_path}/volumes"))
+    return run_module("observe", state_dir=str(state), environment=docker.environment)
+
+
+def test_the_module_tells_all_in_one_go(observed, docker, tmp_path):
+    assert observed["changed"] is False
+    assert observed["docker"] == {"version": "26.1.5+dfsg1", "error": None}
+    assert observed["root"] == (os.geteuid() == 0)
+    assert observed["python"]["missing"] == []
+    assert set(observed["containers"]) == {"ambassador_client", "ambassador_server", "ambassador_client_standin", "web", "job"}
+    assert observed["containers"]["ambassador_client"] == observation.container(LISTED["ambassador_client"], inspected("ambassador_client"))
+    # one that has gone since it was listed
+    assert observed["containers"]["ambassador_client_standin"]["ours"] == "ambassador_client_standin"
+    assert "hash" not in observed["containers"]["ambassador_client_standin"]
+    assert (observed["networks"]["ambassador"]["ours"], observed["images"]["nginx:latest"]) == (True, "sha256:" + "bb" * 32)
+    mode = f"{stat.S_IMODE(os.stat(tmp_path / 'volumes/redis_server').st_mode):04o}"
+    assert observed["volumes"] == {
+        "redis_server": {"ours": True, "path": f"{tmp_path}/volumes/redis_server", "owner": os.getuid(), "mode": mode},
+        # nor is it looked into
+        "theirs": {"ours": False, "path": f"{tmp_path}/volumes/theirs"},
+    }
+    assert set(observed["sides"]) == {"client", "server"}
+    assert observed["identity"]["key"] == "own"
+    assert set(observed["users"]["redis_server"]) == {"app", "operator"}
+    # of somebody else's container there is no second question
+    assert [path for path in docker.asked if LISTED["web"]["Id"] in path] == []
+    assert docker.connections == 1
+
+
+def test_what_is_documented_is_what_is_told(observed):
+    documented = yaml.safe_load(observe.RETURN)
+    assert set(observed) - {"changed", "invocation"} == set(documented)
+    assert all(entry["description"] and entry["returned"] == "success" for entry in documented.values())
+
+
+def test_no_secret_leaves_the_host(observed, state):
+    told = json.dumps(observed)
+    key = (state / "identity/key.pem").read_text()
+    body = [line for line in key.splitlines() if "-----" not in line]
+    assert len(body) > 1
+    for secret in (APP, OPERATOR, "a secret of the environment", *body, key):
+        assert secret not in told
+    # what is public is told
+    assert "BEGIN CERTIFICATE" in told
+    assert observation.digest(APP.encode()) in told
+
+
+def test_check_mode_tells_the_same(docker, state):
+    said = [run_module("observe", state_dir=str(state), environment=docker.environment, check=check) for check in (False, True)]
+    assert {**said[0], "invocation": 0} == {**said[1], "invocation": 0}
+
+
+def test_libraries_that_are_missing_are_told(tmp_path):
+    hides = "lambda name, *more: None if name == 'requests' else found(name, *more)"
+    (tmp_path / "sitecustomize.py").write_text(f"import importlib.util as util\nfound = util.find_spec\nutil.find_spec = {hides}\n")
+    environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}/collections", "DOCKER_HOST": "unix:///nowhere"}
+    said = run_module("observe", state_dir=str(tmp_path / "state"), environment=environment)
+    assert said["python"]["missing"] == ["requests"]
+    assert os.access(said["python"]["executable"], os.X_OK)
+
+
+def test_a_kernel_without_ipv6_is_none_that_fails():
+    assert observe.read_proc("nothing_of_the_kind") == ""

@@ -1,0 +1,125 @@
+"""Redis: what each user may do, the files of a container, and a request through a link that proves it."""
+
+import hashlib
+import re
+
+import pytest
+from ansible_collections.crosshost.ambassador.plugins.filter.redis_files import redis_files
+from ansible_collections.crosshost.ambassador.plugins.filter.redis_proof import redis_proof
+from ansible_collections.crosshost.ambassador.plugins.module_utils import redis
+from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import users
+
+PASSWORDS = {"app": "one", "proof": "two", "operator": 'th"ree\\ ä'}
+
+
+def sha256(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+# -- the files ----------------------------------------------------------------------------------------------------
+
+
+def test_a_server_has_its_users_its_configuration_and_the_operator_s_password():
+    files = redis_files(PASSWORDS, "server")
+    assert list(files) == ["users.acl", "redis.conf", "operator"]
+    assert files["redis.conf"] == 'masteruser operator\nmasterauth "th\\"ree\\\\ ä"\n'
+    assert files["operator"] == 'th"ree\\ ä\n'
+
+
+def test_the_acl_has_hashes_and_no_password():
+    lines = redis.users_acl(PASSWORDS).splitlines()
+    # whoever does not say who he is may ask whether the server lives, and whether it is the master
+    assert lines[0] == "user default reset on nopass +ping +role"
+    assert [re.match(r"user (\w+) reset on #([0-9a-f]{64}) ", line).groups() for line in lines[1:]] == [
+        (user, sha256(password)) for user, password in PASSWORDS.items()
+    ]
+    assert not [line for line in lines for password in PASSWORDS.values() if password in line]
+    # as the observation of a host reads it
+    assert users(redis.users_acl(PASSWORDS)) == {user: sha256(password) for user, password in PASSWORDS.items()}
+
+
+def test_each_user_may_do_what_it_is_for():
+    may = {user: rules.split() for user, rules in redis.MAY.items()}
+    assert list(may) == list(redis.USERS)
+    assert may["app"].index("-@dangerous") > may["app"].index("+@all")
+    assert "-@admin" in may["app"]
+    assert may["proof"] == ["+ping", "+role", "+info"]
+    # keys are for the application alone
+    assert [user for user, rules in may.items() if "~*" in rules] == ["app"]
+    assert {"+psync", "+replconf", "+replicaof", "+acl|load"} <= set(may["operator"])
+    assert not [rule for rule in may["operator"] if "@" in rule]
+
+
+def test_a_client_has_a_password_in_each_file():
+    assert redis_files({"app": "one", "proof": "two"}, "client") == {"app": "one\n", "proof": "two\n"}
+    assert redis_files({}, "client") == {}
+
+
+def test_what_a_server_says_that_it_runs_with_is_no_secret_and_is_another_for_other_passwords():
+    assert redis.loaded(PASSWORDS) == sha256(redis.users_acl(PASSWORDS))
+    assert redis.loaded(PASSWORDS) != redis.loaded({**PASSWORDS, "app": "another"})
+
+
+# -- the proof ----------------------------------------------------------------------------------------------------
+
+LINK = {
+    "alias": "redis",
+    "listen": 6379,
+    "backend": "redis_server:6379",
+    "servers": ["vm1", "vm3"],
+    "targets": [{"address": "198.18.0.11", "port": 6379}, {"address": "2001:db8::3", "port": 7000}],
+}
+CONSUMER = {"host": "vm2", "container": "redis_client", "user": "proof", "engine": "haproxy"}
+ANSWER = {"stdout": "vm2\r\n# Server\r\nredis_version:8.0.2\r\nrun_id:0123abcd\r\ntcp_port:6379"}
+SERVERS = [{"stdout": "# Server\r\nrun_id:ffff"}, {"stdout": "# Server\r\nrun_id:0123abcd\r\n"}]
+
+
+def judge(answer=ANSWER, servers=SERVERS, **changes):
+    return redis_proof(answer, servers, {**LINK, **changes}, CONSUMER)
+
+
+def test_an_answer_from_one_of_the_servers_proves_the_link_and_its_path_is_told():
+    assert judge() == {
+        "problem": "",
+        "path": "redis_client -> redis:6379 -> ambassador_client on vm2 (haproxy) -> tcp://198.18.0.11:6379 or tcp://[2001:db8::3]:7000"
+        " -> ambassador_server -> redis_server:6379",
+    }
+
+
+@pytest.mark.parametrize("servers", [[], [{"stdout": "run_id:0123abcd"}, {"msg": "unreachable"}], [{"stdout": None}, {}]])
+def test_a_server_that_could_not_be_asked_is_told_in_the_path(servers):
+    said = judge(servers=servers)
+    assert said["problem"] == ""
+    assert said["path"].endswith("redis_server:6379 (that it is that one was not checked: it could not be asked)")
+
+
+def test_another_server_that_answers_is_told_with_where_it_does():
+    said = judge({"stdout": "vm2\nrun_id:beef"})
+    assert said["problem"] == (
+        "link redis: expected an answer from Redis on vm1, vm3 (run_id ffff, 0123abcd), found run_id beef;"
+        " another server answers on 198.18.0.11, 2001:db8::3."
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ({"stdout": "", "stderr": "Could not connect to Redis"}, "Could not connect to Redis"),
+        ({"stdout": "NOAUTH Authentication required.\n"}, "NOAUTH Authentication required."),
+        # somebody else's answer
+        ({"stdout": "vm9\nrun_id:0123abcd"}, "vm9\nrun_id:0123abcd"),
+        ({"msg": "no such container"}, "no such container"),
+        ({}, "none"),
+    ],
+)
+def test_no_answer_is_told_with_what_was_said_and_what_a_limited_run_lacks(answer, found):
+    assert judge(answer)["problem"] == (
+        "link redis: expected answers to PING and INFO for user proof through ambassador_client on vm2 from"
+        f" tcp://198.18.0.11:6379 or tcp://[2001:db8::3]:7000, found: {found}; if the run was limited, run it for vm1, vm3 as well."
+    )
+
+
+def test_a_redis_without_passwords_is_asked_by_nobody_in_particular():
+    said = redis_proof({}, [], {**LINK, "servers": []}, {**CONSUMER, "user": ""})["problem"]
+    assert "PING and INFO through ambassador_client" in said
+    assert "run it for the targets as well" in said
