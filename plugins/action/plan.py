@@ -205,12 +205,17 @@ class ActionModule(ActionBase):
 
     def _controller_problems(self):
         """Return what is wrong where hosts of one run come to different directories on the controller."""
-        first = self._play_hosts()[0]
-        if first == self.host:
-            return []
-        own, other = (self._controller_of(host) for host in (self.host, first))
+        first, *others = self._play_hosts()
+        own = self._controller_of(self.host)
         # one that a playbook says for all is not in the host's variables
-        return maps.two_controllers(self.host, own, first, other) if own == self.settings["controller_dir"] != other else []
+        if own != self.settings["controller_dir"]:
+            return []
+        # once a run, not once a host for each host: the first looks at all, and all at the first
+        for other in others if first == self.host else [first]:
+            theirs = self._controller_of(other)
+            if theirs != own:
+                return maps.two_controllers(self.host, own, other, theirs)
+        return []
 
     def _controller_of(self, host):
         """Return the directory that a host's own variables lead to, as the role's default has it."""

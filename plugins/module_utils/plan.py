@@ -292,8 +292,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         return plan
     plan.problems += network_problems(host, observed, settings) + name_problems(host, name, observed)
     if tls:
-        plan.problems += tls["problems"]
-        plan.problems += certificate_problems(host, observed, settings, tls["authorities"], tls["held"])
+        plan.problems += tls["problems"] or certificate_problems(host, observed, settings, tls["authorities"], tls["held"])
         if not tls["authorities"]:
             plan.problems += holders_problems(tls["holders"], settings) if not plan.problems else []
             plan.ask |= {"certificates": tls["ask"]} if tls["ask"] else {}
