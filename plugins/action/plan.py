@@ -158,6 +158,8 @@ class ActionModule(ActionBase):
 
     def _side(self):
         settings, wiring = self.settings, self._wiring(self.part)
+        if wiring["links"]:
+            wiring["problems"] = self._controller_problems(wiring["hosts"]) or wiring["problems"]
         self._image(settings.get(IMAGES.get(settings["engine"])))
         if not wiring["links"] or settings["engine"] not in IMAGES:
             return plan.ambassador(self.part, self.host, wiring, self.observed, settings, None, None)
@@ -203,9 +205,9 @@ class ActionModule(ActionBase):
         }
         return render.generation(settings["engine"], ROLE, variables, more)
 
-    def _controller_problems(self):
-        """Return what is wrong where hosts of one run come to different directories on the controller."""
-        first, *others = self._play_hosts()
+    def _controller_problems(self, named):
+        """Return what is wrong where hosts that the map names, and that this run has observed, come to different directories."""
+        first, *others = [host for host in self._play_hosts() if host in named]
         own = self._controller_of(self.host)
         # one that a playbook says for all is not in the host's variables
         if own != self.settings["controller_dir"]:
@@ -213,7 +215,8 @@ class ActionModule(ActionBase):
         # once a run, not once a host for each host: the first looks at all, and all at the first
         for other in others if first == self.host else [first]:
             theirs = self._controller_of(other)
-            if theirs != own:
+            # one that could not be reached is given nothing
+            if theirs != own and "sides" in (self.variables["hostvars"][other].get(OBSERVED) or {}):
                 return maps.two_controllers(self.host, own, other, theirs)
         return []
 
@@ -230,7 +233,6 @@ class ActionModule(ActionBase):
         others = [host for host in wiring["hosts"] if host not in self._play_hosts()]
         return {
             "ca": ca,
-            "problems": self._controller_problems(),
             "authorities": certificates.certificates(ca),
             "held": certificates.certificate(self.observed["identity"]["certificate"]),
             "revoked": [entry["serial"] for entry in certificates.revoked(read(f"{directory}/ca.crl"))],
@@ -257,7 +259,7 @@ class ActionModule(ActionBase):
         given, directory = self.redis["given"], self.settings["controller_dir"]
         kept = {user: passwords.kept(directory, user) for user in given}
         held = {host: plain((found.get("users") or {}).get(name) or {}) for host, found in self._observations().items()}
-        problems = self._controller_problems() + redis.judge(given, kept, held, directory)
+        problems = redis.judge(given, kept, held, directory)
         known = {user: given[user] or kept[user] for user in given}
         # one that is still to be made is in no file yet
         ready = all(known.values()) and not problems

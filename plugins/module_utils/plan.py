@@ -270,7 +270,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     :param dict settings: see the documentation of this file
     :param dict | None container: what is asked of the side's container
     :param dict | None generation: ``name`` and ``files`` (name -> content on disk); None for an engine that keeps nothing on disk
-    :param dict | None tls: ``problems`` (sentences of the controller), ``authorities``, ``held``, ``revoked`` (see
+    :param dict | None tls: ``authorities``, ``held``, ``revoked`` (see
         :func:`certificate_due`), ``holders`` (hosts that keep this controller from
         making a CA), ``ask`` (hosts that are still to be asked for a certificate) and ``now``; None without TLS
     :rtype: Plan
@@ -292,7 +292,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         return plan
     plan.problems += network_problems(host, observed, settings) + name_problems(host, name, observed)
     if tls:
-        plan.problems += tls["problems"] or certificate_problems(host, observed, settings, tls["authorities"], tls["held"])
+        plan.problems += certificate_problems(host, observed, settings, tls["authorities"], tls["held"])
         if not tls["authorities"]:
             plan.problems += holders_problems(tls["holders"], settings) if not plan.problems else []
             plan.ask |= {"certificates": tls["ask"]} if tls["ask"] else {}

@@ -89,7 +89,6 @@ class Authority:
         """Return what a plan is told."""
         return {
             "ca": " ".join(one["key"] for one in self.authorities),
-            "problems": [],
             "authorities": self.authorities,
             "held": self.read(observed["identity"]["certificate"]),
             "revoked": self.revoked,

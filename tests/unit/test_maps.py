@@ -121,3 +121,9 @@ def test_a_client_consumes_the_link_that_is_meant(links, said, alias):
 )
 def test_a_client_without_one_link_is_told_which_there_are(links, said, found):
     assert found in redis.link_of(links, said, "vm2")[1]
+
+
+def test_two_controllers_are_named_with_their_hosts_and_the_variable():
+    (sentence,) = maps.two_controllers("vm2", "/b/.ambassador", "vm1", "/a/.ambassador")
+    assert "found /a/.ambassador for vm1 and /b/.ambassador for vm2" in sentence
+    assert "set ambassador_controller_dir to one of them for all hosts." in sentence

@@ -252,10 +252,6 @@ def test_no_ca_is_made_where_another_host_holds_a_certificate():
     assert fleet.plan("vm2", "client", holders=["vm1"])["problems"] == []
 
 
-def test_what_is_wrong_with_the_controller_is_told():
-    assert refused(a_fleet(tls=True).plan("vm2", "client", problems=["two directories"])) == ["two directories"]
-
-
 def test_hosts_outside_the_run_are_asked_for_a_certificate_before_a_ca_is_made():
     fleet = a_fleet(tls=True)
     assert fleet.plan("vm2", "client", ask=["vm1"])["ask"] == {"certificates": ["vm1"]}
