@@ -15,9 +15,11 @@ demo: venv lab       ## two hosts, the whole chain, a PONG and what carried it
 test: venv lab       ## the linters, the unit tests, the scenarios
 	@# what needs no host goes beside the scenarios, which leave half of the processor idle
 	$(MAKE) --jobs=2 --output-sync=line static scenarios
-	$(MAKE) harness matrix
+	$(MAKE) harness
+	tests/matrix scenario
 
-static: lint unit    ## the linters and the unit tests
+static: lint unit    ## the linters, and the unit tests on both versions of ansible-core
+	tests/matrix unit
 
 lint: venv           ## all linters
 	tests/lint
