@@ -70,6 +70,14 @@ def test_the_readme_names_every_key_of_the_map():
     assert tuple(re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.M)) == KEYS
 
 
+def test_every_path_that_the_contributors_are_told_exists():
+    named = re.findall(r"`([\w.-]+(?:/[\w.-]+)+)`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert len(named) > 20
+    around = (ROOT, ROOT / "roles/ambassador_engine")
+    made = ("docs/benchmarks",)
+    assert [name for name in named if name not in made and not any((place / name).exists() for place in around)] == []
+
+
 def test_every_test_that_stands_for_security_exists():
     named = set(re.findall(r"\b(test_\w+)(?:\[|`)", (ROOT / "SECURITY.md").read_text()))
     tests = "".join(path.read_text() for path in (ROOT / "molecule").rglob("test_*.py"))

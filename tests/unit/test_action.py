@@ -1,0 +1,432 @@
+"""The action plugin that plans: what it makes of the inventory, of the controller and of what was observed of the other hosts."""
+
+import time
+import types
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+from ansible_collections.crosshost.ambassador.plugins.action import plan as action
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, redis
+from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest
+from ansible_collections.crosshost.ambassador.plugins.modules import plan as documented
+from conftest import ROOT
+from signer import Signer
+from simulation import MADE, Fleet, Host
+
+MANAGED = "Ansible managed"
+LINK = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379", "check": "redis"}
+ADDRESSES = {"vm1": "198.18.0.11", "vm2": "198.18.0.12", "vm3": "198.18.0.13"}
+OBSERVED, SERVER_PLAN, REDIS_PLAN = "__ambassador_engine_observed", "__ambassador_server_plan", "__redis_server_plan"
+REDIS = {
+    "redis_server": {"name": "redis_server", "image": "redis:8.0.2", "volume": "data", "purge": False, "memory": "512M", "pids": 256},
+    "redis_client": {"name": "redis_client", "image": "redis:8.0.2", "link": "", "memory": "64M", "pids": 64},
+}
+GIVEN = {"redis_server": {"app": "", "proof": "", "operator": ""}, "redis_client": {"app": "", "proof": ""}}
+
+
+class HostVars(dict):
+    """The magic variable."""
+
+    def raw_get(self, host):
+        """Return the variables of a host as they are written."""
+        return self[host]
+
+
+class Play:
+    """A run over hosts.
+
+    :param pathlib.Path controller: the directory on the controller
+    :param list[str] hosts: hosts of the play; all hosts of the inventory are ``ADDRESSES``
+    """
+
+    def __init__(self, controller, hosts=tuple(ADDRESSES), links=None, **settings):
+        self.hosts = {name: Host(name, [address]) for name, address in ADDRESSES.items()}
+        self.links = {"redis": LINK} if links is None else links
+        self.play_hosts = list(hosts)
+        self.controller = controller
+        self.settings = {
+            **{"engine": "haproxy", "network": "ambassador", "ipv6": False, "tls": False, "prove": True, "registry": ""},
+            **{"state_dir": "/var/lib/ambassador", "controller_dir": str(controller), "memory": "512M", "pids": 4096},
+            **{"haproxy_image": "haproxy:3.2.26", "socat_image": "alpine/socat:1.8.0.3", "nftables_image": "ambassador-nftables:1.1.3"},
+            **settings,
+        }
+        #: variables of hosts beside their addresses
+        self.more = {name: {} for name in ADDRESSES}
+
+    def plan(self, host, part, **arguments):
+        """Run the plugin for a part of a host; return what it says."""
+        hostvars = HostVars()
+        for name, address in ADDRESSES.items():
+            hostvars[name] = {"ambassador_address": address, "ambassador_controller_dir": str(self.controller), **self.more[name]}
+            if name in self.play_hosts:
+                hostvars[name][OBSERVED] = self.hosts[name].look()
+        variables = {**hostvars[host], "inventory_hostname": host, "hostvars": hostvars, "ansible_play_hosts_all": self.play_hosts}
+        variables |= {"groups": {"all": list(ADDRESSES), **{name: [name] for name in ADDRESSES}}, "ansible_managed": MANAGED}
+        if self.links is not None:
+            variables["ambassador_links"] = self.links
+        if part in REDIS:
+            arguments["redis"] = {**REDIS[part], "given": GIVEN[part], **arguments.get("redis", {})}
+        given = {"part": part, "settings": self.settings, "observed": self.hosts[host].look(), **arguments}
+        task = types.SimpleNamespace(args=given, async_val=0, check_mode=False, action="plan")
+        connection = types.SimpleNamespace(_shell=types.SimpleNamespace(tmpdir="/nowhere"))
+        loader = DataLoader()
+        return action.ActionModule(task, connection, None, loader, Templar(loader, variables), None).run(None, variables)
+
+    def run(self, host, part):
+        """Take the steps of a plan."""
+        told = {**self.settings, "image": self.settings["haproxy_image"]}
+        for only in (MADE, ("configuration", "container", "load", "remove")):
+            found = self.plan(host, part)
+            assert found["problems"] == []
+            self.hosts[host].apply(found, told, only=only)
+
+
+@pytest.fixture
+def play(tmp_path):
+    return Play(tmp_path / "controller")
+
+
+# -- what the roles hand over -------------------------------------------------------------------------------------
+
+
+def test_the_roles_hand_over_what_the_plugin_reads(play):
+    told = yaml.safe_load((ROOT / "roles/ambassador_engine/vars/main.yml").read_text())["__ambassador_engine_settings"]
+    assert set(told) == set(play.settings)
+    for role in REDIS:
+        told = yaml.safe_load((ROOT / "roles" / role / "vars/main.yml").read_text())[f"__{role}_inputs"]
+        assert set(told) == {*REDIS[role], "given"}
+    for role in ("ambassador_server", "ambassador_client", *REDIS):
+        (task,) = yaml.safe_load((ROOT / "roles" / role / "tasks/plan.yml").read_text())
+        assert set(task["crosshost.ambassador.plan"]) <= action.ActionModule._VALID_ARGS
+
+
+def test_the_documentation_names_what_the_plugin_takes():
+    assert set(yaml.safe_load(documented.DOCUMENTATION)["options"]) == action.ActionModule._VALID_ARGS
+
+
+def test_the_documentation_names_what_the_plugin_returns(play):
+    said = play.plan("vm2", "client")
+    assert set(yaml.safe_load(documented.RETURN)) <= {*said, "map"}
+
+
+# -- the sides ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["haproxy", "socat", "nftables"])
+def test_it_plans_what_the_wiring_the_observation_and_the_settings_make(play, engine):
+    link = LINK if engine == "haproxy" else {key: value for key, value in LINK.items() if key != "check"}
+    play.links, play.settings["engine"] = {"redis": link}, engine
+    hostvars = {name: {"ambassador_address": address} for name, address in ADDRESSES.items()}
+    fleet = Fleet(
+        play.links, play.hosts, hostvars, engine=engine, image=play.settings[f"{engine}_image"], controller_dir=str(play.controller)
+    )
+    for host, side in (("vm1", "server"), ("vm2", "client"), ("vm3", "client")):
+        said, expected = play.plan(host, side), fleet.plan(host, side)
+        assert {key: said[key] for key in expected} == expected
+        assert (said["changed"], said["open"]) == (False, bool(expected["steps"]))
+
+
+def test_what_was_made_needs_no_other_and_is_not_open(play):
+    for host, side in (("vm1", "server"), ("vm2", "client")):
+        assert play.plan(host, side)["open"]
+        play.run(host, side)
+        said = play.plan(host, side)
+        assert (said["steps"], said["open"]) == ([], False)
+
+
+def test_an_image_comes_from_the_registry_that_is_set(play):
+    play.settings["registry"] = "registry.test:5000"
+    assert play.plan("vm1", "server")["container"]["image"] == "registry.test:5000/haproxy:3.2.26"
+    assert play.plan("vm1", "redis_server")["container"]["image"] == "registry.test:5000/redis:8.0.2"
+
+
+def test_lines_that_were_told_are_not_told_again_and_a_problem_opens(play):
+    (line,) = play.plan("vm2", "client")["lines"]
+    assert play.plan("vm2", "client", said=[line])["lines"] == []
+    play.hosts["vm2"].observed["docker"]["error"] = "no answer"
+    said = play.plan("vm2", "client")
+    assert (said["open"], said["steps"], len(said["problems"])) == (True, [], 1)
+
+
+def test_an_image_that_was_tested_in_this_run_is_not_tested_again(play):
+    play.hosts["vm2"].pull("haproxy:3.2.26")
+    assert "image" in play.plan("vm2", "client")["steps"]
+    assert "image" not in play.plan("vm2", "client", tested=["haproxy:3.2.26"])["steps"]
+
+
+def test_the_gateway_of_the_network_is_let_in_where_the_host_itself_is_a_client(play):
+    play.links = {"redis": {**LINK, "clients": "vm1"}}
+    observed = play.hosts["vm1"].observed
+    observed["networks"]["ambassador"] = {"ours": False, "ipv6": False, "pools": [{"Subnet": "198.19.7.0/24"}]}
+    observed["addresses"].append("198.19.7.1")
+    said = play.plan("vm1", "server")
+    assert "redis/198.19.7.1\n" in said["generation"]["files"]["admitted.lst"]
+    # a network of somebody else's gives no address of its own
+    assert play.plan("vm1", "client")["container"]["address"] == {}
+
+
+def test_an_engine_that_is_none_is_told(play):
+    play.settings["engine"] = "envoy"
+    for host, side in (("vm1", "server"), ("vm3", "client")):
+        assert play.plan(host, side)["problems"] == [
+            "ambassador_engine: expected one of haproxy, socat, nftables, found 'envoy'; set one of these."
+        ]
+
+
+# -- the map ------------------------------------------------------------------------------------------------------
+
+
+def test_a_map_that_is_not_defined_is_no_wish_to_remove_what_is_there(play):
+    play.run("vm2", "client")
+    play.links, play.more["vm2"] = None, {"ambassador_link": {}}
+    (problem,) = play.plan("vm2", "client")["problems"]
+    assert problem.startswith(
+        "host vm2: expected the map of links in ambassador_links, found it undefined (did you mean ambassador_link?), on a host"
+    )
+    assert play.plan("vm3", "client")["problems"] == []
+    # a removal that is asked for needs no map
+    assert play.plan("vm2", "client", state="absent")["steps"] == ["remove"]
+
+
+def test_the_map_of_the_server_side_is_told_and_a_client_side_that_sees_another_is_refused(play):
+    said = play.plan("vm1", "server")
+    assert said["map"] == {"redis": LINK}
+    assert "map" not in play.plan("vm2", "client")
+    play.more["vm1"] = {SERVER_PLAN: said}
+    assert play.plan("vm2", "client")["problems"] == []
+    play.links = {"redis": {**LINK, "port": 6380}}
+    (problem,) = play.plan("vm2", "client")["problems"]
+    assert "found port 6380 on vm2 and 6379 on vm1" in problem
+
+
+def test_a_run_that_removes_most_links_names_the_file_of_its_map(play, tmp_path):
+    play.run("vm2", "client")
+    (tmp_path / "links.yml").write_text("ambassador_links: {}\n")
+    play.links = DataLoader().load_from_file(str(tmp_path / "links.yml"))["ambassador_links"]
+    (warning,) = play.plan("vm2", "client")["warnings"]
+    assert warning.startswith("host vm2: this run removes 1 of the 1 links of its client side (redis). The map is that of")
+    assert f"{tmp_path}/links.yml:1" in warning
+    # one that a program made has no file
+    play.links = {}
+    assert play.plan("vm2", "client")["warnings"] == ["host vm2: this run removes 1 of the 1 links of its client side (redis)."]
+
+
+def test_a_map_is_templated_and_one_that_cannot_be_is_told_in_ansible_s_words(play):
+    play.more["vm2"] = {"the_port": 6399}
+    play.links = {"redis": {**LINK, "port": trust_as_template("{{ the_port }}")}}
+    assert play.plan("vm2", "client")["wiring"]["links"][0]["listen"] == 6399
+    (problem,) = play.plan("vm1", "server")["problems"]
+    assert problem.startswith("host vm1: expected a map of links in ambassador_links, found one that cannot be resolved:")
+    assert "the_port" in problem
+
+
+# -- the controller -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def over_tls(play, monkeypatch):
+    """A run over TLS; the CA of the controller, which is not made yet."""
+    play.settings["tls"] = True
+    play.signer = Signer("one")
+    now = play.signer_now = time.mktime((2026, 11, 25, 0, 0, 0, 0, 0, 0))
+    monkeypatch.setattr(action.time, "time", lambda: now)
+    return play
+
+
+def make_ca(play):
+    play.controller.mkdir(exist_ok=True)
+    (play.controller / "ca.pem").write_text(play.signer.pem)
+
+
+def certify(play, host, serial=7, name=None):
+    certificate = play.signer.certify(name or host, serial)
+    play.hosts[host].observed["identity"] = {"certificate": certificate, "key": "own"}
+    return certificate
+
+
+def test_a_certificate_that_is_there_is_in_the_generation_beside_the_ca(over_tls):
+    said = over_tls.plan("vm2", "client")
+    assert (said["why"]["certificate"], said["generation"]["files"]["cert.pem"]) == ("the certificate of vm2 is made", "(made by a run)\n")
+    make_ca(over_tls)
+    certificate = certify(over_tls, "vm2")
+    said = over_tls.plan("vm2", "client")
+    assert "certificate" not in said["steps"]
+    assert (said["generation"]["files"]["cert.pem"], said["generation"]["files"]["ca.pem"]) == (certificate, over_tls.signer.pem.strip())
+    assert "crl.pem" not in said["generation"]["files"]
+    certify(over_tls, "vm2", name="vm9")
+    assert over_tls.plan("vm2", "client")["why"]["certificate"] == "the certificate of vm2 is of vm9"
+
+
+def test_a_list_of_revoked_ones_goes_to_all_and_makes_the_revoked_one_due(over_tls):
+    make_ca(over_tls)
+    certify(over_tls, "vm2", serial=0xABC)
+    revoked = over_tls.signer.revoke(0xABC)
+    (over_tls.controller / "ca.crl").write_text(revoked)
+    said = over_tls.plan("vm2", "client")
+    assert said["why"]["certificate"] == "the certificate of vm2 is revoked"
+    assert said["generation"]["files"]["crl.pem"] == revoked.strip()
+    assert "0ABC 20261124120000Z" in over_tls.plan("vm1", "server")["generation"]["files"]["revoked.lst"]
+
+
+def test_another_host_of_the_run_that_holds_a_certificate_keeps_the_controller_from_making_a_ca(over_tls):
+    certify(over_tls, "vm1")
+    (problem,) = over_tls.plan("vm2", "client")["problems"]
+    assert problem.startswith(f"hosts vm1: expected the CA of their certificates in {over_tls.controller} on this controller, found none;")
+    (problem,) = over_tls.plan("vm1", "server")["problems"]
+    assert problem.startswith(f"host vm1: expected the CA of its certificate in {over_tls.controller} on this controller, found none;")
+    make_ca(over_tls)
+    assert over_tls.plan("vm2", "client")["problems"] == []
+
+
+def test_hosts_of_the_map_outside_the_run_are_asked_first_and_once(over_tls):
+    over_tls.play_hosts = ["vm2"]
+    said = over_tls.plan("vm2", "client")
+    assert (said["ask"], said["open"]) == ({"certificates": ["vm1"]}, True)
+    assert over_tls.plan("vm2", "client", asked=[])["ask"] == {}
+    (problem,) = over_tls.plan("vm2", "client", asked=["vm1"])["problems"]
+    assert problem.startswith("hosts vm1: expected the CA of their certificates")
+    make_ca(over_tls)
+    assert over_tls.plan("vm2", "client")["ask"] == {}
+
+
+def test_hosts_that_come_to_two_directories_are_told(over_tls, tmp_path):
+    over_tls.more["vm1"] = {"ambassador_controller_dir": str(tmp_path / "another")}
+    (problem,) = over_tls.plan("vm2", "client")["problems"]
+    assert f"found {tmp_path}/another for vm1 and {over_tls.controller} for vm2" in problem
+    assert over_tls.plan("vm1", "server")["problems"] == []
+    # one that a playbook says for all is not in the host's variables
+    over_tls.settings["controller_dir"] = str(tmp_path / "third")
+    assert over_tls.plan("vm2", "client")["problems"] == []
+
+
+def test_the_directory_of_the_controller_is_found_behind_links_and_at_home(play, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    play.settings["controller_dir"] = "~/link"
+    (tmp_path / "real/redis_app.password").write_text("\n")
+    (problem,) = play.plan("vm1", "redis_server")["problems"]
+    assert f"the password of Redis' user app in {tmp_path}/real/redis_app.password: expected one, found the file empty" in problem
+
+
+# -- Redis --------------------------------------------------------------------------------------------------------
+
+
+def keep(play, **passwords):
+    play.controller.mkdir(exist_ok=True)
+    for user, password in passwords.items():
+        (play.controller / f"redis_{user}.password").write_text(f"{password}\n")
+
+
+def hold(play, host, name="redis_server", **passwords):
+    """Have a host hold passwords of a server, as its ACL says."""
+    play.hosts[host].observed["users"][name] = {user: redis.digest(password) for user, password in passwords.items()}
+
+
+def test_passwords_that_are_missing_are_to_be_made(play):
+    said = play.plan("vm1", "redis_server")
+    assert (said["problems"], said["makes_passwords"]) == ([], True)
+    assert said["steps"] == ["image", "network", "data", "directory", "container", "verify"]
+    keep(play, app="one", proof="two", operator="three")
+    assert play.plan("vm1", "redis_server")["makes_passwords"] is False
+
+
+def test_passwords_that_a_host_of_the_run_holds_are_not_made_anew(play):
+    hold(play, "vm3", app="one", proof="two")
+    (problem,) = play.plan("vm1", "redis_server")["problems"]
+    assert f"host vm3: expected {play.controller} on the controller to hold the passwords of Redis that this host has" in problem
+    assert "found no redis_app.password, no redis_proof.password;" in problem
+    keep(play, app="one", proof="another")
+    (problem,) = play.plan("vm1", "redis_server")["problems"]
+    assert "found another one in redis_proof.password;" in problem
+    given = {"app": "", "proof": "given", "operator": ""}
+    assert play.plan("vm1", "redis_server", redis={"given": given})["problems"] == []
+
+
+def test_a_server_that_has_its_passwords_loaded_is_left_alone(play):
+    known = {"app": "one", "proof": "two", "operator": "three"}
+    keep(play, **known)
+    observed = play.hosts["vm1"].observed
+    hashes = {name: digest(content.encode()) for name, content in redis.server_files(known).items()}
+    hashes["loaded"] = digest(redis.loaded(known).encode())
+    files = {name: {"owner": containers.REDIS_UID, "mode": "0600", "sha256": sha256} for name, sha256 in hashes.items()}
+    observed["directories"]["redis_server"] = {"owner": containers.REDIS_UID, "mode": "0700", "files": files}
+    assert "directory" not in play.plan("vm1", "redis_server")["steps"]
+    given = {"app": "given", "proof": "", "operator": ""}
+    assert "directory" in play.plan("vm1", "redis_server", redis={"given": given})["steps"]
+
+
+def test_no_password_and_no_hash_of_one_is_told(play):
+    keep(play, app="a secret", proof="two secrets", operator="three secrets")
+    for host, part in (("vm1", "redis_server"), ("vm2", "redis_client")):
+        told = str(play.plan(host, part))
+        for secret in ("a secret", "two secrets", "three secrets"):
+            assert secret not in told
+            assert redis.digest(secret) not in told
+
+
+def test_a_client_takes_the_passwords_that_are_kept_given_or_made_by_the_servers_of_the_same_run(play):
+    (problem,) = play.plan("vm2", "redis_client")["problems"]
+    assert problem == (
+        f"host vm2: expected passwords of Redis' users app, proof, found none in {play.controller} on the controller; run it for the"
+        " servers of link redis as well, set redis_client_password, or set redis_client_user to '' for a Redis that asks for no password."
+    )
+    said = play.plan("vm2", "redis_client", redis={"given": {"app": "given", "proof": "given"}})
+    assert (said["problems"], said["makes_passwords"], said["link"]["alias"]) == ([], False, "redis")
+    play.more["vm1"] = {REDIS_PLAN: {"steps": []}}
+    said = play.plan("vm2", "redis_client")
+    assert (said["problems"], said["makes_passwords"]) == ([], True)
+    play.more["vm1"] = {}
+    keep(play, app="one", proof="two")
+    assert play.plan("vm2", "redis_client")["problems"] == []
+    # a Redis of somebody else's that asks for none
+    said = play.plan("vm2", "redis_client", redis={"given": {}})
+    assert (said["problems"], said["container"]["volumes"], "directory" in said["steps"]) == ([], [], False)
+
+
+def test_a_client_whose_files_hold_other_passwords_is_told(play):
+    files = {"app": {"owner": 999, "mode": "0600", "sha256": digest(b"one\n")}}
+    play.hosts["vm2"].observed["directories"]["redis_client"] = {"owner": 999, "mode": "0700", "files": files}
+    keep(play, app="one", proof="two")
+    assert play.plan("vm2", "redis_client")["problems"] == []
+    keep(play, app="another")
+    (problem,) = play.plan("vm2", "redis_client")["problems"]
+    assert "host vm2: " in problem
+    assert "found another one in redis_app.password;" in problem
+
+
+def test_a_client_has_the_variables_of_its_link_and_dials_its_alias(play):
+    keep(play, app="one", proof="two")
+    said = play.plan("vm2", "redis_client")
+    assert said["container"]["env"]["REDIS_PORT_6379_TCP"] == "tcp://redis:6379"
+    (problem,) = play.plan("vm2", "redis_client", redis={"link": "pg"})["problems"]
+    assert problem.startswith("redis_client_link: expected a link whose clients hold host vm2, found pg (this host consumes: redis);")
+    (problem,) = play.plan("vm1", "redis_client")["problems"]
+    assert "expected host vm1 to consume one link, or one with check redis, found none;" in problem
+
+
+def test_what_is_wrong_with_the_map_is_told_by_a_client_once(play):
+    play.links = {"redis": {**LINK, "port": "none"}}
+    (problem,) = play.plan("vm2", "redis_client")["problems"]
+    assert problem.startswith("link redis, port:")
+
+
+def test_a_client_asks_for_facts_as_its_side_does(play):
+    play.more["vm1"] = {"ambassador_address": None}
+    keep(play, app="one", proof="two")
+    said = play.plan("vm2", "redis_client")
+    assert (said["ask"], said["open"]) == ({"facts": ["vm1"]}, True)
+    play.more["vm1"] |= {"ansible_facts": {"default_ipv4": {"address": "198.18.0.11"}}}
+    assert play.plan("vm2", "redis_client")["ask"] == {}
+
+
+def test_a_removal_takes_the_data_where_it_was_asked_for(play):
+    observed = play.hosts["vm1"].observed
+    observed["volumes"]["data"] = {"ours": True, "path": "/data"}
+    observed["entries"] = ["redis_server"]
+    said = play.plan("vm1", "redis_server", state="absent")
+    assert said["remove"] == {"containers": [], "paths": ["/var/lib/ambassador"], "network": None, "volume": None}
+    assert play.plan("vm1", "redis_server", state="absent", redis={"purge": True})["remove"]["volume"] == "data"
+    assert play.plan("vm1", "server", state="absent")["open"] is False

@@ -1,0 +1,164 @@
+"""The files of a generation: made as Ansible would make them, and named by what they hold."""
+
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import lookup_loader
+from ansible.template import Templar
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import render
+from conftest import ROOT
+from simulation import ROLE
+
+ADDRESSES = {"vm1": "198.18.0.11", "vm2": "198.18.0.12", "vm3": "2001:db8::13"}
+HOSTVARS = {name: {"ambassador_address": address} for name, address in ADDRESSES.items()}
+LINKS = {
+    "redis": {"port": 6379, "servers": "vm1:vm3", "clients": "vm1:vm2", "backend": "redis_server:6379", "check": "redis"},
+    "my-queue": {"port": 5672, "servers": "vm1", "clients": "vm2", "backend": "queue.test:5672", "check": "none", "drain": 0},
+}
+KERNEL = {
+    "dns": {"port": 53, "servers": "vm1", "clients": "vm2", "backend": "dns:53", "protocol": "udp"},
+    "pg": {"port": 5432, "servers": "vm1:vm3", "clients": "vm2", "backend": "postgres:5432", "balance": "roundrobin"},
+}
+REVOKED = [{"serial": 0xABC, "since": "20261124120000Z"}, {"serial": 0x1234, "since": "20261125120000Z"}]
+
+
+def variables(side="client", engine="haproxy", tls=False, ipv6=True, **changes):
+    """Return what the templates read."""
+    host = {"server": "vm1", "client": "vm2"}[side]
+    links = KERNEL if engine == "nftables" else LINKS
+    wiring = Wiring(links, lambda pattern: pattern.split(":"), engine, ipv6, tls).side(host, side, HOSTVARS)
+    assert wiring["problems"] == []
+    told = {"ansible_managed": "Ansible managed", "side": side, "links": wiring["links"], "variables": wiring["variables"]}
+    told |= {"gateways": ["198.19.0.1"], "image_id": "sha256:aa", "tls": tls, "ipv6": ipv6, "revoked": [], "crl": False}
+    return {**told, **changes}
+
+
+def generation(engine="haproxy", more=None, **changes):
+    return render.generation(engine, ROLE, variables(engine=engine, **changes), more or {})
+
+
+# -- its name -----------------------------------------------------------------------------------------------------
+
+
+def test_the_name_says_the_content_and_stands_in_it():
+    one, again = generation(), generation()
+    assert one == again
+    assert len(one["name"]) == 12
+    assert f"setenv AMBASSADOR_GENERATION {one['name']}\n" in one["files"]["links.cfg"]
+    assert f"lua-load /etc/ambassador/generations/{one['name']}/links.lua client {one['name']}\n" in one["files"]["haproxy.cfg"]
+    assert not [name for name, content in one["files"].items() if render.NAME in content]
+    assert f'comment "{generation("nftables")["name"]}"' in generation("nftables")["files"]["ambassador.nft"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"image_id": "sha256:bb"}, {"ansible_managed": "Somebody else's"}, {"tls": True}, {"ipv6": False}, {"side": "server"}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_whatever_changes_the_name_does(changes):
+    if changes == {"ipv6": False}:
+        one, other = (render.generation("haproxy", ROLE, {**variables(), "ipv6": ipv6}, {}) for ipv6 in (True, False))
+    else:
+        one, other = generation(), generation(**changes)
+    assert one["name"] != other["name"]
+
+
+def test_a_further_file_is_part_of_it_as_it_is_and_one_that_is_none_is_made_from_its_template():
+    more = {"cert.pem": "a certificate of @generation@ {{ nothing }}\n", "admitted.lst": None}
+    one = generation(more=more, side="server")
+    assert one["files"]["cert.pem"] == f"a certificate of {one['name']} {{{{ nothing }}}}\n"
+    assert "redis/198.18.0.12\n" in one["files"]["admitted.lst"]
+    assert one["name"] != generation(more={**more, "cert.pem": "another\n"}, side="server")["name"] != generation(side="server")["name"]
+
+
+def test_an_engine_has_its_files():
+    assert list(generation()["files"]) == ["links.cfg", "haproxy.cfg", "links.lua"]
+    assert list(generation("nftables")["files"]) == ["links.nft", "ambassador.nft"]
+    script = (ROOT / "roles/ambassador_engine/files/links.lua").read_text()
+    assert generation()["files"]["links.lua"] == script.rstrip()
+
+
+def test_what_a_template_reads_and_is_not_told_is_an_error():
+    told = variables()
+    del told["image_id"]
+    with pytest.raises(Exception, match="'image_id' is undefined"):
+        render.generation("haproxy", ROLE, told, {})
+
+
+# -- its content --------------------------------------------------------------------------------------------------
+
+
+def test_a_client_side_dials_what_its_variables_say_and_checks_what_can_be_checked():
+    files = generation()["files"]
+    assert "setenv REDIS_1_PORT_6379_TCP_ADDR 198.18.0.11\n" in files["links.cfg"]
+    assert "setenv REDIS_2_PORT_6379_TCP_ADDR 2001:db8::13\n" in files["links.cfg"]
+    assert "setenv AMBASSADOR_DRAIN_MY_QUEUE 0\n" in files["links.cfg"]
+    lines = [line.strip() for line in files["haproxy.cfg"].splitlines()]
+    assert 'server vm1 "${REDIS_1_PORT_6379_TCP_ADDR}:${REDIS_1_PORT_6379_TCP_PORT}" check init-state down' in lines
+    assert 'server vm1 "${MY_QUEUE_PORT_5672_TCP_ADDR}:${MY_QUEUE_PORT_5672_TCP_PORT}"' in lines
+    assert "bind :::6379 v4v6" in lines
+    assert "# Tested with the image sha256:aa" in lines
+
+
+def test_over_tls_each_name_is_verified():
+    config = generation(tls=True)["files"]["haproxy.cfg"]
+    assert "verify required verifyhost vm1 alpn redis check-alpn redis.check check" in config
+    assert "ssl-min-ver TLSv1.3" in config
+    assert "crl-file" not in config
+    assert "crl-file /etc/ambassador/generations/" in generation(tls=True, crl=True)["files"]["haproxy.cfg"]
+
+
+def test_who_may_connect_is_told_link_by_link_and_the_host_itself_by_its_gateways():
+    admitted = generation(more={"admitted.lst": None}, side="server")["files"]["admitted.lst"].splitlines()
+    assert [line for line in admitted if not line.startswith("#")] == [
+        *("redis/198.18.0.11", "redis/::ffff:198.18.0.11", "redis/198.18.0.12", "redis/::ffff:198.18.0.12", "redis/2001:db8::13"),
+        *("redis/198.19.0.1", "redis/::ffff:198.19.0.1"),
+        *("my-queue/198.18.0.12", "my-queue/::ffff:198.18.0.12"),
+    ]
+    named = generation(more={"admitted.lst": None}, side="server", tls=True)["files"]["admitted.lst"].splitlines()
+    assert [line for line in named if not line.startswith("#")] == ["redis/vm1", "redis/vm2", "redis/vm3", "my-queue/vm2"]
+
+
+def test_a_revoked_certificate_is_told_as_haproxy_writes_its_number():
+    listed = generation(more={"revoked.lst": None}, tls=True, crl=True, revoked=REVOKED)["files"]["revoked.lst"]
+    assert listed.splitlines()[-2:] == ["0ABC 20261124120000Z", "1234 20261125120000Z"]
+
+
+def test_the_kernel_shares_connections_out_family_by_family():
+    files = generation("nftables")["files"]
+    assert "define PG_1_PORT_5432_TCP_ADDR = 198.18.0.11\n" in files["links.nft"]
+    assert "define DNS_PORT_53_UDP_ADDR = 198.18.0.11\n" in files["links.nft"]
+    rules = [line.strip() for line in files["ambassador.nft"].splitlines() if "dport 5432" in line]
+    assert [rule.split(" counter dnat ")[1] for rule in rules] == [
+        'ip to $PG_1_PORT_5432_TCP_ADDR:$PG_1_PORT_5432_TCP_PORT comment "pg vm1"',
+        'ip6 to $PG_2_PORT_5432_TCP_ADDR:$PG_2_PORT_5432_TCP_PORT comment "pg vm3"',
+    ]
+    server = generation("nftables", side="server")["files"]
+    assert 'define DNS_PORT_53_UDP_ADDR = "dns"\n' in server["links.nft"]
+    # the backend alone, in both families that its name can stand for
+    assert server["ambassador.nft"].count('comment "pg postgres"') == 2
+    assert 'comment "pg vm3"' not in server["ambassador.nft"]
+
+
+# -- as Ansible renders -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("template", "engine", "side", "tls"),
+    [
+        (template, engine, side, tls)
+        for engine, templates in (
+            ("haproxy", ("links.cfg.j2", "haproxy.cfg.j2", "admitted.lst.j2", "revoked.lst.j2")),
+            ("nftables", ("links.nft.j2", "ambassador.nft.j2")),
+        )
+        for template in templates
+        for side in (("server",) if template == "admitted.lst.j2" else ("server", "client"))
+        for tls in ((False, True) if engine == "haproxy" else (False,))
+    ],
+)
+def test_a_template_is_rendered_as_ansible_renders_it(template, engine, side, tls):
+    told = variables(engine=engine, side=side, tls=tls, crl=tls, revoked=REVOKED)
+    loader = DataLoader()
+    ansible = lookup_loader.get("ansible.builtin.template", loader=loader, templar=Templar(loader, told))
+    (theirs,) = ansible.run([f"{ROLE}/templates/{template}"], told)
+    assert render.environment(f"{ROLE}/templates").get_template(template).render(told) == theirs

@@ -1,0 +1,120 @@
+"""The module that waits until every link leads through: the engine's answers were recorded, whoever is dialled is on this machine."""
+
+import socket
+import threading
+import time
+
+import pytest
+from ansible_collections.crosshost.ambassador.plugins.modules.verify_links import ask, client_addresses
+from conftest import RecordedEngine, run_module
+
+LINK = {"alias": "redis", "servers": ["vm3"], "backend": "redis_server:6379"}
+UP = {"engine": "haproxy", "running": "eed9e6b61e70", "links": {"redis": {"targets": [{"up": True}]}}}
+CLIENT = "/containers/ambassador_client/json"
+
+
+@pytest.fixture
+def side(tmp_path):
+    return tmp_path / "client"
+
+
+def verify(side, **changes):
+    arguments = {"path": str(side), "side": "client", "host": "vm2", "links": [LINK], "patience": 0, **changes}
+    return run_module("verify_links", **arguments)
+
+
+def test_a_link_that_leads_through_is_no_problem_and_is_told_with_what_the_engine_says(side):
+    RecordedEngine(side, "client")
+    said = verify(side, patience=60)
+    assert (said["changed"], said["answers"], said["problems"], said["dialled"]) == (False, True, [], {})
+    assert (said["info"]["engine"], said["info"]["generation"], list(said["info"]["links"])) == ("haproxy", "051901f6ec76", ["redis"])
+    assert said["info"]["links"]["redis"]["targets"][0]["check_status"] == "L7OK"
+
+
+def test_links_that_nobody_asked_for_are_not_told(side):
+    RecordedEngine(side, "client")
+    said = verify(side, links=[])
+    assert (said["answers"], said["problems"], said["info"]["links"]) == (True, [], {})
+
+
+def test_a_link_that_leads_nowhere_is_a_problem_and_no_failure(side):
+    RecordedEngine(side, "client_while_nothing_is_up")
+    said = verify(side)
+    assert not said.get("failed")
+    (problem,) = said["problems"]
+    assert problem.startswith("link redis: expected a target that is up, as ambassador_client on vm2 sees it, found vm1")
+
+
+def test_an_engine_that_does_not_answer_is_told_by_its_socket(side):
+    said = verify(side)
+    assert (said["answers"], said["info"]["links"]) == (False, {})
+    assert said["info"]["msg"] == f"that HAProxy does not answer on {side}/run/master.sock (No such file or directory)"
+    assert said["info"]["msg"] in said["problems"][0]
+    (side / "run").mkdir(parents=True)
+    (side / "run/ask").touch()
+    assert ask(str(side))["msg"].startswith(f"that the keeper does not answer on {side}/run/ask (")
+
+
+def test_it_waits_until_the_time_is_over_and_no_longer_than_it_has_to(side):
+    engine = RecordedEngine(side, "client_while_nothing_is_up")
+    began = time.monotonic()
+    assert verify(side, patience=2)["problems"]
+    assert time.monotonic() - began > 2
+    up = recorded_up(engine.answers["@!20 show stat"])
+    threading.Timer(1, engine.answers.update, [{"@!20 show stat": up}]).start()
+    began = time.monotonic()
+    assert verify(side, patience=60)["problems"] == []
+    assert time.monotonic() - began < 30
+
+
+def recorded_up(answer):
+    """Return an answer in which all targets are up."""
+    return answer.replace(",DOWN,", ",UP,").replace(",L4CON,", ",L4OK,")
+
+
+def test_only_links_that_worked_before_are_waited_for_where_that_is_all_that_is_asked(side):
+    RecordedEngine(side, "client_while_nothing_is_up")
+    began = time.monotonic()
+    said = verify(side, patience=30, worse_only=True)
+    assert time.monotonic() - began < 15
+    # they are told all the same
+    assert len(said["problems"]) == 1
+    began = time.monotonic()
+    said = verify(side, patience=1, worse_only=True, before=UP)
+    assert time.monotonic() - began > 1
+    assert said["problems"][1] == "Generation eed9e6b61e70, which worked before this run, was put back on vm2."
+
+
+def test_the_client_side_is_dialled_at_the_addresses_that_docker_gives_it(side, docker):
+    RecordedEngine(side, "client")
+    docker.answers[CLIENT] = {"NetworkSettings": {"Networks": {"ambassador": {"IPAddress": "127.0.0.1", "GlobalIPv6Address": ""}}}}
+    with socket.create_server(("127.0.0.1", 0)) as there, socket.create_server(("127.0.0.1", 0)) as gone:
+        dial = [{"alias": "queue", "listen": there.getsockname()[1], "protocol": "tcp"}]
+        dial.append({"alias": "gone", "listen": gone.getsockname()[1], "protocol": "tcp"})
+        gone.close()
+        said = verify(side, dial=dial, network="ambassador", environment=docker.environment)
+    assert said["changed"] is False
+    assert said["dialled"]["queue"] == "open"
+    assert "refused" in said["dialled"]["gone"]
+    said = verify(side, dial=dial, network="another", environment=docker.environment)
+    assert said["dialled"] == {"queue": "no address", "gone": "no address"}
+
+
+def test_addresses_are_told_ipv4_first_and_none_where_there_is_no_client_side(docker, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", docker.environment["DOCKER_HOST"])
+    networks = {"ambassador": {"IPAddress": "198.19.0.2", "GlobalIPv6Address": "2001:db8::2"}}
+    docker.answers[CLIENT] = {"NetworkSettings": {"Networks": networks}}
+    assert client_addresses("ambassador") == ["198.19.0.2", "2001:db8::2"]
+    del docker.answers[CLIENT]
+    assert client_addresses("ambassador") == []
+
+
+def test_without_docker_nothing_is_dialled_and_that_is_a_failure(side):
+    RecordedEngine(side, "client")
+    environment = {"DOCKER_HOST": "unix:///nowhere"}
+    assert not verify(side, environment=environment).get("failed")
+    said = verify(side, dial=[{"alias": "queue", "listen": 1, "protocol": "tcp"}], network="ambassador", environment=environment)
+    assert (
+        said["msg"]
+        == "host vm2: expected a Docker Engine that answers, found: unix:///nowhere: No such file or directory; start it on the host."
+    )
