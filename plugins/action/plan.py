@@ -87,7 +87,8 @@ class ActionModule(ActionBase):
         self.redis = arguments.get("redis") or {}
         found = self._plan(arguments.get("state") or "present").result()
         lines = [line for line in found["lines"] if line not in (arguments.get("said") or [])]
-        if self.part == "server":
+        # a side that is to be gone has read no map
+        if self.part == "server" and arguments.get("state") != "absent":
             found["map"] = self.links
         if found["warnings"] and self.origin:
             found["warnings"] = [f"{warning} The map is that of {self.origin}." for warning in found["warnings"]]
