@@ -112,6 +112,7 @@ def test_steps_come_in_their_order_whatever_they_were_planned_in():
     for step in reversed(plan.STEPS):
         made.step(step, "because")
     assert made.result()["steps"] == list(plan.STEPS)
+    assert made.result()["part"] == "client"
 
 
 def test_the_first_reason_of_a_step_is_the_one_that_is_told():
@@ -136,6 +137,11 @@ def test_a_change_is_taken_by_server_sides_before_client_sides_turn(fleet):
         {"expand": ["configuration", "load", "verify"], "turn": [], "contract": []},
         {"expand": [], "turn": ["configuration", "load", "verify"], "contract": []},
     ]
+    assert fleet.plan("vm2", "client")["why"] == {
+        "configuration": "the configuration changes",
+        "load": "what is on disk is what runs",
+        "verify": "the links are verified",
+    }
 
 
 def test_a_side_is_given_up_when_nobody_dials_it_any_more(fleet):
@@ -314,6 +320,12 @@ def test_a_container_of_redis_has_a_directory_of_its_own(part, name):
     assert refused(Redis(Host("vm1"), part, PASSWORDS, name=name).plan()) == [
         f"{part}_name: expected another name than those of the ambassadors' directories, found {name}; choose another."
     ]
+
+
+@pytest.mark.parametrize("name", ["server", "client", "identity"])
+def test_no_directory_of_an_ambassador_is_removed_as_that_of_a_redis(fleet, name):
+    said = plan.absent("redis_client", "vm2", [name], [name], observed(fleet), SETTINGS).result()
+    assert refused(said)[0].startswith("redis_client_name: expected another name than those of the ambassadors' directories")
 
 
 def test_a_redis_is_refused_as_a_side_is():
@@ -740,6 +752,30 @@ def both():
     found = a_fleet({"redis": REDIS, "pg": {**REDIS, "port": 5432, "servers": "vm2", "clients": "vm1"}}, tls=True)
     found.deploy()
     return found
+
+
+def test_a_side_of_which_only_the_container_or_only_the_directory_is_left_goes_as_well(fleet):
+    for links in ({}, None):
+        for host, side in SIDES:
+            one = a_fleet(engine="socat")
+            one.deploy()
+            if links is None:
+                said = absent(one, host, side)
+            else:
+                one.links = links
+                said = one.plan(host, side)
+            assert (said["steps"], said["remove"]["containers"], said["remove"]["paths"]) == (["remove"], [f"ambassador_{side}"], [])
+    del observed(fleet)["containers"]["ambassador_client"]
+    fleet.links = {}
+    said = fleet.plan("vm2", "client")
+    assert (said["steps"], said["remove"]["containers"], said["remove"]["paths"]) == (["remove"], [], ["/var/lib/ambassador"])
+
+
+def test_a_redis_leaves_the_key_of_the_ambassadors(fleet):
+    for path in ("redis_server", "identity"):
+        fleet.hosts["vm3"].observed["entries"].append(path)
+    said = plan.absent("redis_server", "vm3", ["redis_server"], ["redis_server"], observed(fleet, "vm3"), SETTINGS).result()
+    assert said["remove"]["paths"] == ["/var/lib/ambassador/redis_server"]
 
 
 def test_one_side_leaves_what_is_the_other_s(both):
