@@ -465,6 +465,27 @@ def test_another_engine_takes_over_and_leaves_nothing_of_the_one_before(engine, 
         assert ({found["engine"] for found in there.values()} or {"socat"}) == {changed}
 
 
+def test_what_another_engine_left_goes_though_it_does_not_answer(fleet):
+    on_disk(fleet).update(engine=None, running=None, links={})
+    fleet.links = {"redis": PLAIN}
+    fleet.settings |= {"engine": "socat", "image": IMAGES["socat"], "tls": False}
+    assert fleet.plan("vm2", "client")["why"]["configuration"] == "another engine's configuration goes"
+
+
+def test_what_ran_before_is_told_where_another_generation_is_loaded(fleet):
+    was = on_disk(fleet)
+    was["links"]["redis"]["connections"] = 3
+    fleet.links = {"redis": {**REDIS, "drain": 1}}
+    said = fleet.plan("vm2", "client")
+    assert said["before"] == {"engine": "haproxy", "running": was["current"], "links": was["links"]}
+    assert said["running"] == was["current"]
+    # what is only mended has nothing to go back to
+    fleet.links = {"redis": REDIS}
+    container(fleet)["memory"] = 1
+    assert fleet.plan("vm2", "client")["before"] == {}
+    assert a_fleet(engine="socat").plan("vm2", "client")["before"] == {}
+
+
 def test_a_new_image_under_the_same_name_is_asked_for_its_version_and_once_a_run(fleet):
     fleet.hosts["vm2"].pull("haproxy:3.2.26")
     said = fleet.plan("vm2", "client")
@@ -676,13 +697,14 @@ def test_a_stand_in_serves_while_the_client_side_gets_another_alias_or_is_made_a
 
 def harmed(fleet, how):
     """Give the client side an alias more, and what keeps a stand-in from it."""
-    fleet.links = {"redis": REDIS, "cache": {**REDIS, "port": 6380}}
+    fleet.links = {"redis": PLAIN, "cache": {**PLAIN, "port": 6380}}
     {
         "it has no address of its own": lambda: observed(fleet)["networks"]["ambassador"].update(ours=False),
         "another stand-in has connections": lambda: observed(fleet)["containers"].update(ambassador_client_standin=dict(THEIRS)),
         "it was not there": lambda: observed(fleet)["containers"].pop("ambassador_client"),
         "its engine is silent": lambda: on_disk(fleet).update(engine=None, running=None),
         "its engine was another": lambda: on_disk(fleet).update(engine="nftables"),
+        "it is to have another engine": lambda: fleet.settings.update(engine="nftables", image=IMAGES["nftables"], tls=False),
         "nothing": lambda: None,
     }[how]()
     return fleet.plan("vm2", "client")
@@ -696,6 +718,7 @@ def harmed(fleet, how):
         "it was not there",
         "its engine is silent",
         "its engine was another",
+        "it is to have another engine",
     ],
 )
 def test_there_is_no_stand_in_where(fleet, how):
@@ -818,6 +841,17 @@ def test_what_is_in_the_directory_and_is_not_its_own_stays(fleet):
     assert observed(fleet, "vm1")["entries"] == ["redis_server", "notes.txt"]
     # and a container that is attached keeps its network
     assert said["remove"]["network"] is None
+
+
+def test_a_network_that_is_left_goes_with_any_part():
+    host = Host("vm9")
+    host.observed["networks"]["ambassador"] = {"ours": True, "ipv6": False, "pools": []}
+    said = plan.absent("server", "vm9", ["ambassador_server"], ["server"], host.look(), SETTINGS).result()
+    assert (said["steps"], said["why"]["remove"], said["lines"]) == (["remove"], "ambassador", ["- network ambassador on vm9"])
+    host.observed["volumes"]["data"] = {"ours": True}
+    host.observed["networks"].clear()
+    said = plan.absent("redis_server", "vm9", ["redis_server"], ["redis_server"], host.look(), SETTINGS, "data").result()
+    assert (said["steps"], said["why"]["remove"], said["lines"]) == (["remove"], "data", ["- volume data on vm9"])
 
 
 def test_neither_a_network_nor_a_container_of_somebody_else_s_is_removed(fleet):
