@@ -429,6 +429,8 @@ def test_what_is_not_as_it_should_be_is_mended_and_then_all_is_well(fleet, drift
     assert said["steps"] == steps
     if why:
         assert said["why"]["container"] == f"ambassador_client: {why}"
+    if "run directory" in drift:
+        assert said["why"]["configuration"] == "the directory of its socket"
     fleet.run("vm2", "client")
     again = fleet.plan("vm2", "client")
     assert (again["problems"], again["steps"]) == ([], [])
@@ -810,6 +812,8 @@ def test_one_side_leaves_what_is_the_other_s(both):
 
 
 def test_the_last_side_takes_the_key_the_directory_and_the_network_with_it(both):
+    # one that is on another network is no reason to keep this one
+    observed(both, "vm1")["containers"]["web"] = THEIRS | {"networks": {"bridge": {"addresses": []}}}
     absent(both, "vm1", "client")
     said = absent(both, "vm1", "server")
     assert said["remove"] == {
@@ -820,7 +824,7 @@ def test_the_last_side_takes_the_key_the_directory_and_the_network_with_it(both)
     }
     assert said["lines"][-1] == "- network ambassador on vm1"
     left = observed(both, "vm1")
-    assert (left["containers"], left["networks"], left["entries"], left["identity"]["key"]) == ({}, {}, [], "none")
+    assert (list(left["containers"]), left["networks"], left["entries"], left["identity"]["key"]) == (["web"], {}, [], "none")
     again = absent(both, "vm1", "server")
     assert (again["steps"], again["lines"]) == ([], [])
 
@@ -942,6 +946,8 @@ def test_a_redis_that_is_told_another_password_is_not_made_anew():
     said = one.plan()
     assert (said["steps"], said["lines"]) == (["directory", "verify"], ["~ passwords of redis_server on vm1"])
     assert (said["running"], said["makes_passwords"]) == (True, False)
+    one.host.observed["containers"]["redis_server"]["state"] = "exited"
+    assert one.plan()["running"] is False
 
 
 def test_a_redis_with_another_image_is_made_anew_and_that_is_told():
