@@ -438,7 +438,7 @@ def absent(part, host, names, directories, observed, settings, volume=None):
     :rtype: Plan
     """
     plan = Plan(part, host)
-    plan.problems = host_problems(host, observed)
+    plan.problems = ([] if part in SIDES else directory_problems(part, names[0])) or host_problems(host, observed)
     if plan.problems:
         return plan
     found = observed["volumes"].get(volume, {}) if volume else {}

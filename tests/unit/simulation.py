@@ -292,7 +292,7 @@ class Fleet:
     def _hosts_of(self, pattern):
         return [one for one in pattern.split(":") if one in self.hosts]
 
-    def plan(self, host, side, **tls):
+    def plan(self, host, side, managed="Ansible managed", **tls):
         """Plan a side of a host, as the action plugin does."""
         told, observed = self.settings, self.hosts[host].look()
         wiring = self.wiring().side(host, side, self.hostvars)
@@ -304,10 +304,10 @@ class Fleet:
         authority = self.authority.tls(observed, **tls) if told["tls"] else None
         generation = None
         if told["engine"] in render.FILES:
-            generation = self._generation(side, wiring, observed, containers.gateways(pools, observed["addresses"]))
+            generation = self._generation(side, wiring, observed, containers.gateways(pools, observed["addresses"]), managed)
         return plan.ambassador(side, host, wiring, observed, told, container, generation, authority).result()
 
-    def _generation(self, side, wiring, observed, gateways):
+    def _generation(self, side, wiring, observed, gateways, managed):
         told, more = self.settings, {}
         if told["engine"] == "haproxy":
             more |= {"admitted.lst": None} if side == "server" else {}
@@ -316,7 +316,7 @@ class Fleet:
                     "cert.pem": observed["identity"]["certificate"] or "(made by a run)\n",
                     "ca.pem": self.authority.tls(observed)["ca"],
                 }
-        variables = {"ansible_managed": "Ansible managed", "side": side, "links": wiring["links"], "variables": wiring["variables"]}
+        variables = {"ansible_managed": managed, "side": side, "links": wiring["links"], "variables": wiring["variables"]}
         variables |= {"gateways": gateways, "image_id": observed["images"].get(containers.reference(told["image"]), "")}
         variables |= {"tls": told["tls"], "ipv6": told["ipv6"], "revoked": [], "crl": False}
         return render.generation(told["engine"], ROLE, variables, more)

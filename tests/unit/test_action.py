@@ -15,7 +15,7 @@ from conftest import ROOT
 from signer import Signer
 from simulation import MADE, Fleet, Host
 
-MANAGED = "Ansible managed"
+MANAGED = "Ansible managed, by the tests"
 LINK = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379", "check": "redis"}
 ADDRESSES = {"vm1": "198.18.0.11", "vm2": "198.18.0.12", "vm3": "198.18.0.13"}
 OBSERVED, SERVER_PLAN, REDIS_PLAN = "__ambassador_engine_observed", "__ambassador_server_plan", "__redis_server_plan"
@@ -44,6 +44,7 @@ class Play:
     def __init__(self, controller, hosts=tuple(ADDRESSES), links=None, **settings):
         self.hosts = {name: Host(name, [address]) for name, address in ADDRESSES.items()}
         self.links = {"redis": LINK} if links is None else links
+        #: the hosts of the play; None where Ansible says none
         self.play_hosts = list(hosts)
         self.controller = controller
         self.settings = {
@@ -60,9 +61,11 @@ class Play:
         hostvars = HostVars()
         for name, address in ADDRESSES.items():
             hostvars[name] = {"ambassador_address": address, "ambassador_controller_dir": str(self.controller), **self.more[name]}
-            if name in self.play_hosts:
+            if name in (self.play_hosts or [host]):
                 hostvars[name][OBSERVED] = self.hosts[name].look()
-        variables = {**hostvars[host], "inventory_hostname": host, "hostvars": hostvars, "ansible_play_hosts_all": self.play_hosts}
+        variables = {**hostvars[host], "inventory_hostname": host, "hostvars": hostvars}
+        if self.play_hosts:
+            variables["ansible_play_hosts_all"] = self.play_hosts
         variables |= {"groups": {"all": list(ADDRESSES), **{name: [name] for name in ADDRESSES}}, "ansible_managed": MANAGED}
         if self.links is not None:
             variables["ambassador_links"] = self.links
@@ -123,7 +126,7 @@ def test_it_plans_what_the_wiring_the_observation_and_the_settings_make(play, en
         play.links, play.hosts, hostvars, engine=engine, image=play.settings[f"{engine}_image"], controller_dir=str(play.controller)
     )
     for host, side in (("vm1", "server"), ("vm2", "client"), ("vm3", "client")):
-        said, expected = play.plan(host, side), fleet.plan(host, side)
+        said, expected = play.plan(host, side), fleet.plan(host, side, managed=MANAGED)
         assert {key: said[key] for key in expected} == expected
         assert (said["changed"], said["open"]) == (False, bool(expected["steps"]))
 
@@ -199,6 +202,41 @@ def test_the_map_of_the_server_side_is_told_and_a_client_side_that_sees_another_
     play.links = {"redis": {**LINK, "port": 6380}}
     (problem,) = play.plan("vm2", "client")["problems"]
     assert "found port 6380 on vm2 and 6379 on vm1" in problem
+
+
+def test_a_map_that_lacks_a_link_of_another_host_is_refused_and_links_of_others_may_differ(play):
+    theirs = {**LINK, "servers": "vm3", "clients": "vm3", "port": 7000}
+    play.links = {"redis": LINK, "theirs": theirs}
+    play.more["vm1"] = {SERVER_PLAN: play.plan("vm1", "server")}
+    play.links = {"redis": LINK}
+    assert play.plan("vm2", "client")["problems"] == []
+    play.links = {}
+    (problem,) = play.plan("vm2", "client")["problems"]
+    assert problem.startswith("link redis: expected the same map on all hosts that its links name, found the link on vm1 and none on vm2;")
+    # the server sides plan first, and compare with nobody
+    play.more["vm2"] = {SERVER_PLAN: {"map": {"redis": {**LINK, "port": 1}}}}
+    play.links = {"redis": LINK}
+    assert play.plan("vm1", "server")["problems"] == []
+    # of what is no map each side says so
+    play.links = {"redis": {**LINK, "servers": ["vm1"]}}
+    assert "expected a group or host pattern" in play.plan("vm1", "server")["problems"][0]
+    assert "link redis" in play.plan("vm2", "client")["problems"][0]
+    for wrong in (["redis"], "redis", 6379):
+        play.links = wrong
+        for host, side in (("vm1", "server"), ("vm2", "client")):
+            assert "expected a map of aliases to settings" in play.plan(host, side)["problems"][0]
+
+
+def test_files_are_marked_as_the_user_wants_them_marked(play):
+    files = play.plan("vm2", "client")["generation"]["files"]
+    assert [name for name, content in files.items() if f"# {MANAGED}\n" in content] == ["links.cfg", "haproxy.cfg"]
+
+
+def test_a_host_that_runs_alone_is_its_own_play(play):
+    play.play_hosts = None
+    play.settings["tls"] = True
+    said = play.plan("vm2", "client")
+    assert (said["problems"], said["ask"]) == ([], {"certificates": ["vm1"]})
 
 
 def test_a_run_that_removes_most_links_names_the_file_of_its_map(play, tmp_path):
@@ -299,6 +337,15 @@ def test_hosts_that_come_to_two_directories_are_told(over_tls, tmp_path):
     # one that a playbook says for all is not in the host's variables
     over_tls.settings["controller_dir"] = str(tmp_path / "third")
     assert over_tls.plan("vm2", "client")["problems"] == []
+
+
+def test_hosts_of_two_inventories_come_to_two_directories(over_tls, tmp_path):
+    for host in ("vm1", "vm2"):
+        (tmp_path / host).mkdir()
+        over_tls.more[host] = {"ambassador_controller_dir": None, "inventory_dir": str(tmp_path / host)}
+    over_tls.settings["controller_dir"] = str(tmp_path / "vm2/.ambassador")
+    (problem,) = over_tls.plan("vm2", "client")["problems"]
+    assert f"found {tmp_path}/vm1/.ambassador for vm1 and {tmp_path}/vm2/.ambassador for vm2 (each beside its own inventory)" in problem
 
 
 def test_the_directory_of_the_controller_is_found_behind_links_and_at_home(play, tmp_path, monkeypatch):

@@ -107,6 +107,8 @@ def test_one_that_is_missing_is_made_and_kept_and_holds_from_then_on(tmp_path):
     made = look_up({"app": "", "proof": ""}, tmp_path / "new")
     assert all(len(password) == 40 and password.isalnum() for password in made.values())
     assert made["app"] != made["proof"]
+    many = "".join(look_up({str(number): "" for number in range(10)}, "").values())
+    assert all(any(kind(letter) for letter in many) for kind in (str.isupper, str.islower, str.isdigit))
     assert look_up({"app": "", "proof": ""}, tmp_path / "new") == made
     kept = tmp_path / "new" / "redis_app.password"
     assert kept.read_text() == made["app"] + "\n"

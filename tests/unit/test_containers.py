@@ -1,9 +1,12 @@
 """What is asked of each container, and in what one that is there is not that."""
 
 import copy
+import re
 
 import pytest
+import yaml
 from ansible_collections.crosshost.ambassador.plugins.module_utils import containers
+from conftest import ROOT
 from simulation import SCRIPTS, settings
 
 POOLS = [{"Subnet": "198.19.0.0/24", "IPRange": "198.19.0.128/25"}, {"Subnet": "2001:db8:1::/64", "IPRange": "2001:db8:1::1:0/112"}]
@@ -101,6 +104,7 @@ def test_socat_has_the_link_variables_and_as_many_processes_as_its_container_all
     found = a_side(engine="socat", pids=4096)
     assert found["env"] == {**WIRING["variables"], "AMBASSADOR_IPV6": "", "AMBASSADOR_CHILDREN": "2042"}
     assert (found["user"], found["volumes"], found["entrypoint"]) == ("65534:65534", [], ["sh", "-c"])
+    assert found["command"] == [SCRIPTS["socat.sh"]]
     assert a_side(engine="socat", ipv6=True)["env"]["AMBASSADOR_IPV6"] == "1"
     # too few for anything still make one
     assert a_side(engine="socat", pids=8)["env"]["AMBASSADOR_CHILDREN"] == "1"
@@ -146,9 +150,12 @@ def test_a_redis_server_reads_its_directory_and_writes_its_volume():
     told = {**settings(image="redis:8.0.2"), "volume": "data"}
     found = containers.redis_server("cache", told)
     assert found["volumes"] == ["data:/data:nocopy", "/var/lib/ambassador/cache:/etc/ambassador:ro"]
-    assert (found["user"], found["healthcheck"]["test"]) == ("999:999", ["CMD", "redis-cli", "ping"])
-    assert "--appendonly yes" in " ".join(found["command"])
-    assert "--aclfile /etc/ambassador/users.acl" in " ".join(found["command"])
+    assert found["user"] == "999:999"
+    assert found["healthcheck"] == {"test": ["CMD", "redis-cli", "ping"], "interval": "10s", "timeout": "3s", "retries": 3}
+    # the users are the fence, and data outlives the container
+    assert " ".join([*found["entrypoint"], *found["command"]]) == (
+        "redis-server /etc/ambassador/redis.conf --aclfile /etc/ambassador/users.acl --dir /data --appendonly yes --protected-mode no"
+    )
 
 
 def test_a_redis_client_only_stays_and_has_a_directory_where_it_has_passwords():
@@ -159,6 +166,15 @@ def test_a_redis_client_only_stays_and_has_a_directory_where_it_has_passwords():
     assert found["env"] == {"REDIS_NAME": "/consumer/redis"}
     assert found["tmpfs"] == ["/data"]
     assert containers.redis_client("consumer", told, {}, False)["volumes"] == []
+
+
+def test_a_description_says_all_that_the_role_hands_to_docker():
+    told = (ROOT / "roles/ambassador_engine/tasks/container.yml").read_text()
+    keys = set(re.findall(r"__ambassador_engine_container\.(\w+)", told))
+    for asked in (a_side(), a_side(engine="socat"), containers.redis_client("consumer", settings(), {}, True)):
+        assert set(asked) == keys
+    assert containers.described("one", "image")["tmpfs"] == containers.described("one", "image")["aliases"] == []
+    assert containers.described("one", "image")["address"] == {}
 
 
 # -- the hash -----------------------------------------------------------------------------------------------------
@@ -183,6 +199,26 @@ def test_a_hash_is_the_same_in_any_order_and_another_where_what_all_have_in_comm
     assert containers.described(**turned)["hash"] == asked["hash"]
     monkeypatch.setattr(containers, "COMMON", containers.COMMON + 1)
     assert containers.described(**turned)["hash"] != asked["hash"]
+
+
+def test_what_all_containers_have_in_common_is_of_its_version():
+    (task,) = yaml.safe_load((ROOT / "roles/ambassador_engine/tasks/container.yml").read_text())
+    options = task["community.docker.docker_container"]
+    common = {name: value for name, value in options.items() if "__ambassador_engine_" not in str(value)}
+    # one that is there is made anew for another of these where COMMON is another as well
+    assert (containers.COMMON, common) == (
+        1,
+        {
+            "image_name_mismatch": "ignore",
+            "command_handling": "correct",
+            "read_only": True,
+            "cap_drop": ["ALL"],
+            "security_opts": ["no-new-privileges"],
+            "log_driver": "json-file",
+            "log_options": {"max-size": "10m", "max-file": "3"},
+            "comparisons": {"env": "strict", "volumes": "strict", "published_ports": "strict"},
+        },
+    )
 
 
 # -- whether it is that -------------------------------------------------------------------------------------------

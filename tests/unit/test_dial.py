@@ -50,6 +50,20 @@ def test_where_one_address_is_refused_the_next_is_tried():
     assert dial_all(["::1", "127.0.0.1"], [queue(line.port)]) == {"queue": "open"}
 
 
+def test_whoever_speaks_first_is_who_is_told():
+    line = Line(lambda line: line.sendall(b"220 hello\r\n"))
+    assert dial_all(["127.0.0.1", "::1"], [queue(line.port)]) == {"queue": "bytes"}
+
+
+def test_an_address_of_ipv6_is_dialled():
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with listener:
+        assert dial_all(["::1"], [queue(listener.getsockname()[1])]) == {"queue": "open"}
+
+
 def test_without_an_address_that_is_told():
     assert dial_all([], [queue(1)]) == {"queue": "no address"}
 

@@ -1,8 +1,11 @@
 """What is observed of a host: from answers in the shape of Docker's API 1.45 (26.1), files of a kernel, and directories."""
 
+import contextlib
 import datetime
 import json
 import os
+import pathlib
+import socket
 import stat
 
 import pytest
@@ -79,6 +82,8 @@ def test_a_container_of_somebody_else_s_is_told_as_far_as_it_can_be_in_the_way()
     )
     assert "hash" not in found
     assert observation.container(LISTED["job"])["networks"] == {"bridge": {"addresses": []}}
+    said = observation.container({**LISTED["job"], "Labels": None, "NetworkSettings": None, "Ports": None})
+    assert (said["ours"], said["networks"], said["publishes"]) == (None, {}, [])
 
 
 def test_networks_are_told_with_their_pools():
@@ -109,8 +114,8 @@ def test_an_image_is_told_under_each_of_its_names():
 
 
 def test_who_listens_is_told_and_who_is_connected_is_not():
-    assert observation.sockets(proc("tcp"), "tcp") == [["tcp", "127.0.0.1", 6379], ["tcp", "0.0.0.0", 8080], ["tcp", "198.18.0.11", 6379]]
-    assert observation.sockets(proc("tcp6"), "tcp") == [["tcp", "::", 8081], ["tcp", "::1", 6380]]
+    assert observation.sockets(proc("tcp"), "tcp") == [["tcp", "127.0.0.1", 6379], ["tcp", "0.0.0.0", 8080], ["tcp", "198.18.0.187", 6379]]
+    assert observation.sockets(proc("tcp6"), "tcp") == [["tcp", "::", 8081], ["tcp", "::1", 6380], ["tcp", "2001:db8::1", 6379]]
     assert observation.sockets(proc("udp"), "udp") == [["udp", "127.0.0.1", 5353]]
     # a kernel without IPv6
     assert observation.sockets("", "tcp") == []
@@ -318,6 +323,14 @@ def test_what_is_no_docker_is_told(docker):
     assert said["docker"] == {"version": None, "error": f"{docker.environment['DOCKER_HOST']}: no Docker Engine"}
 
 
+def test_a_docker_that_is_frozen_is_told_in_time(tmp_path):
+    with socket.socket(socket.AF_UNIX) as frozen:
+        frozen.bind(str(tmp_path / "docker.sock"))
+        frozen.listen()
+        with pytest.raises(OSError, match=r"unix://.*: timed out"):
+            DockerEngine(f"unix://{tmp_path}/docker.sock", timeout=0.2).get("/version")
+
+
 def test_what_docker_refuses_is_told_in_its_words(docker):
     docker.failures["/networks"] = 500
     docker.answers["/networks"] = {"message": "the daemon is on fire"}
@@ -378,6 +391,36 @@ def test_the_module_tells_all_in_one_go(observed, docker, tmp_path):
     # of somebody else's container there is no second question
     assert [path for path in docker.asked if LISTED["web"]["Id"] in path] == []
     assert docker.connections == 1
+
+
+def test_who_listens_on_this_machine_is_told(tmp_path):
+    families = [("tcp", socket.AF_INET, socket.SOCK_STREAM, "127.0.0.1"), ("udp", socket.AF_INET, socket.SOCK_DGRAM, "127.0.0.1")]
+    if os.path.exists("/proc/net/if_inet6") and "00000000000000000000000000000001" in pathlib.Path("/proc/net/if_inet6").read_text():
+        families += [("tcp", socket.AF_INET6, socket.SOCK_STREAM, "::1"), ("udp", socket.AF_INET6, socket.SOCK_DGRAM, "::1")]
+    with contextlib.ExitStack() as stack:
+        expected = []
+        for protocol, family, kind, address in families:
+            one = stack.enter_context(socket.socket(family, kind))
+            one.bind((address, 0))
+            if protocol == "tcp":
+                one.listen()
+            expected.append([protocol, address, one.getsockname()[1]])
+        said = run_module("observe", state_dir=str(tmp_path), environment={"DOCKER_HOST": "unix:///nowhere"})
+    assert [one for one in expected if one not in said["listening"]] == []
+
+
+def test_a_docker_that_has_nothing_says_so(docker, tmp_path):
+    docker.answers |= {"/containers/json?all=1": [], "/networks": [], "/images/json": [], "/volumes": {"Volumes": None, "Warnings": None}}
+    said = run_module("observe", state_dir=str(tmp_path), environment=docker.environment)
+    assert said["docker"]["error"] is None
+    assert said["containers"] == said["networks"] == said["images"] == said["volumes"] == {}
+
+
+def test_the_state_directory_is_where_the_roles_have_it():
+    documented = yaml.safe_load(observe.DOCUMENTATION)["options"]["state_dir"]
+    roles = yaml.safe_load((ROOT / "roles/ambassador_engine/defaults/main.yml").read_text())
+    said = run_module("observe", environment={"DOCKER_HOST": "unix:///nowhere"})
+    assert said["invocation"]["module_args"]["state_dir"] == documented["default"] == roles["ambassador_state_dir"]
 
 
 def test_what_is_documented_is_what_is_told(observed):

@@ -19,9 +19,10 @@ def judge(given, kept, held=HELD):
         ("", "one", HELD),
         ("two", None, HELD),
         ("two", "three", HELD),
+        ("two", "three\nlines", HELD),
         ("", None, {"vm1": {"somebody": digest("one")}}),
     ],
-    ids=["to be made", "kept", "kept and held", "given", "given and another kept", "another user"],
+    ids=["to be made", "kept", "kept and held", "given", "given and another kept", "given and nonsense kept", "another user"],
 )
 def test_what_may_be(given, kept, held):
     assert judge(given, kept, held) == []

@@ -112,6 +112,7 @@ def test_steps_come_in_their_order_whatever_they_were_planned_in():
     for step in reversed(plan.STEPS):
         made.step(step, "because")
     assert made.result()["steps"] == list(plan.STEPS)
+    assert made.result()["part"] == "client"
 
 
 def test_the_first_reason_of_a_step_is_the_one_that_is_told():
@@ -136,6 +137,11 @@ def test_a_change_is_taken_by_server_sides_before_client_sides_turn(fleet):
         {"expand": ["configuration", "load", "verify"], "turn": [], "contract": []},
         {"expand": [], "turn": ["configuration", "load", "verify"], "contract": []},
     ]
+    assert fleet.plan("vm2", "client")["why"] == {
+        "configuration": "the configuration changes",
+        "load": "what is on disk is what runs",
+        "verify": "the links are verified",
+    }
 
 
 def test_a_side_is_given_up_when_nobody_dials_it_any_more(fleet):
@@ -312,6 +318,12 @@ def test_a_container_of_redis_has_a_directory_of_its_own(part, name):
     ]
 
 
+@pytest.mark.parametrize("name", ["server", "client", "identity"])
+def test_no_directory_of_an_ambassador_is_removed_as_that_of_a_redis(fleet, name):
+    said = plan.absent("redis_client", "vm2", [name], [name], observed(fleet), SETTINGS).result()
+    assert refused(said)[0].startswith("redis_client_name: expected another name than those of the ambassadors' directories")
+
+
 def test_a_redis_is_refused_as_a_side_is():
     host = Host("vm1")
     host.observed["containers"]["redis_server"] = THEIRS
@@ -413,6 +425,8 @@ def test_what_is_not_as_it_should_be_is_mended_and_then_all_is_well(fleet, drift
     assert said["steps"] == steps
     if why:
         assert said["why"]["container"] == f"ambassador_client: {why}"
+    if "run directory" in drift:
+        assert said["why"]["configuration"] == "the directory of its socket"
     fleet.run("vm2", "client")
     again = fleet.plan("vm2", "client")
     assert (again["problems"], again["steps"]) == ([], [])
@@ -447,6 +461,27 @@ def test_another_engine_takes_over_and_leaves_nothing_of_the_one_before(engine, 
         assert changes(fleet.plan(host, side)) == []
         there = observed(fleet, host)["sides"]
         assert ({found["engine"] for found in there.values()} or {"socat"}) == {changed}
+
+
+def test_what_another_engine_left_goes_though_it_does_not_answer(fleet):
+    on_disk(fleet).update(engine=None, running=None, links={})
+    fleet.links = {"redis": PLAIN}
+    fleet.settings |= {"engine": "socat", "image": IMAGES["socat"], "tls": False}
+    assert fleet.plan("vm2", "client")["why"]["configuration"] == "another engine's configuration goes"
+
+
+def test_what_ran_before_is_told_where_another_generation_is_loaded(fleet):
+    was = on_disk(fleet)
+    was["links"]["redis"]["connections"] = 3
+    fleet.links = {"redis": {**REDIS, "drain": 1}}
+    said = fleet.plan("vm2", "client")
+    assert said["before"] == {"engine": "haproxy", "running": was["current"], "links": was["links"]}
+    assert said["running"] == was["current"]
+    # what is only mended has nothing to go back to
+    fleet.links = {"redis": REDIS}
+    container(fleet)["memory"] = 1
+    assert fleet.plan("vm2", "client")["before"] == {}
+    assert a_fleet(engine="socat").plan("vm2", "client")["before"] == {}
 
 
 def test_a_new_image_under_the_same_name_is_asked_for_its_version_and_once_a_run(fleet):
@@ -660,13 +695,14 @@ def test_a_stand_in_serves_while_the_client_side_gets_another_alias_or_is_made_a
 
 def harmed(fleet, how):
     """Give the client side an alias more, and what keeps a stand-in from it."""
-    fleet.links = {"redis": REDIS, "cache": {**REDIS, "port": 6380}}
+    fleet.links = {"redis": PLAIN, "cache": {**PLAIN, "port": 6380}}
     {
         "it has no address of its own": lambda: observed(fleet)["networks"]["ambassador"].update(ours=False),
         "another stand-in has connections": lambda: observed(fleet)["containers"].update(ambassador_client_standin=dict(THEIRS)),
         "it was not there": lambda: observed(fleet)["containers"].pop("ambassador_client"),
         "its engine is silent": lambda: on_disk(fleet).update(engine=None, running=None),
         "its engine was another": lambda: on_disk(fleet).update(engine="nftables"),
+        "it is to have another engine": lambda: fleet.settings.update(engine="nftables", image=IMAGES["nftables"], tls=False),
         "nothing": lambda: None,
     }[how]()
     return fleet.plan("vm2", "client")
@@ -680,6 +716,7 @@ def harmed(fleet, how):
         "it was not there",
         "its engine is silent",
         "its engine was another",
+        "it is to have another engine",
     ],
 )
 def test_there_is_no_stand_in_where(fleet, how):
@@ -738,6 +775,30 @@ def both():
     return found
 
 
+def test_a_side_of_which_only_the_container_or_only_the_directory_is_left_goes_as_well(fleet):
+    for links in ({}, None):
+        for host, side in SIDES:
+            one = a_fleet(engine="socat")
+            one.deploy()
+            if links is None:
+                said = absent(one, host, side)
+            else:
+                one.links = links
+                said = one.plan(host, side)
+            assert (said["steps"], said["remove"]["containers"], said["remove"]["paths"]) == (["remove"], [f"ambassador_{side}"], [])
+    del observed(fleet)["containers"]["ambassador_client"]
+    fleet.links = {}
+    said = fleet.plan("vm2", "client")
+    assert (said["steps"], said["remove"]["containers"], said["remove"]["paths"]) == (["remove"], [], ["/var/lib/ambassador"])
+
+
+def test_a_redis_leaves_the_key_of_the_ambassadors(fleet):
+    for path in ("redis_server", "identity"):
+        fleet.hosts["vm3"].observed["entries"].append(path)
+    said = plan.absent("redis_server", "vm3", ["redis_server"], ["redis_server"], observed(fleet, "vm3"), SETTINGS).result()
+    assert said["remove"]["paths"] == ["/var/lib/ambassador/redis_server"]
+
+
 def test_one_side_leaves_what_is_the_other_s(both):
     said = absent(both, "vm1", "client")
     assert said["remove"] == {"containers": ["ambassador_client"], "paths": ["/var/lib/ambassador/client"], "network": None, "volume": None}
@@ -747,6 +808,8 @@ def test_one_side_leaves_what_is_the_other_s(both):
 
 
 def test_the_last_side_takes_the_key_the_directory_and_the_network_with_it(both):
+    # one that is on another network is no reason to keep this one
+    observed(both, "vm1")["containers"]["web"] = THEIRS | {"networks": {"bridge": {"addresses": []}}}
     absent(both, "vm1", "client")
     said = absent(both, "vm1", "server")
     assert said["remove"] == {
@@ -757,7 +820,7 @@ def test_the_last_side_takes_the_key_the_directory_and_the_network_with_it(both)
     }
     assert said["lines"][-1] == "- network ambassador on vm1"
     left = observed(both, "vm1")
-    assert (left["containers"], left["networks"], left["entries"], left["identity"]["key"]) == ({}, {}, [], "none")
+    assert (list(left["containers"]), left["networks"], left["entries"], left["identity"]["key"]) == (["web"], {}, [], "none")
     again = absent(both, "vm1", "server")
     assert (again["steps"], again["lines"]) == ([], [])
 
@@ -778,6 +841,17 @@ def test_what_is_in_the_directory_and_is_not_its_own_stays(fleet):
     assert observed(fleet, "vm1")["entries"] == ["redis_server", "notes.txt"]
     # and a container that is attached keeps its network
     assert said["remove"]["network"] is None
+
+
+def test_a_network_that_is_left_goes_with_any_part():
+    host = Host("vm9")
+    host.observed["networks"]["ambassador"] = {"ours": True, "ipv6": False, "pools": []}
+    said = plan.absent("server", "vm9", ["ambassador_server"], ["server"], host.look(), SETTINGS).result()
+    assert (said["steps"], said["why"]["remove"], said["lines"]) == (["remove"], "ambassador", ["- network ambassador on vm9"])
+    host.observed["volumes"]["data"] = {"ours": True}
+    host.observed["networks"].clear()
+    said = plan.absent("redis_server", "vm9", ["redis_server"], ["redis_server"], host.look(), SETTINGS, "data").result()
+    assert (said["steps"], said["why"]["remove"], said["lines"]) == (["remove"], "data", ["- volume data on vm9"])
 
 
 def test_neither_a_network_nor_a_container_of_somebody_else_s_is_removed(fleet):
@@ -868,6 +942,8 @@ def test_a_redis_that_is_told_another_password_is_not_made_anew():
     said = one.plan()
     assert (said["steps"], said["lines"]) == (["directory", "verify"], ["~ passwords of redis_server on vm1"])
     assert (said["running"], said["makes_passwords"]) == (True, False)
+    one.host.observed["containers"]["redis_server"]["state"] = "exited"
+    assert one.plan()["running"] is False
 
 
 def test_a_redis_with_another_image_is_made_anew_and_that_is_told():

@@ -61,6 +61,8 @@ def test_a_container_that_publishes_a_port_is_named(free):
 
 def test_what_the_own_container_holds_is_free_for_its_successor(taken):
     assert problems(want("127.0.0.1", taken), own=[f"127.0.0.1:{taken}:6379"]) == []
+    # and what it holds beside that is no help
+    assert len(problems(want("127.0.0.1", taken), own=[f"127.0.0.1:{taken + 1}:6379"])) == 1
 
 
 @pytest.mark.parametrize(("before", "after"), [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1")])

@@ -46,6 +46,50 @@ def test_none_is_a_sentence_that_names_link_host_hop_and_remedy():
         assert part in sentence
 
 
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, "vm1 (192.0.2.1:6379) DOWN: L4CON, said (nothing listens there: its server side does not run, or has shut the port"),
+        (
+            {"check_status": "L6RSP"},
+            "DOWN: L6RSP, said (the handshake is refused: the log of the server side says whose certificate, and why);",
+        ),
+        ({"check_status": "L4TOUT"}, "DOWN: L4TOUT, said (the host cannot be reached);"),
+        ({"check_status": "L7STS"}, "found vm1 (192.0.2.1:6379) DOWN: L7STS, said;"),
+        ({"check_status": None, "last_check": None, "address": None, "state": "MAINT (resolution)"}, "found vm1 MAINT (resolution);"),
+        ({"last_check": None}, "found vm1 (192.0.2.1:6379) DOWN: L4CON (nothing"),
+    ],
+)
+def test_what_a_check_found_is_told_with_what_it_means(changes, found):
+    (sentence,) = proof(info(DOWN | changes), LINKS, "vm2", "client", {})["problems"]
+    assert found in sentence
+
+
+def test_an_address_that_cannot_be_reached_says_where_it_came_from_and_which_others_there_are():
+    away = DOWN | {"check_status": "L4TOUT"}
+
+    def said(target, **addresses):
+        return proof(info(target), LINKS, "vm2", "client", {}, None, {"vm1": addresses} if addresses else {"vm9": {}})["problems"][0]
+
+    assert (
+        "(the host cannot be reached at this address, which is its fact default_ipv4 of eth0, vm1 has also 192.0.2.7, 2001:db8::7:"
+        " set ambassador_interface or ambassador_address for vm1 if it is another one);"
+    ) in said(away, origin="fact default_ipv4 of eth0", others=["192.0.2.7", "2001:db8::7"])
+    assert "which is its ambassador_address: set ambassador_interface" in said(away, origin="ambassador_address", others=[])
+    assert "(the host cannot be reached);" in said(away)
+    # whoever refuses has been reached
+    assert "which is its" not in said(DOWN, origin="ambassador_address", others=[])
+
+
+def test_a_server_side_is_not_judged_by_what_its_host_dialled_nor_is_a_link_that_is_not_carried():
+    carried = target("redis_server", check=None) | {"state": "not checked"}
+    dialled = {"links": {"redis": "refused"}, "before": counted(5), "after": counted(5)}
+    assert proof(info(carried), LINKS, "vm1", "server", {}, dialled)["problems"] == []
+    assert proof(info(carried), LINKS, "vm2", "client", {}, dialled)["problems"] != []
+    nothing = {"engine": "haproxy", "generation": "0123", "links": {}}
+    assert "found none;" in proof(nothing, LINKS, "vm2", "client", {}, dialled)["problems"][0]
+
+
 def test_a_link_that_did_not_work_before_is_no_reason_to_go_back():
     assert not proof(info(DOWN), LINKS, "vm2", "client", was(DOWN))["worse"]
     assert not proof(info(DOWN), LINKS, "vm2", "client", {"dialled": {}})["worse"]

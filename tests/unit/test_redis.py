@@ -4,11 +4,13 @@ import hashlib
 import re
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.filter.redis_files import redis_files
-from ansible_collections.crosshost.ambassador.plugins.filter.redis_proof import redis_proof
+from ansible_collections.crosshost.ambassador.plugins.filter import redis_files as files_filter
+from ansible_collections.crosshost.ambassador.plugins.filter import redis_proof as proof_filter
 from ansible_collections.crosshost.ambassador.plugins.module_utils import redis
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import users
 
+redis_files = files_filter.FilterModule().filters()["redis_files"]
+redis_proof = proof_filter.FilterModule().filters()["redis_proof"]
 PASSWORDS = {"app": "one", "proof": "two", "operator": 'th"ree\\ ä'}
 
 
