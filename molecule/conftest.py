@@ -27,8 +27,11 @@ def pytest_runtest_logreport(report):
     """Keep what failed, for the last lines of `make scenarios`: an hour of output hides it."""
     if report.failed:
         FAILURES.parent.mkdir(exist_ok=True)
+        lines = report.longreprtext.splitlines()
+        # what a playbook said is far above the end of a failed assertion, which shows its recap
+        fatal = [line for line in lines if "fatal: [" in line or "[ERROR]" in line]
         with FAILURES.open("a", encoding="utf-8") as file:
-            file.write("\n".join([f"failed: {report.nodeid} ({report.when})", *report.longreprtext.splitlines()[-8:], ""]))
+            file.write("\n".join([f"failed: {report.nodeid} ({report.when})", *fatal[-4:], *lines[-4:], ""]))
 
 
 @pytest.fixture(scope="session")

@@ -133,7 +133,7 @@ def judge(given, kept, held, directory, end=""):
 
 
 def link_of(links, said, host, defined=True):
-    """Return the link that a client consumes: the one that is said; else the only one with `check: redis`, or the only one at all.
+    """Return the link that a client consumes: the one that is said; else `redis`, the only one with `check: redis`, or the only one.
 
     :param list[dict] links: the links of the client side
     :param str said: alias of the link, empty where none was said
@@ -152,11 +152,13 @@ def link_of(links, said, host, defined=True):
             f" (this host consumes: {consumed}); correct redis_client_link or the link's clients."
         )
         return (found[0], None) if found else (None, problem)
+    named = [link for link in links if link["alias"] == "redis"]
     checked = [link for link in links if link["check"] == "redis"]
-    if len(checked) == 1 or len(links) == 1:
-        return (checked if len(checked) == 1 else links)[0], None
+    for found in (named, checked, links):
+        if len(found) == 1:
+            return found[0], None
     return None, (
-        f"redis_client_link: expected host {host} to consume one link, or one with check redis, found"
+        f"redis_client_link: expected host {host} to consume the link redis, one with check redis, or one at all, found"
         f" {', '.join(link['alias'] for link in checked or links) or 'none'};"
         " set redis_client_link to the alias of one, or correct its clients."
     )
