@@ -133,7 +133,7 @@ def judge(given, kept, held, directory, end=""):
 
 
 def link_of(links, said, host, defined=True):
-    """Return the link that a client consumes: the one that is said; else `redis`, the only one with `check: redis`, or the only one.
+    """Return the link that a client consumes: the one that is said; else the only one with `check: redis`, the only one, or `redis`.
 
     :param list[dict] links: the links of the client side
     :param str said: alias of the link, empty where none was said
@@ -154,11 +154,11 @@ def link_of(links, said, host, defined=True):
         return (found[0], None) if found else (None, problem)
     named = [link for link in links if link["alias"] == "redis"]
     checked = [link for link in links if link["check"] == "redis"]
-    for found in (named, checked, links):
+    for found in (checked, links, named):
         if len(found) == 1:
             return found[0], None
     return None, (
-        f"redis_client_link: expected host {host} to consume the link redis, one with check redis, or one at all, found"
+        f"redis_client_link: expected host {host} to consume one link with check redis, one at all, or the link redis, found"
         f" {', '.join(link['alias'] for link in checked or links) or 'none'};"
         " set redis_client_link to the alias of one, or correct its clients."
     )
