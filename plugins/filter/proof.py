@@ -51,6 +51,11 @@ options:
   addresses:
     description: The addresses of server hosts, as the filter P(crosshost.ambassador.wiring#filter) returns them.
     type: dict
+  certificates:
+    description: What M(ansible.builtin.slurp) returned of the certificates of both ends of a handshake that is refused, in a loop over the hosts.
+    type: list
+    elements: dict
+    default: []
 """
 
 EXAMPLES = r"""
@@ -67,14 +72,19 @@ _value:
   type: dict
 """
 
+import base64
+
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proof as judge
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils.certificates import certificate
 
 
-def proof(verified, links, host, side, before, counted=(), addresses=None):
+def proof(verified, links, host, side, before, counted=(), addresses=None, certificates=()):
     """Judge the links of one side: see the documentation above."""
     first, last = (counted[-2], counted[-1]) if len(counted) > 1 else ([], [])
     dialled = {"links": verified.get("dialled", {}), "before": first, "after": last}
-    return judge(verified["info"], links, host, side, before, dialled, addresses)
+    held = {read[read["ansible_loop_var"]]: certificate(base64.b64decode(read["content"]).decode()) for read in certificates if read.get("content")}
+    authorities = {holder: found["authority"] for holder, found in held.items() if found}
+    return judge(verified["info"], links, host, side, before, dialled, addresses, authorities)
 
 
 class FilterModule:

@@ -95,15 +95,34 @@ def dial_problem(alias, dialled):
     return None
 
 
-def hop(target, addresses):
-    """Return what a check that failed says of the hop, and where the address came from that cannot be reached.
+def refused_handshakes(info):
+    """Return the targets with which no handshake comes about.
+
+    :param dict info: what the module ``ambassador_info`` says of a side
+    :return: their names, each once
+    :rtype: list[str]
+    """
+    targets = [target for link in (info.get("links") or {}).values() for target in link["targets"]]
+    return sorted({target["name"] for target in targets if target["check_status"] == "L6RSP"})
+
+
+def hop(target, addresses, host=None, authorities=None):
+    """Return what a check that failed says of the hop: whose CAs refuse each other, where an address came from that cannot be reached.
 
     :param dict target: as the module ``ambassador_info`` returns it
     :param dict addresses: server host -> ``origin`` of its address, and ``others``, the further ones that it has
+    :param str | None host: inventory name of the host that asked
+    :param dict | None authorities: host -> identifier of the CA of its certificate, hexadecimal digits, as far as it could be read
     :return: in brackets, or nothing
     :rtype: str
     """
     said, known = HOPS.get(target["check_status"]), addresses.get(target["name"])
+    ours, theirs = ((authorities or {}).get(name) for name in (host, target["name"]))
+    if target["check_status"] == "L6RSP" and ours and theirs and ours != theirs:
+        said = (
+            f"the handshake is refused: {host} holds a certificate of the CA {ours}, {target['name']} one of the CA {theirs}:"
+            " two controllers have certified them; set ambassador_controller_dir to one directory for both"
+        )
     if target["check_status"] == "L4TOUT" and known:
         others = f", {target['name']} has also {', '.join(known['others'])}" if known["others"] else ""
         said += (
@@ -113,7 +132,7 @@ def hop(target, addresses):
     return f" ({said})" if said else ""
 
 
-def proof(info, links, host, side, before, dialled=None, addresses=None):
+def proof(info, links, host, side, before, dialled=None, addresses=None, authorities=None):
     """Judge the links of one side.
 
     :param dict info: what the module ``ambassador_info`` says of the side now; or ``msg``, why it says nothing
@@ -125,6 +144,7 @@ def proof(info, links, host, side, before, dialled=None, addresses=None):
         alias -> what became of the connection; empty where it changed nothing, or nothing ran
     :param dict | None dialled: see :func:`dial_problem`
     :param dict | None addresses: see :func:`hop`
+    :param dict | None authorities: see :func:`hop`
     :return: ``problems``, a sentence for each link that does not work, and ``worse``, whether one of them did before
     :rtype: dict
     """
@@ -139,7 +159,7 @@ def proof(info, links, host, side, before, dialled=None, addresses=None):
         if not dead and (any(proved(target) for target in now) or (side == "server" and not worked)):
             continue
         worse = worse or worked
-        found = dead or "; ".join(told(target) + hop(target, addresses or {}) for target in now)
+        found = dead or "; ".join(told(target) + hop(target, addresses or {}, host, authorities) for target in now)
         limited = side == "client" and link["servers"]
         more = f"; if the run was limited, run it for {', '.join(link['servers'])} as well" if limited else ""
         problems.append(

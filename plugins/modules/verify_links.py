@@ -89,6 +89,11 @@ info:
     C(msg).
   returned: success
   type: dict
+refused_handshakes:
+  description: The server hosts with which no handshake comes about.
+  returned: success
+  type: list
+  elements: str
 dialled:
   description: What became of each link that was dialled, by its alias - V(bytes), V(open), V(closed), else the words of the system.
   returned: success
@@ -102,7 +107,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import engine
 from ansible_collections.crosshost.ambassador.plugins.module_utils.dial import dial_all
 from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import addresses
-from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proof
+from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proof, refused_handshakes
 
 
 def ask(path):
@@ -162,8 +167,16 @@ def main():
         module.fail_json(msg=f"host {given['host']}: expected a Docker Engine that answers, found: {error}; start it on the host.")
     # of what works nobody reads more than that it does
     named = {link["alias"] for link in given["links"]}
-    links = {alias: link for alias, link in info.get("links", {}).items() if alias in named}
-    module.exit_json(changed=False, answers="links" in info, problems=judged["problems"], info={**info, "links": links}, dialled=dialled)
+    answers = "links" in info
+    info["links"] = {alias: link for alias, link in info.get("links", {}).items() if alias in named}
+    module.exit_json(
+        changed=False,
+        answers=answers,
+        problems=judged["problems"],
+        info=info,
+        refused_handshakes=refused_handshakes(info),
+        dialled=dialled,
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """The proof: which links of a side lead through to a backend, and which did before."""
 
+import base64
+
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.proof import FilterModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import link_of
 from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import before
-from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proof, unchecked
+from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proof, refused_handshakes, unchecked
+from signer import Signer
 
 
 def target(name="vm1", up=True, check="L7OK"):
@@ -79,6 +82,21 @@ def test_an_address_that_cannot_be_reached_says_where_it_came_from_and_which_oth
     assert "(the host cannot be reached);" in said(away)
     # whoever refuses has been reached
     assert "which is its" not in said(DOWN, origin="ambassador_address", others=[])
+
+
+@pytest.mark.parametrize(
+    ("held", "found"),
+    [
+        ({"vm1": "0A", "vm2": "0B"}, "vm2 holds a certificate of the CA 0B, vm1 one of the CA 0A: two controllers have certified them;"),
+        ({"vm1": "0A", "vm2": "0A"}, "the log of the server side says whose certificate"),
+        ({"vm2": "0B"}, "the log of the server side says whose certificate"),
+    ],
+)
+def test_a_handshake_between_two_authorities_names_both(held, found):
+    refused = info(target(up=False, check="L6RSP"))
+    assert refused_handshakes(refused) == ["vm1"]
+    (sentence,) = proof(refused, LINKS, "vm2", "client", {}, authorities=held)["problems"]
+    assert found in sentence
 
 
 def test_a_server_side_is_not_judged_by_what_its_host_dialled_nor_is_a_link_that_is_not_carried():
@@ -176,3 +194,18 @@ def test_links_that_nobody_checks_are_dialled_and_with_the_kernel_all_are():
     wiring = {"links": [a_link("redis", "redis"), a_link("queue", "none")]}
     assert unchecked(wiring, "haproxy") == [{"alias": "queue", "listen": 1, "protocol": "tcp", "servers": ["vm1"]}]
     assert [link["alias"] for link in unchecked(wiring, "nftables")] == ["redis", "queue"]
+
+
+def test_the_filter_reads_the_certificates_of_both_ends():
+    def read(host, signer):
+        text = base64.b64encode(signer.certify(host, 2).encode()).decode()
+        return {"ansible_loop_var": "end", "end": host, "content": text}
+
+    judge = FilterModule().filters()["proof"]
+    verified, ends = {"info": info(target(up=False, check="L6RSP"))}, [read("vm1", Signer("a")), read("vm2", Signer("b"))]
+    (problem,) = judge(verified, LINKS, "vm2", "client", {}, [], {}, ends)["problems"]
+    assert "two controllers have certified them" in problem
+    # one that could not be reached
+    ends[0] = {"ansible_loop_var": "end", "end": "vm1", "unreachable": True}
+    (problem,) = judge(verified, LINKS, "vm2", "client", {}, [], {}, ends)["problems"]
+    assert "the log of the server side says whose certificate" in problem
