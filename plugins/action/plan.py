@@ -13,7 +13,7 @@ from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.filter.wiring import AllVariables, hosts_of
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, maps, plan, redis
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, maps, plan, redis
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, passwords, render
@@ -66,7 +66,7 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
     _requires_connection = False
-    _VALID_ARGS = frozenset(("part", "state", "settings", "observed", "redis", "asked", "tested", "said"))
+    _VALID_ARGS = frozenset(("part", "state", "settings", "observed", "redis", "asked", "tested", "said", "leaving"))
 
     def run(self, tmp=None, task_vars=None):
         """Plan the part, and say why nothing is changed where something is wrong."""
@@ -85,6 +85,7 @@ class ActionModule(ActionBase):
         self.asked = arguments.get("asked")
         self.settings["tested"] = arguments.get("tested") or []
         self.redis = arguments.get("redis") or {}
+        self.leaving = arguments.get("leaving") or handover.DROP
         found = self._plan(arguments.get("state") or "present").result()
         lines = [line for line in found["lines"] if line not in (arguments.get("said") or [])]
         # a side that is to be gone has read no map
@@ -92,7 +93,7 @@ class ActionModule(ActionBase):
             found["map"] = self.links
         if found["warnings"] and self.origin:
             found["warnings"] = [f"{warning} The map is that of {self.origin}." for warning in found["warnings"]]
-        result.update(found, open=bool(found["problems"] or found["ask"] or found["steps"]), lines=lines, changed=False)
+        result.update(found, open=bool(found["problems"] or found["ask"] or found["steps"] or lines), lines=lines, changed=False)
         return result
 
     def _plan(self, state):
@@ -159,6 +160,9 @@ class ActionModule(ActionBase):
 
     def _side(self):
         settings, wiring = self.settings, self._wiring(self.part)
+        waiting = self._waiting(wiring) if self.part == "server" and self.leaving == handover.TURNED else {}
+        if waiting:
+            return plan.kept(self.host, waiting)
         if wiring["links"]:
             wiring["problems"] = self._controller_problems(wiring["hosts"]) or wiring["problems"]
         self._image(settings.get(IMAGES.get(settings["engine"])))
@@ -167,12 +171,28 @@ class ActionModule(ActionBase):
         scripts = {name: self._file(name) for name in ("socat.sh", "nftables.sh")}
         network = self.observed["networks"].get(settings["network"])
         pools = network["pools"] if network else []
-        container = containers.ambassador(self.part, wiring, settings, scripts, pools if network and network["ours"] else [])
+        served = self._served(wiring)
+        container = containers.ambassador(self.part, served, settings, scripts, pools if network and network["ours"] else [])
         tls = self._tls(wiring) if settings["tls"] else None
         generation = None
         if settings["engine"] in render.FILES and not wiring["problems"]:
-            generation = self._generation(wiring, containers.gateways(pools, self.observed["addresses"]), tls)
-        return plan.ambassador(self.part, self.host, wiring, self.observed, settings, container, generation, tls)
+            generation = self._generation(served, containers.gateways(pools, self.observed["addresses"]), tls)
+        return plan.ambassador(self.part, self.host, wiring, self.observed, settings, container, generation, tls, served)
+
+    def _held(self):
+        """Return the wiring that the server side has, where there is one to go on with."""
+        return handover.former(self.observed["sides"].get("server", {}), self.settings)
+
+    def _served(self, wiring):
+        """Return what the side is to serve: what the map says, and what client sides may still dial."""
+        keeps = self.part == "server" and self.leaving == handover.KEEP and not wiring["problems"]
+        return handover.both(wiring, self._held()) if keeps else wiring
+
+    def _waiting(self, wiring):
+        """Return the hosts that may still dial what the map asks for no more, and why."""
+        failed = [host for host in self._play_hosts() if host not in self.variables.get("ansible_play_hosts", [])]
+        seen = {host: found for host, found in self._observations().items() if "sides" in found}
+        return handover.waiting(wiring, self._held(), self.host, seen, self.variables["groups"]["all"], failed)
 
     def _image(self, name):
         prefix = f"{self.settings['registry']}/" if self.settings["registry"] else ""
@@ -184,6 +204,8 @@ class ActionModule(ActionBase):
 
     def _generation(self, wiring, gateways, tls):
         settings, more, revoked = self.settings, {}, []
+        if self.part == "server":
+            more[handover.FILE] = handover.text(wiring, settings)
         if settings["engine"] == "haproxy":
             if self.part == "server":
                 more["admitted.lst"] = None

@@ -120,10 +120,11 @@ def wanted_ports(wiring):
     :param dict wiring: the wiring of the side
     :rtype: list[str]
     """
-    return [
+    # sorted: the order of the map is no reason to make a container anew
+    return sorted(
         f"{endpoint(port['address'], port['port'])}:{port['container_port']}{'/udp' if port['protocol'] == 'udp' else ''}"
         for port in wiring["publish"]
-    ]
+    )
 
 
 def ambassador(side, wiring, settings, scripts, pools):

@@ -17,6 +17,7 @@ import stat
 import struct
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import engines
+from ansible_collections.crosshost.ambassador.plugins.module_utils.handover import FILE, packed
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proved
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint
 
@@ -212,6 +213,7 @@ def side(path):
         "certificate": None,
         "links": {},
         "error": None,
+        "wiring": packed(_read(os.path.join(at, FILE))) if os.path.isfile(os.path.join(at, FILE)) else None,
     }
     try:
         info = engines.read(path)

@@ -62,6 +62,8 @@ class Plan:
         self.inputs = {}
         #: what is needed whether there are steps or not
         self.always = {}
+        #: whether something is served that is to be given up once nobody dials it
+        self.contracts = False
 
     def step(self, name, why):
         """Take a step.
@@ -84,6 +86,8 @@ class Plan:
         for name in steps:
             contracts = name == "remove" and self.part in SIDES
             phases[CONTRACT if contracts else PHASES[self.part]].append(name)
+        if self.contracts and not self.problems:
+            phases[CONTRACT] += ["configuration", "load", "verify"]
         told = {"part": self.part, "problems": self.problems, "ask": self.ask, "steps": steps, "phases": phases, "why": self.why}
         told |= {"lines": [], "warnings": []} if self.problems else {"lines": self.lines, "warnings": self.warnings}
         return {**told, **self.always, **(self.inputs if steps else {})}
@@ -260,7 +264,7 @@ def certificate_due(host, key, authorities, held, revoked, now):
 # -- the ambassadors --------------------------------------------------------------------------------------------------
 
 
-def ambassador(side, host, wiring, observed, settings, container, generation, tls=None):
+def ambassador(side, host, wiring, observed, settings, container, generation, tls=None, served=None):
     """Plan a side.
 
     :param str side: ``server`` or ``client``
@@ -273,9 +277,13 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     :param dict | None tls: ``authorities``, ``held``, ``revoked`` (see
         :func:`certificate_due`), ``holders`` (hosts that keep this controller from
         making a CA), ``ask`` (hosts that are still to be asked for a certificate) and ``now``; None without TLS
+    :param dict | None served: the wiring that container and generation are made of, where a server side goes on serving what the map asks
+        for no more (:mod:`handover`)
     :rtype: Plan
     """
     plan, name = Plan(side, host), f"ambassador_{side}"
+    served = served or wiring
+    plan.contracts = served["links"] != wiring["links"]
     plan.problems = list(wiring["problems"])
     plan.ask = {"facts": wiring["unknown"]} if wiring["unknown"] else {}
     found, on_disk = observed["containers"].get(name), observed["sides"].get(side, {})
@@ -297,7 +305,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
             plan.problems += holders_problems(tls["holders"], settings) if not plan.problems else []
             plan.ask |= {"certificates": tls["ask"]} if tls["ask"] else {}
     if not found or sorted(found["publishes"]) != sorted(container["publish"]):
-        plan.problems += port_problems(wiring, name, observed)
+        plan.problems += port_problems(served, name, observed)
 
     _image(plan, observed, settings, found)
     _network(plan, observed, settings)
@@ -318,7 +326,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     if generation and not fresh and (plan.why or on_disk.get("running") != generation["name"]):
         plan.step("load", "what is on disk is what runs")
     dialled = unchecked(wiring, settings["engine"]) if side == "client" and generation else []
-    if generation and settings["prove"] and (plan.why or dialled or not all_proved(wiring["links"], side, on_disk)):
+    if generation and settings["prove"] and (plan.why or dialled or not all_proved(served["links"], side, on_disk)):
         plan.step("verify", "the links are verified")
     plan.warnings = removal_warnings(side, host, wiring, on_disk)
     # an engine that tells nothing of its links has them in what was asked of its container
@@ -327,7 +335,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     plan.lines += remade_lines(plan, host, container, found, observed, on_disk)
     plan.inputs |= {
         "side": side,
-        "wiring": {key: wiring[key] for key in ("links", "hosts", "addresses")},
+        "wiring": {key: served[key] for key in ("links", "hosts", "addresses")},
         "container": container,
         "generation": generation,
         "check": containers.check(container, generation["name"]) if generation else None,
@@ -336,9 +344,22 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         "running": on_disk.get("running"),
         "unchecked": dialled,
         # seconds: the first checks of many links take their time
-        "patience": 5 + len(wiring["links"]) // 25,
+        "patience": 5 + len(served["links"]) // 25,
         "standin_is_ours": bool(standin.get("ours")),
     }
+    return plan
+
+
+def kept(host, waiting):
+    """Plan that a server side gives up nothing yet.
+
+    :param str host: inventory name of the host
+    :param dict[str, str] waiting: host -> why it may still dial what the map asks for no more
+    :rtype: Plan
+    """
+    plan = Plan("server", host)
+    told = ", ".join(f"{name}, which {why}" for name, why in waiting.items())
+    plan.lines = [f"= host {host}: ambassador_server serves what it served, until the next run that reaches {told}"]
     return plan
 
 

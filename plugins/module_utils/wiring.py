@@ -201,6 +201,22 @@ def _interface_address(fact):
     return next((str(address) for address in found if is_dialable(address)), None)
 
 
+def side_variables(link, holder):
+    """Return the link variables that are a side's input.
+
+    :param dict link: a link of the side, as :meth:`Wiring.side` returns it
+    :param str holder: name of the side's container
+    :return: variable -> value, both strings
+    :rtype: dict[str, str]
+    """
+    prefix, found, targets = variable_prefix(link["alias"]), {}, link["targets"]
+    # the first one also without its number
+    for name, target in [(prefix, targets[0]), *((f"{prefix}_{number}", target) for number, target in enumerate(targets, 1))]:
+        if len(targets) > 1 or name == prefix:
+            found |= link_variables(name, link["listen"], target["address"], target["port"], link["protocol"])
+    return {**found, f"{prefix}_NAME": f"/{holder}/{link['alias']}"}
+
+
 class Wiring:
     """A map of links, parsed, validated and matched with the inventory's hosts.
 
@@ -447,8 +463,8 @@ class Wiring:
             is opened on the host), ``addresses`` (dict: host -> ``origin`` of its address, and ``others``, list of str) and ``links``
             (list of dicts ``alias``, ``listen`` (a port), ``protocol``, ``check``, ``balance``,
             ``wait`` and ``drain`` (seconds), ``backend``, ``servers`` (list of str), ``consumer`` (dict of str: the
-            variables of a consumer on a client host), ``admitted`` (list of str: who may connect to a server side, names with TLS,
-            addresses without, ``gateway`` for the host itself), and ``targets``, a list of dicts ``name``, ``address``, ``port``,
+            variables of a consumer on a client host), on the server side ``clients`` (list of str) and ``admitted`` (list of str: who may
+            connect, names with TLS, addresses without, ``gateway`` for the host itself), and ``targets``, a list of dicts ``name``, ``address``, ``port``,
             ``variable``, ``verify`` (the name that its certificate must hold; None where it speaks no TLS), ``families`` (``ip``,
             ``ip6``): on the server side
             the backend first, then the other hosts that serve the link)
@@ -479,7 +495,7 @@ class Wiring:
             # what comes from the host itself comes from the gateway of its own network
             local = ["gateway"] if host in admitted else []
             admitted = [self._address(resolved, alias, name, hostvars) for name in admitted] + local
-        resolved["links"][-1]["admitted"] = list(dict.fromkeys(admitted))
+        resolved["links"][-1] |= {"admitted": list(dict.fromkeys(admitted)), "clients": link["clients"]}
         if (link["publish"], link["protocol"]) not in [(published["port"], published["protocol"]) for published in resolved["publish"]]:
             self._publish(resolved, link, "publish", bind, link["publish"], link["publish"])
 
@@ -565,11 +581,6 @@ class Wiring:
             verify = certified if self._tls else None
             entry = {"name": name, "address": address, "port": port, "variable": variable, "verify": verify}
             entries.append({**entry, "families": self._families(address)})
-            if number == 1:
-                resolved["variables"].update(link_variables(prefix, listen, address, port, protocol))
-            if len(targets) > 1:
-                resolved["variables"].update(link_variables(numbered, listen, address, port, protocol))
-        resolved["variables"][f"{prefix}_NAME"] = f"/{holder}/{link['alias']}"
         resolved["links"].append(
             {
                 "alias": link["alias"],
@@ -587,6 +598,7 @@ class Wiring:
                 "targets": entries,
             }
         )
+        resolved["variables"] |= side_variables(resolved["links"][-1], holder)
 
 
 def _kind(value):

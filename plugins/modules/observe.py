@@ -101,7 +101,8 @@ sides:
       C(run) (owner
       and mode of the directory of its endpoint), C(engine) and C(running) (which engine answers, and the generation that it runs),
       C(error) (why it
-      does not answer), C(certificate) (see M(crosshost.ambassador.ambassador_info)).
+      does not answer), C(certificate) (see M(crosshost.ambassador.ambassador_info)), C(wiring) (what a server
+      side serves, packed).
     - >-
       C(links), alias to C(connections) and C(targets), a list of C(name), C(address), C(up) and C(proved) (whether a check has said that
       it is up).

@@ -46,6 +46,14 @@ options:
     description: Images whose program was asked for its version in this run.
     type: list
     elements: str
+  leaving:
+    description:
+      - What happens to what a server side serves, and the map asks for no more.
+      - >-
+        V(keep) goes on serving it; V(turned) gives it up, unless a client side is known to dial it, or not known not to; V(drop) gives it up.
+    type: str
+    choices: [keep, turned, drop]
+    default: drop
   said:
     description: Lines that people were told already.
     type: list

@@ -84,6 +84,10 @@ problems:
   returned: success
   type: list
   elements: str
+worse:
+  description: Whether one of these links worked before.
+  returned: success
+  type: bool
 info:
   description: What the engine says - C(engine), C(generation), and C(links) as M(crosshost.ambassador.ambassador_info) returns them; or
     C(msg).
@@ -173,6 +177,7 @@ def main():
         changed=False,
         answers=answers,
         problems=judged["problems"],
+        worse=judged["worse"],
         info=info,
         refused_handshakes=refused_handshakes(info),
         dialled=dialled,

@@ -7,7 +7,7 @@ import copy
 import functools
 import ipaddress
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, plan, redis
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, plan, redis
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import STEPS
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring, endpoint, is_address
@@ -175,6 +175,7 @@ class Host:
             **before,
             "current": generation["name"],
             "files": {name: digest(content.encode()) for name, content in generation["files"].items()},
+            "wiring": handover.packed(generation["files"][handover.FILE].encode()) if handover.FILE in generation["files"] else None,
             "run": {"owner": int(found["container"]["user"].partition(":")[0]), "mode": "0700"},
         }
         self._enter(side)
@@ -261,6 +262,10 @@ class Host:
             targets.append({"name": target["name"], "address": endpoint(address, target["port"]), "up": True, "proved": True})
         return {"connections": 0, "targets": targets}
 
+    def carried(self, side):
+        """Return the links that the engine of a side carries, as the wiring has them."""
+        return self._carried.get(self.observed["sides"].get(side, {}).get("running"), [])
+
     def listen(self):
         """Have the kernel listen for what containers publish."""
         self.observed["listening"] = []
@@ -283,6 +288,8 @@ class Fleet:
     def __init__(self, links, hosts, hostvars, authority=None, **changes):
         self.links, self.hosts, self.hostvars = links, hosts, hostvars
         self.authority, self.settings = authority or Authority(), settings(**changes)
+        # names of hosts that a run does not reach
+        self.away = set()
 
     def wiring(self):
         """Return the map with all hosts."""
@@ -292,23 +299,32 @@ class Fleet:
     def _hosts_of(self, pattern):
         return [one for one in pattern.split(":") if one in self.hosts]
 
-    def plan(self, host, side, managed="Ansible managed", **tls):
+    def plan(self, host, side, managed="Ansible managed", leaving=handover.DROP, failed=(), **tls):
         """Plan a side of a host, as the action plugin does."""
         told, observed = self.settings, self.hosts[host].look()
         wiring = self.wiring().side(host, side, self.hostvars)
+        held = handover.former(observed["sides"].get("server", {}), told)
+        if side == "server" and leaving == handover.TURNED:
+            seen = {name: one.look() for name, one in self.hosts.items() if name not in self.away}
+            waiting = handover.waiting(wiring, held, host, seen, list(self.hosts), failed)
+            if waiting:
+                return plan.kept(host, waiting).result()
         if not wiring["links"] or wiring["problems"]:
             return plan.ambassador(side, host, wiring, observed, told, None, None).result()
         network = observed["networks"].get(told["network"])
         pools = network["pools"] if network else []
-        container = containers.ambassador(side, wiring, told, SCRIPTS, pools if network and network["ours"] else [])
+        served = handover.both(wiring, held) if side == "server" and leaving == handover.KEEP else wiring
+        container = containers.ambassador(side, served, told, SCRIPTS, pools if network and network["ours"] else [])
         authority = self.authority.tls(observed, **tls) if told["tls"] else None
         generation = None
         if told["engine"] in render.FILES:
-            generation = self._generation(side, wiring, observed, containers.gateways(pools, observed["addresses"]), managed)
-        return plan.ambassador(side, host, wiring, observed, told, container, generation, authority).result()
+            generation = self._generation(side, served, observed, containers.gateways(pools, observed["addresses"]), managed)
+        return plan.ambassador(side, host, wiring, observed, told, container, generation, authority, served).result()
 
     def _generation(self, side, wiring, observed, gateways, managed):
         told, more = self.settings, {}
+        if side == "server":
+            more[handover.FILE] = handover.text(wiring, told)
         if told["engine"] == "haproxy":
             more |= {"admitted.lst": None} if side == "server" else {}
             if told["tls"]:
@@ -321,27 +337,51 @@ class Fleet:
         variables |= {"tls": told["tls"], "ipv6": told["ipv6"], "revoked": [], "crl": False}
         return render.generation(told["engine"], ROLE, variables, more)
 
-    def run(self, host, side, only=STEPS):
+    def run(self, host, side, only=STEPS, leaving=handover.DROP):
         """Plan a side and take its steps, as its role does; return the plan that it began with."""
-        first = self.plan(host, side)
+        first = self.plan(host, side, leaving=leaving)
         found = first
         if set(first["steps"]) & set(MADE):
             self.hosts[host].apply(first, self.settings, self.authority, MADE)
-            found = self.plan(host, side)
+            found = self.plan(host, side, leaving=leaving)
         self.hosts[host].apply(found, self.settings, self.authority, [step for step in only if step not in MADE])
         return first
 
-    def deploy(self):
+    def unserved(self):
+        """Return the links of which a client host dials nothing that is served, as host and alias."""
+        found = []
+        for client, host in self.hosts.items():
+            for link in host.carried("client"):
+                targets = [(target["name"], target["port"]) for target in link["targets"]]
+                if not any(self._serves(server, port, link["alias"], client) for server, port in targets):
+                    found.append((client, link["alias"]))
+        return found
+
+    def _serves(self, server, port, alias, client):
+        publishes = self.hosts[server].observed["containers"].get("ambassador_server", {"publishes": []})["publishes"]
+        known = (client, self.hostvars[client]["ambassador_address"], "gateway" if client == server else "")
+        return any(one.endswith(f":{port}:{port}") for one in publishes) and any(
+            (link["alias"], link["listen"]) == (alias, port) and set(known) & set(link["admitted"])
+            for link in self.hosts[server].carried("server")
+        )
+
+    def deploy(self, seen=lambda: None):
         """Run all hosts as site.yml does: server sides take what is new, client sides turn, server sides give up what is left.
 
+        :param seen: called whenever a side of a host was changed
         :return: (host, side) -> the plan that it began with
         """
         plans = {}
+        here = [host for host in self.hosts if host not in self.away]
         for side in ("server", "client"):
-            for host in self.hosts:
-                plans[host, side] = self.run(host, side, [step for step in STEPS if side == "client" or step != "remove"])
-        for host in self.hosts:
-            self.run(host, "server", ["remove"])
+            for host in here:
+                only = [step for step in STEPS if side == "client" or step != "remove"]
+                plans[host, side] = self.run(host, side, only, handover.KEEP)
+                seen()
+        for host in here:
+            if plans[host, "server"]["phases"]["contract"]:
+                self.run(host, "server", leaving=handover.TURNED)
+                seen()
         return plans
 
 

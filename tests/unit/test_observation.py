@@ -226,8 +226,9 @@ def test_a_side_is_told_with_what_is_on_disk_and_what_runs(state):
         "certificate": None,
         "links": {"redis": {"connections": 3, "targets": [{"name": "vm3", "address": "198.18.0.13:6379", "up": True, "proved": True}]}},
         "error": None,
+        "wiring": None,
     }
-    nothing = {"current": None, "files": {}, "run": None, "engine": None, "running": None, "certificate": None, "links": {}, "error": None}
+    nothing = {"current": None, "files": {}, "run": None, "engine": None, "running": None, "certificate": None, "links": {}, "error": None, "wiring": None}
     assert server == nothing
 
 

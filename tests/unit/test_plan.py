@@ -1121,3 +1121,45 @@ def test_whatever_is_done_to_a_client_side_by_hand_is_mended_by_one_run(data, ad
     event(f"{changed['engine']}: {drift}")
     assert run(fleet, links, changed) == []
     at_rest(fleet)
+
+
+# -- what is served while links change --------------------------------------------------------------------------------
+
+PORTS = {"redis": 6379, "pg": 5432, "queue": 5672}
+
+
+@st.composite
+def maps_in_turn(draw, shared):
+    """Return maps of the same aliases, each on its port, or, as TLS allows, all on one: servers, clients and backends change."""
+    maps = []
+    for _ in range(draw(st.integers(2, 4))):
+        links = {}
+        for alias in draw(st.lists(st.sampled_from(list(PORTS)), unique=True, min_size=1)):
+            links[alias] = {"port": PORTS[alias], "publish": 7000 if shared else PORTS[alias], "servers": draw(GROUP), "clients": draw(GROUP)}
+            links[alias]["backend"] = draw(st.sampled_from(["db:1", "db:2"]))
+        maps.append(links)
+    return maps
+
+
+@hypothesis_settings(deadline=None)
+@given(st.data(), st.booleans(), st.booleans())
+def test_no_client_side_is_left_dialling_what_is_not_served(data, tls, shared):
+    fleet = world("198.18.0.{}", False)
+    changed = {"engine": "haproxy", "tls": tls, "prove": True}
+    for links in data.draw(maps_in_turn(tls and shared)):
+        fleet.links = links
+        fleet.settings |= changed
+        # a client host may be away; without a server host there is no proof, and nothing turns to it
+        serving = {host for link in links.values() for host in link["servers"].split(":")}
+        fleet.away = data.draw(st.sets(st.sampled_from([*HOSTS])), label="away") - serving if fleet.authority.authorities or not tls else set()
+        event(f"{len(fleet.away)} away")
+        seen = []
+        plans = fleet.deploy(lambda: seen.append(fleet.unserved()))
+        assert [found["problems"] for found in plans.values() if found["problems"]] == []
+        assert [one for one in seen if one] == []
+    fleet.away = set()
+    fleet.deploy(lambda: seen.append(fleet.unserved()))
+    assert [one for one in seen if one] == []
+    # those that were away have turned, and what was kept for them is given up
+    fleet.deploy()
+    at_rest(fleet)
