@@ -2,8 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a server side goes on serving, though the map asks for it no more, until nobody dials it. Pure Python without Ansible.
 
-A link that leaves a host, and a client that leaves a link, are served as before until all client sides have turned: a generation of a server
-side holds its wiring, and the next one is made of both. What is left is given up once every host that dialled it was seen to dial it no more.
+A link that leaves a host, and a client that leaves a link, are served as before until all client sides have turned: a generation of a
+server side holds its wiring, and the next one is made of both. What is left is given up once every host that dialled it was seen to dial
+it no more.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ def both(wiring, held):
         if link["alias"] in now:
             same = now[link["alias"]]
             if at == (same["listen"], same["protocol"]):
-                admitted = list(dict.fromkeys([*same["admitted"], *link["admitted"]]))
-                links = [{**one, "admitted": admitted} if one is same else one for one in links]
+                more = {key: list(dict.fromkeys([*same[key], *link[key]])) for key in ("admitted", "clients")}
+                links = [{**one, **more} if one is same else one for one in links]
             continue
         own = side_variables(link, "ambassador_server")
         # without TLS one port is one link's

@@ -464,7 +464,8 @@ class Wiring:
             (list of dicts ``alias``, ``listen`` (a port), ``protocol``, ``check``, ``balance``,
             ``wait`` and ``drain`` (seconds), ``backend``, ``servers`` (list of str), ``consumer`` (dict of str: the
             variables of a consumer on a client host), on the server side ``clients`` (list of str) and ``admitted`` (list of str: who may
-            connect, names with TLS, addresses without, ``gateway`` for the host itself), and ``targets``, a list of dicts ``name``, ``address``, ``port``,
+            connect, names with TLS, addresses without, ``gateway`` for the host itself), and ``targets``, a list of dicts ``name``,
+            ``address``, ``port``,
             ``variable``, ``verify`` (the name that its certificate must hold; None where it speaks no TLS), ``families`` (``ip``,
             ``ip6``): on the server side
             the backend first, then the other hosts that serve the link)

@@ -228,7 +228,17 @@ def test_a_side_is_told_with_what_is_on_disk_and_what_runs(state):
         "error": None,
         "wiring": None,
     }
-    nothing = {"current": None, "files": {}, "run": None, "engine": None, "running": None, "certificate": None, "links": {}, "error": None, "wiring": None}
+    nothing = {
+        "current": None,
+        "files": {},
+        "run": None,
+        "engine": None,
+        "running": None,
+        "certificate": None,
+        "links": {},
+        "error": None,
+        "wiring": None,
+    }
     assert server == nothing
 
 
