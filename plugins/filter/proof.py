@@ -52,7 +52,8 @@ options:
     description: The addresses of server hosts, as the filter P(crosshost.ambassador.wiring#filter) returns them.
     type: dict
   certificates:
-    description: What M(ansible.builtin.slurp) returned of the certificates of both ends of a handshake that is refused, in a loop over the hosts.
+    description: >-
+      What M(ansible.builtin.slurp) returned, in a loop over hosts, of the certificates of both ends of a handshake that is refused.
     type: list
     elements: dict
     default: []
@@ -82,7 +83,11 @@ def proof(verified, links, host, side, before, counted=(), addresses=None, certi
     """Judge the links of one side: see the documentation above."""
     first, last = (counted[-2], counted[-1]) if len(counted) > 1 else ([], [])
     dialled = {"links": verified.get("dialled", {}), "before": first, "after": last}
-    held = {read[read["ansible_loop_var"]]: certificate(base64.b64decode(read["content"]).decode()) for read in certificates if read.get("content")}
+    held = {
+        read[read["ansible_loop_var"]]: certificate(base64.b64decode(read["content"]).decode())
+        for read in certificates
+        if read.get("content")
+    }
     authorities = {holder: found["authority"] for holder, found in held.items() if found}
     return judge(verified["info"], links, host, side, before, dialled, addresses, authorities)
 

@@ -451,7 +451,7 @@ def test_a_client_has_the_variables_of_its_link_and_dials_its_alias(play):
     (problem,) = play.plan("vm2", "redis_client", redis={"link": "pg"})["problems"]
     assert problem.startswith("redis_client_link: expected a link whose clients hold host vm2, found pg (this host consumes: redis);")
     (problem,) = play.plan("vm1", "redis_client")["problems"]
-    assert "expected host vm1 to consume one link, or one with check redis, found none;" in problem
+    assert "expected host vm1 to consume one link with check redis, one at all, or the link redis, found none;" in problem
 
 
 def test_what_is_wrong_with_the_map_is_told_by_a_client_once(play):
