@@ -50,7 +50,8 @@ options:
     description:
       - What happens to what a server side serves, and the map asks for no more.
       - >-
-        V(keep) goes on serving it; V(turned) gives it up, unless a client side is known to dial it, or not known not to; V(drop) gives it up.
+        V(keep) goes on serving it; V(turned) gives it up, unless a client side dials it, or may, as far as this run knows; V(drop) gives
+        it up.
     type: str
     choices: [keep, turned, drop]
     default: drop
