@@ -190,7 +190,7 @@ class ActionModule(ActionBase):
 
     def _waiting(self, wiring):
         """Return the hosts that may still dial what the map asks for no more, and why."""
-        failed = [host for host in self._play_hosts() if host not in self.variables.get("ansible_play_hosts", [])]
+        failed = [host for host in self._play_hosts() if host not in self.variables.get("ansible_play_hosts", self._play_hosts())]
         seen = {host: found for host, found in self._observations().items() if "sides" in found}
         return handover.waiting(wiring, self._held(), self.host, seen, self.variables["groups"]["all"], failed)
 

@@ -477,3 +477,29 @@ def test_a_removal_takes_the_data_where_it_was_asked_for(play):
     assert said["remove"] == {"containers": [], "paths": ["/var/lib/ambassador"], "network": None, "volume": None}
     assert play.plan("vm1", "redis_server", state="absent", redis={"purge": True})["remove"]["volume"] == "data"
     assert play.plan("vm1", "server", state="absent")["open"] is False
+
+
+# -- what leaves a host -------------------------------------------------------------------------------------------
+
+
+def test_what_leaves_a_host_is_served_until_its_clients_have_turned(play):
+    plain = {**LINK, "port": 6380, "backend": "plain:6379"}
+    play.links = {"redis": LINK, "plain": plain}
+    for host, part in (("vm1", "server"), ("vm2", "client")):
+        play.run(host, part)
+    play.links = {"redis": LINK, "plain": {**plain, "servers": "vm3"}}
+
+    kept = play.plan("vm1", "server", leaving="keep")
+    assert (kept["steps"], kept["phases"]["contract"]) == ([], ["configuration", "load", "verify"])
+    # who has not turned, and who is not in the run, is told, once
+    for hosts, why in ((list(ADDRESSES), "vm2, which still dials it"), (["vm1"], "vm2, which is not in this run, or does not answer")):
+        play.play_hosts = hosts
+        waiting = play.plan("vm1", "server", leaving="turned")
+        assert (waiting["steps"], waiting["open"]) == ([], True)
+        assert waiting["lines"] == [f"= host vm1: ambassador_server serves what it served, until the next run that reaches {why}"]
+        assert not play.plan("vm1", "server", leaving="turned", said=waiting["lines"])["open"]
+
+    play.play_hosts = list(ADDRESSES)
+    play.run("vm2", "client")
+    assert "configuration" in play.plan("vm1", "server", leaving="turned")["steps"]
+    assert "configuration" in play.plan("vm1", "server")["steps"]

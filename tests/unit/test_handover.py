@@ -1,0 +1,103 @@
+"""What a server side goes on serving until its clients have turned, and who keeps it from giving that up."""
+
+import base64
+import zlib
+
+import pytest
+from ansible_collections.crosshost.ambassador.plugins.module_utils import handover
+from simulation import Fleet, Host
+
+HOSTVARS = {f"vm{number}": {"ambassador_address": f"198.18.0.1{number}"} for number in (1, 2, 3)}
+TOLD = {"engine": "haproxy", "tls": True}
+REDIS = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"}
+PLAIN = {"port": 6380, "publish": 6379, "servers": "vm1", "clients": "vm2:vm3", "backend": "plain:6379"}
+
+
+def wiring(**links):
+    """The wiring of the server side of vm1."""
+    fleet = Fleet(links, {name: Host(name) for name in HOSTVARS}, HOSTVARS, tls=True)
+    return fleet.wiring().side("vm1", "server", HOSTVARS)
+
+
+def held(told=TOLD, **links):
+    """What is read of a side that serves links."""
+    return handover.former({"wiring": handover.packed(handover.text(wiring(**links), told).encode())}, TOLD)
+
+
+def aliases(found):
+    return [link["alias"] for link in found["links"]]
+
+
+def test_a_link_that_leaves_is_served_beside_what_stays_and_what_comes():
+    found = handover.both(wiring(queue={**REDIS, "port": 5672}, redis=REDIS), held(redis=REDIS, plain=PLAIN))
+    assert aliases(found) == ["queue", "redis", "plain"]
+    assert found["variables"]["PLAIN_PORT_6379_TCP_ADDR"] == "plain"
+    assert [one["port"] for one in found["publish"]] == [5672, 6379]
+
+
+def test_the_port_of_a_link_that_leaves_stays_open():
+    found = handover.both(wiring(redis=REDIS), held(redis=REDIS, plain={**PLAIN, "publish": 6380}))
+    assert [(one["port"], one["alias"]) for one in found["publish"]] == [(6379, "redis"), (6380, "plain")]
+
+
+def test_a_client_that_leaves_a_link_is_let_in():
+    found = handover.both(wiring(plain={**PLAIN, "clients": "vm2"}), held(plain=PLAIN))
+    assert (found["links"][0]["admitted"], found["links"][0]["clients"]) == (["vm2", "vm3"], ["vm2", "vm3"])
+
+
+@pytest.mark.parametrize(
+    ("now", "before"),
+    [
+        ({"redis": REDIS}, None),
+        ({"redis": REDIS}, {"told": {"engine": "nftables", "tls": True}, "plain": PLAIN}),
+        ({"redis": REDIS}, {"told": {"engine": "haproxy", "tls": False}, "plain": PLAIN}),
+        # its variables are those of another one
+        ({"PLAIN": PLAIN}, {"plain": PLAIN}),
+        # on another port it cannot be served twice
+        ({"plain": {**PLAIN, "publish": 7000}}, {"plain": PLAIN}),
+        # a side that serves nothing any more is left as it is
+        ({}, {"plain": PLAIN}),
+    ],
+    ids=["nothing known", "another engine", "another way to speak", "another spelling", "another port", "nothing left"],
+)
+def test_what_cannot_be_served_beside_the_new_is_not(now, before):
+    asked = wiring(**now)
+    assert handover.both(asked, held(**before) if before else None) == asked
+
+
+@pytest.mark.parametrize("text", ["", "x", base64.b64encode(b"x").decode(), base64.b64encode(zlib.compress(b"{")).decode()])
+def test_a_file_that_cannot_be_read_says_nothing(text):
+    assert handover.former({"wiring": text}, TOLD) is None
+    assert handover.former({}, TOLD) is None
+
+
+def seen(alias=None, name="vm1", address="198.18.0.11:6379"):
+    """What was observed of a client host, that leads a link to a place."""
+    targets = [{"name": name, "address": address}]
+    return {"sides": {"client": {"links": {alias: {"targets": targets}}}} if alias else {}}
+
+
+@pytest.mark.parametrize(
+    ("observations", "failed", "found"),
+    [
+        ({"vm2": seen(), "vm3": seen("plain", "vm3", "198.18.0.13:6379")}, [], {}),
+        ({"vm2": seen("plain"), "vm3": seen()}, [], {"vm2": "still dials it"}),
+        # by its address, whatever it is called
+        ({"vm2": seen("plain", "target1"), "vm3": seen()}, [], {"vm2": "still dials it"}),
+        ({"vm2": seen("redis"), "vm3": seen()}, [], {}),
+        ({"vm2": seen("plain", address=None), "vm3": seen()}, ["vm2"], {"vm2": "has failed"}),
+        ({"vm3": seen()}, [], {"vm2": "is not in this run, or does not answer"}),
+    ],
+)
+def test_nothing_is_given_up_before_every_client_was_seen_to_have_turned(observations, failed, found):
+    before = held(redis=REDIS, plain=PLAIN)
+    assert handover.waiting(wiring(redis=REDIS), before, "vm1", observations, list(HOSTVARS), failed) == found
+
+
+def test_a_host_that_is_in_no_inventory_any_more_is_not_waited_for():
+    assert handover.waiting(wiring(redis=REDIS), held(redis=REDIS, plain=PLAIN), "vm1", {"vm2": seen()}, ["vm1", "vm2"], []) == {}
+
+
+def test_where_nothing_is_known_of_it_whoever_failed_may_dial_it():
+    assert handover.waiting(wiring(redis=REDIS), None, "vm1", {}, list(HOSTVARS), ["vm3"]) == {"vm3": "has failed"}
+    assert handover.waiting(wiring(redis=REDIS), None, "vm1", {}, list(HOSTVARS), []) == {}
