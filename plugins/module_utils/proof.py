@@ -11,11 +11,13 @@ may be a replica), but for links that worked before.
 
 from __future__ import annotations
 
+# what the check says where the handshake fails
+HANDSHAKE = "L6RSP"
 # what HAProxy's check found -> what that says of the hop. Management Guide, section 9.1, column check_status
 HOPS = {
     "L4CON": "nothing listens there: its server side does not run, or has shut the port for want of a backend that is up",
     "L4TOUT": "the host cannot be reached",
-    "L6RSP": "the handshake is refused: the log of the server side says whose certificate, and why",
+    HANDSHAKE: "the handshake is refused: the log of the server side says whose certificate, and why",
     "L6TOUT": "its server side does not answer",
     "L7TOUT": "what is behind its server side does not answer, or is not the master",
     "L7RSP": "its server side says that the backend is not up, or does not let this host in, which its log says",
@@ -103,22 +105,22 @@ def refused_handshakes(info):
     :rtype: list[str]
     """
     targets = [target for link in (info.get("links") or {}).values() for target in link["targets"]]
-    return sorted({target["name"] for target in targets if target["check_status"] == "L6RSP"})
+    return sorted({target["name"] for target in targets if target["check_status"] == HANDSHAKE})
 
 
-def hop(target, addresses, host=None, authorities=None):
+def hop(target, addresses, host, authorities):
     """Return what a check that failed says of the hop: whose CAs refuse each other, where an address came from that cannot be reached.
 
     :param dict target: as the module ``ambassador_info`` returns it
     :param dict addresses: server host -> ``origin`` of its address, and ``others``, the further ones that it has
-    :param str | None host: inventory name of the host that asked
-    :param dict | None authorities: host -> identifier of the CA of its certificate, hexadecimal digits, as far as it could be read
+    :param str host: inventory name of the host that asked
+    :param dict authorities: host -> identifier of the CA of its certificate, hexadecimal digits, as far as it could be read
     :return: in brackets, or nothing
     :rtype: str
     """
     said, known = HOPS.get(target["check_status"]), addresses.get(target["name"])
-    ours, theirs = ((authorities or {}).get(name) for name in (host, target["name"]))
-    if target["check_status"] == "L6RSP" and ours and theirs and ours != theirs:
+    ours, theirs = (authorities.get(name) for name in (host, target["name"]))
+    if target["check_status"] == HANDSHAKE and ours and theirs and ours != theirs:
         said = (
             f"the handshake is refused: {host} holds a certificate of the CA {ours}, {target['name']} one of the CA {theirs}:"
             " two controllers have certified them; set ambassador_controller_dir to one directory for both"
@@ -159,7 +161,7 @@ def proof(info, links, host, side, before, dialled=None, addresses=None, authori
         if not dead and (any(proved(target) for target in now) or (side == "server" and not worked)):
             continue
         worse = worse or worked
-        found = dead or "; ".join(told(target) + hop(target, addresses or {}, host, authorities) for target in now)
+        found = dead or "; ".join(told(target) + hop(target, addresses or {}, host, authorities or {}) for target in now)
         limited = side == "client" and link["servers"]
         more = f"; if the run was limited, run it for {', '.join(link['servers'])} as well" if limited else ""
         problems.append(
