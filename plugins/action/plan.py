@@ -186,7 +186,7 @@ class ActionModule(ActionBase):
     def _served(self, wiring):
         """Return what the side is to serve: what the map says, and what client sides may still dial."""
         keeps = self.part == "server" and self.leaving == handover.KEEP and not wiring["problems"]
-        return handover.both(wiring, self._held()) if keeps else wiring
+        return handover.both(wiring, self._held(), self.observed["addresses"]) if keeps else wiring
 
     def _waiting(self, wiring):
         """Return the hosts that may still dial what the map asks for no more, and why."""

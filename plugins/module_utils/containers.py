@@ -320,6 +320,24 @@ def differences(asked, found, images):
     return [words for wrong, words in told if wrong]
 
 
+def with_ports(asked, found, images):
+    """Return a description with the ports that its container publishes and nobody asks for: giving them up would make it anew.
+
+    Only ports on which nothing listens inside: they are shut. A container that is made anew for another reason loses them.
+
+    :param dict asked: the description
+    :param dict | None found: the container as it was observed
+    :param dict[str, str] images: name -> ID of the images of the host
+    :rtype: dict
+    """
+    more = [port for port in found["publishes"] if port not in asked["publish"]] if found else []
+    listens = {port.rpartition(":")[2] for port in asked["publish"]}
+    if not more or any(port.rpartition(":")[2] in listens for port in more):
+        return asked
+    kept = described(**{**asked, "publish": sorted([*asked["publish"], *more])})
+    return asked if made_anew(kept, found, images) else kept
+
+
 def made_anew(asked, found, images):
     """Tell whether Docker has to make a container anew to give it what is asked, which ends its connections.
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a server side goes on serving, though the map asks for it no more, until nobody dials it. Pure Python without Ansible.
 
-A link that leaves a host, and a client that leaves a link, are served as before until all client sides have turned: a generation of a
+A link that leaves a host, a client that leaves a link, and the port and address that a link leaves, are served as before until all client sides have turned: a generation of a
 server side holds its wiring, and the next one is made of both. What is left is given up once every host that dialled it was seen to dial
 it no more.
 """
@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
 import json
 import zlib
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint, parse_endpoint, side_variables
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint, overlap, parse_endpoint, side_variables
 
 # the file of a generation
 FILE = "wiring.json"
@@ -59,35 +60,53 @@ def former(observed, settings):
     return held if (held["engine"], held["tls"]) == (settings["engine"], settings["tls"]) else None
 
 
-def both(wiring, held):
+def both(wiring, held, addresses):
     """Return a wiring with what a server side serves now beside what it is to serve.
 
     :param dict wiring: the wiring of the side, as the map has it
     :param dict | None held: the one that it has, see :func:`former`
+    :param list[str] addresses: all addresses of the host
     :rtype: dict
     """
     if not held or not wiring["links"]:
         return wiring
     now = {link["alias"]: link for link in wiring["links"]}
-    ports = {(link["listen"], link["protocol"]): link["alias"] for link in wiring["links"]}
-    links, variables, publish = list(wiring["links"]), dict(wiring["variables"]), list(wiring["publish"])
+    # without TLS one port is one link's
+    taken = set() if held["tls"] else {(link["listen"], link["protocol"]) for link in wiring["links"]}
+    links, variables, kept = list(wiring["links"]), dict(wiring["variables"]), set()
     for link in held["links"]:
-        at = (link["listen"], link["protocol"])
-        if link["alias"] in now:
-            same = now[link["alias"]]
-            if at == (same["listen"], same["protocol"]):
-                more = {key: list(dict.fromkeys([*same[key], *link[key]])) for key in ("admitted", "clients")}
-                links = [{**one, **more} if one is same else one for one in links]
+        ports = [port for port in _ports(link) if (port, link["protocol"]) not in taken]
+        same = now.get(link["alias"])
+        if same and same["protocol"] == link["protocol"]:
+            # on another port it is served on both
+            more = {key: list(dict.fromkeys([*same[key], *link[key]])) for key in ("admitted", "clients")}
+            more["also"] = [port for port in ports if port != same["listen"]]
+            links = [{**one, **more} if one is same else one for one in links]
+            kept |= {(port, link["protocol"]) for port in _ports(link)}
             continue
         own = side_variables(link, "ambassador_server")
-        # without TLS one port is one link's
-        if set(own) & set(variables) or (at in ports and not held["tls"]):
+        if same or set(own) & set(variables) or len(ports) < len(_ports(link)):
             continue
         links.append(link)
         variables |= own
-        taken = {(one["port"], one["protocol"]) for one in publish}
-        publish += [one for one in held["publish"] if (one["port"], one["protocol"]) == at and at not in taken]
+        kept |= {(port, link["protocol"]) for port in ports}
+    publish = list(wiring["publish"])
+    for one in held["publish"]:
+        beside = [(other["address"], other["port"]) for other in publish if other["protocol"] == one["protocol"]]
+        free = not any(overlap((one["address"], one["port"]), other) for other in beside)
+        if free and (one["port"], one["protocol"]) in kept and _is_of(one["address"], addresses):
+            publish.append(one)
     return {**wiring, "links": links, "variables": variables, "publish": publish}
+
+
+def _ports(link):
+    return [link["listen"], *link["also"]]
+
+
+def _is_of(address, addresses):
+    """Tell whether a host still has an address that it published on."""
+    found = ipaddress.ip_address(address)
+    return found.is_unspecified or found.is_loopback or str(found) in addresses
 
 
 def left(wiring, held):
@@ -95,34 +114,46 @@ def left(wiring, held):
 
     :param dict wiring: the wiring of the side, as the map has it
     :param dict | None held: the one that it has, see :func:`former`
-    :return: alias -> names of client hosts
-    :rtype: dict[str, list[str]]
+    :return: alias, names of client hosts, and the ports and addresses that are left (None: all)
+    :rtype: list[tuple[str, list[str], tuple[set[int], set[str]] | None]]
     """
-    now, found = {link["alias"]: link["clients"] for link in wiring["links"]}, {}
+    found, now = [], {link["alias"]: link for link in wiring["links"]}
+    kept = {(one["address"], one["port"]) for one in wiring["publish"]}
     for link in held["links"] if held else []:
-        gone = [client for client in link["clients"] if client not in now.get(link["alias"], [])]
-        if gone or link["alias"] not in now:
-            found[link["alias"]] = gone
+        same = now.get(link["alias"])
+        clients = same["clients"] if same else []
+        gone = [client for client in link["clients"] if client not in clients]
+        if gone or not same:
+            found.append((link["alias"], gone, None))
+        if same:
+            ports = set(_ports(link)) - {same["listen"]}
+            published = {(one["address"], one["port"]) for one in held["publish"] if one["port"] == same["listen"]}
+            addresses = {address for address, _ in published - kept}
+            stay = [client for client in link["clients"] if client in clients]
+            if stay and (ports or addresses):
+                found.append((link["alias"], stay, (ports, addresses)))
     return found
 
 
-def dials(alias, host, publish, observed):
+def dials(alias, host, publish, observed, places=None):
     """Tell whether a client host still leads a link to a server host.
 
     :param str alias: the link
     :param str host: inventory name of the server host
     :param list[dict] publish: what the server side publishes, as a wiring has it
     :param dict observed: the observation of the client host
+    :param tuple[set[int], set[str]] | None places: only to these ports or addresses of it
     :rtype: bool
     """
-    places = {endpoint(one["address"], one["port"]) for one in publish}
+    published = {endpoint(one["address"], one["port"]) for one in publish}
     link = observed["sides"].get("client", {}).get("links", {}).get(alias, {})
-    return any(target["name"] == host or _place(target["address"]) in places for target in link.get("targets", []))
-
-
-def _place(address):
-    found = parse_endpoint(address)
-    return endpoint(*found) if found else None
+    for target in link.get("targets", []):
+        found = parse_endpoint(target["address"])
+        if target["name"] == host or (found and endpoint(*found) in published):
+            # one that has no address yet may be any
+            if not places or not found or found[1] in places[0] or found[0] in places[1]:
+                return True
+    return False
 
 
 def waiting(wiring, held, host, observations, inventory, failed):
@@ -140,7 +171,7 @@ def waiting(wiring, held, host, observations, inventory, failed):
     if held is None:
         return dict.fromkeys(failed, "has failed")
     found = {}
-    for alias, clients in left(wiring, held).items():
+    for alias, clients, places in left(wiring, held):
         for client in clients:
             if client not in inventory or client in found:
                 continue
@@ -148,6 +179,6 @@ def waiting(wiring, held, host, observations, inventory, failed):
                 found[client] = "is not in this run, or does not answer"
             elif client in failed:
                 found[client] = "has failed"
-            elif dials(alias, host, held["publish"], observations[client]):
+            elif dials(alias, host, held["publish"], observations[client], places):
                 found[client] = "still dials it"
     return found

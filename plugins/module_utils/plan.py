@@ -283,10 +283,11 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     """
     plan, name = Plan(side, host), f"ambassador_{side}"
     served = served or wiring
-    plan.contracts = served["links"] != wiring["links"]
+    plan.contracts = (served["links"], served["publish"]) != (wiring["links"], wiring["publish"])
     plan.problems = list(wiring["problems"])
     plan.ask = {"facts": wiring["unknown"]} if wiring["unknown"] else {}
     found, on_disk = observed["containers"].get(name), observed["sides"].get(side, {})
+    container = container and containers.with_ports(container, found, observed["images"])
     if not wiring["links"]:
         # nothing to do, and then nothing of this host is of interest
         if not plan.problems and (on_disk or (found and found["ours"] is not None)):

@@ -217,6 +217,20 @@ def side_variables(link, holder):
     return {**found, f"{prefix}_NAME": f"/{holder}/{link['alias']}"}
 
 
+def ports(links):
+    """Return which links are served on which port.
+
+    :param list[dict] links: the links of a side, as :meth:`Wiring.side` returns them
+    :return: port -> aliases, in the order of the ports
+    :rtype: dict[int, list[str]]
+    """
+    found = {}
+    for link in links:
+        for port in [link["listen"], *link.get("also", [])]:
+            found.setdefault(port, []).append(link["alias"])
+    return dict(sorted(found.items()))
+
+
 class Wiring:
     """A map of links, parsed, validated and matched with the inventory's hosts.
 
@@ -463,7 +477,8 @@ class Wiring:
             is opened on the host), ``addresses`` (dict: host -> ``origin`` of its address, and ``others``, list of str) and ``links``
             (list of dicts ``alias``, ``listen`` (a port), ``protocol``, ``check``, ``balance``,
             ``wait`` and ``drain`` (seconds), ``backend``, ``servers`` (list of str), ``consumer`` (dict of str: the
-            variables of a consumer on a client host), on the server side ``clients`` (list of str) and ``admitted`` (list of str: who may
+            variables of a consumer on a client host), on the server side ``clients`` (list of str), ``also`` (list of int:
+            ports beside ``listen``, see :mod:`handover`) and ``admitted`` (list of str: who may
             connect, names with TLS, addresses without, ``gateway`` for the host itself), and ``targets``, a list of dicts ``name``,
             ``address``, ``port``,
             ``variable``, ``verify`` (the name that its certificate must hold; None where it speaks no TLS), ``families`` (``ip``,
@@ -496,7 +511,7 @@ class Wiring:
             # what comes from the host itself comes from the gateway of its own network
             local = ["gateway"] if host in admitted else []
             admitted = [self._address(resolved, alias, name, hostvars) for name in admitted] + local
-        resolved["links"][-1] |= {"admitted": list(dict.fromkeys(admitted)), "clients": link["clients"]}
+        resolved["links"][-1] |= {"admitted": list(dict.fromkeys(admitted)), "clients": link["clients"], "also": []}
         if (link["publish"], link["protocol"]) not in [(published["port"], published["protocol"]) for published in resolved["publish"]]:
             self._publish(resolved, link, "publish", bind, link["publish"], link["publish"])
 

@@ -11,6 +11,7 @@ import re
 
 import jinja2
 from ansible.plugins.filter.core import comment
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import ports
 
 # engine -> file -> its template, or what is taken as it is
 FILES = {
@@ -49,7 +50,7 @@ def generation(engine, role, variables, more):
     :return: ``name`` and ``files``, name -> content as it is on disk
     :rtype: dict
     """
-    templates, files = environment(f"{role}/templates"), {}
+    templates, files, variables = environment(f"{role}/templates"), {}, {**variables, "ports": ports(variables["links"])}
     for name, template in {**FILES[engine], **more}.items():
         if name in more and template is not None:
             files[name] = template

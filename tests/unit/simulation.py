@@ -313,7 +313,7 @@ class Fleet:
             return plan.ambassador(side, host, wiring, observed, told, None, None).result()
         network = observed["networks"].get(told["network"])
         pools = network["pools"] if network else []
-        served = handover.both(wiring, held) if side == "server" and leaving == handover.KEEP else wiring
+        served = handover.both(wiring, held, observed["addresses"]) if side == "server" and leaving == handover.KEEP else wiring
         container = containers.ambassador(side, served, told, SCRIPTS, pools if network and network["ours"] else [])
         authority = self.authority.tls(observed, **tls) if told["tls"] else None
         generation = None
@@ -352,16 +352,16 @@ class Fleet:
         found = []
         for client, host in self.hosts.items():
             for link in host.carried("client"):
-                targets = [(target["name"], target["port"]) for target in link["targets"]]
-                if not any(self._serves(server, port, link["alias"], client) for server, port in targets):
+                if not any(self._serves(target, link["alias"], client) for target in link["targets"]):
                     found.append((client, link["alias"]))
         return found
 
-    def _serves(self, server, port, alias, client):
+    def _serves(self, target, alias, client):
+        server, port = target["name"], target["port"]
         publishes = self.hosts[server].observed["containers"].get("ambassador_server", {"publishes": []})["publishes"]
-        known = (client, self.hostvars[client]["ambassador_address"], "gateway" if client == server else "")
-        return any(one.endswith(f":{port}:{port}") for one in publishes) and any(
-            (link["alias"], link["listen"]) == (alias, port) and set(known) & set(link["admitted"])
+        known = (client, *self.hosts[client].observed["addresses"], "gateway" if client == server else "")
+        return f"{endpoint(target['address'], port)}:{port}" in publishes and any(
+            link["alias"] == alias and port in [link["listen"], *link["also"]] and set(known) & set(link["admitted"])
             for link in self.hosts[server].carried("server")
         )
 

@@ -8,6 +8,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import handov
 from simulation import Fleet, Host
 
 HOSTVARS = {f"vm{number}": {"ambassador_address": f"198.18.0.1{number}"} for number in (1, 2, 3)}
+ADDRESSES = ["198.18.0.11"]
 TOLD = {"engine": "haproxy", "tls": True}
 REDIS = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"}
 PLAIN = {"port": 6380, "publish": 6379, "servers": "vm1", "clients": "vm2:vm3", "backend": "plain:6379"}
@@ -29,20 +30,72 @@ def aliases(found):
 
 
 def test_a_link_that_leaves_is_served_beside_what_stays_and_what_comes():
-    found = handover.both(wiring(queue={**REDIS, "port": 5672}, redis=REDIS), held(redis=REDIS, plain=PLAIN))
+    found = handover.both(wiring(queue={**REDIS, "port": 5672}, redis=REDIS), held(redis=REDIS, plain=PLAIN), ADDRESSES)
     assert aliases(found) == ["queue", "redis", "plain"]
     assert found["variables"]["PLAIN_PORT_6379_TCP_ADDR"] == "plain"
     assert [one["port"] for one in found["publish"]] == [5672, 6379]
 
 
 def test_the_port_of_a_link_that_leaves_stays_open():
-    found = handover.both(wiring(redis=REDIS), held(redis=REDIS, plain={**PLAIN, "publish": 6380}))
+    found = handover.both(wiring(redis=REDIS), held(redis=REDIS, plain={**PLAIN, "publish": 6380}), ADDRESSES)
     assert [(one["port"], one["alias"]) for one in found["publish"]] == [(6379, "redis"), (6380, "plain")]
 
 
 def test_a_client_that_leaves_a_link_is_let_in():
-    found = handover.both(wiring(plain={**PLAIN, "clients": "vm2"}), held(plain=PLAIN))
+    found = handover.both(wiring(plain={**PLAIN, "clients": "vm2"}), held(plain=PLAIN), ADDRESSES)
     assert (found["links"][0]["admitted"], found["links"][0]["clients"]) == (["vm2", "vm3"], ["vm2", "vm3"])
+
+
+def test_a_link_on_another_port_is_served_on_both():
+    found = handover.both(wiring(plain={**PLAIN, "publish": 7000}), held(plain=PLAIN), ADDRESSES)
+    assert [(link["alias"], link["listen"], link["also"]) for link in found["links"]] == [("plain", 7000, [6379])]
+    assert [one["port"] for one in found["publish"]] == [7000, 6379]
+    # and on that before as well, where nobody has given it up yet
+    again = handover.former({"wiring": handover.packed(handover.text(found, TOLD).encode())}, TOLD)
+    third = handover.both(wiring(plain={**PLAIN, "publish": 7001}), again, ADDRESSES)
+    assert [(link["listen"], link["also"]) for link in third["links"]] == [(7001, [7000, 6379])]
+
+
+def test_without_tls_a_port_that_is_another_links_now_is_that_ones():
+    plain, told = {"plain": {**PLAIN, "publish": 7000}, "redis": {**REDIS, "publish": 6379}}, {"engine": "haproxy", "tls": False}
+    before = handover.former({"wiring": handover.packed(handover.text(wiring(plain=PLAIN), told).encode())}, told)
+    assert [(link["alias"], link["also"]) for link in handover.both(wiring(**plain), before, ADDRESSES)["links"]] == [
+        ("plain", []),
+        ("redis", []),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "published"),
+    [(["198.18.0.11", "10.0.0.1"], ["10.0.0.1", "198.18.0.11"]), (["10.0.0.1"], ["10.0.0.1"])],
+    ids=["it has both", "the old one is gone"],
+)
+def test_an_address_that_a_host_still_has_is_published_on_as_well(addresses, published):
+    now = wiring(plain=PLAIN)
+    now["publish"] = [{**one, "address": "10.0.0.1"} for one in now["publish"]]
+    assert [one["address"] for one in handover.both(now, held(plain=PLAIN), addresses)["publish"]] == published
+
+
+def test_all_addresses_hold_the_old_one():
+    now = wiring(plain=PLAIN)
+    now["publish"] = [{**one, "address": "0.0.0.0"} for one in now["publish"]]
+    assert handover.both(now, held(plain=PLAIN), ADDRESSES)["publish"] == now["publish"]
+
+
+@pytest.mark.parametrize(
+    ("place", "found"),
+    [
+        ("198.18.0.11:6379", {"vm2": "still dials it", "vm3": "still dials it"}),
+        ("198.18.0.11:7000", {}),
+        # behind NAT, by the name of the host
+        ("192.0.2.1:6379", {"vm2": "still dials it", "vm3": "still dials it"}),
+        ("192.0.2.1:7000", {}),
+    ],
+)
+def test_the_old_port_is_given_up_when_nobody_dials_it(place, found):
+    observations = {name: seen("plain", address=place) for name in ("vm2", "vm3")}
+    now = wiring(plain={**PLAIN, "publish": 7000})
+    assert handover.waiting(now, held(plain=PLAIN), "vm1", observations, list(HOSTVARS), []) == found
 
 
 @pytest.mark.parametrize(
@@ -53,16 +106,14 @@ def test_a_client_that_leaves_a_link_is_let_in():
         ({"redis": REDIS}, {"told": {"engine": "haproxy", "tls": False}, "plain": PLAIN}),
         # its variables are those of another one
         ({"PLAIN": PLAIN}, {"plain": PLAIN}),
-        # on another port it cannot be served twice
-        ({"plain": {**PLAIN, "publish": 7000}}, {"plain": PLAIN}),
         # a side that serves nothing any more is left as it is
         ({}, {"plain": PLAIN}),
     ],
-    ids=["nothing known", "another engine", "another way to speak", "another spelling", "another port", "nothing left"],
+    ids=["nothing known", "another engine", "another way to speak", "another spelling", "nothing left"],
 )
 def test_what_cannot_be_served_beside_the_new_is_not(now, before):
     asked = wiring(**now)
-    assert handover.both(asked, held(**before) if before else None) == asked
+    assert handover.both(asked, held(**before) if before else None, ADDRESSES) == asked
 
 
 @pytest.mark.parametrize("text", ["", "x", base64.b64encode(b"x").decode(), base64.b64encode(zlib.compress(b"{")).decode()])

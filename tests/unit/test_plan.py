@@ -1130,14 +1130,14 @@ PORTS = {"redis": 6379, "pg": 5432, "queue": 5672}
 
 @st.composite
 def maps_in_turn(draw, shared):
-    """Return maps of the same aliases, each on its port, or, as TLS allows, all on one: servers, clients and backends change."""
+    """Return maps of the same aliases, each on ports of its own, or, as TLS allows, on any: all but their ports for consumers change."""
     maps = []
     for _ in range(draw(st.integers(2, 4))):
         links = {}
         for alias in draw(st.lists(st.sampled_from(list(PORTS)), unique=True, min_size=1)):
             links[alias] = {
                 "port": PORTS[alias],
-                "publish": 7000 if shared else PORTS[alias],
+                "publish": draw(st.sampled_from([7000, 7001] if shared else [PORTS[alias], PORTS[alias] + 1])),
                 "servers": draw(GROUP),
                 "clients": draw(GROUP),
             }
@@ -1151,8 +1151,13 @@ def maps_in_turn(draw, shared):
 def test_no_client_side_is_left_dialling_what_is_not_served(data, tls, shared):
     fleet, seen = world("198.18.0.{}", False), []
     changed = {"engine": "haproxy", "tls": tls, "prove": True}
+    addresses = {host: [f"198.18.0.{number}", f"198.18.1.{number}"] for number, host in enumerate(HOSTS, 1)}
+    for name, host in fleet.hosts.items():
+        host.observed["addresses"] = addresses[name]
     for links in data.draw(maps_in_turn(tls and shared)):
         fleet.links = links
+        for host in HOSTS:
+            fleet.hostvars[host] = {"ambassador_address": data.draw(st.sampled_from(addresses[host]), label=f"address of {host}")}
         fleet.settings |= changed
         # a client host may be away; without a server host there is no proof, and nothing turns to it
         serving = {host for link in links.values() for host in link["servers"].split(":")}

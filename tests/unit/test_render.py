@@ -4,7 +4,7 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring, ports
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import render
 from conftest import ROOT
 from simulation import ROLE
@@ -30,11 +30,38 @@ def variables(side="client", engine="haproxy", tls=False, ipv6=True, **changes):
     assert wiring["problems"] == []
     told = {"ansible_managed": "Ansible managed", "side": side, "links": wiring["links"], "variables": wiring["variables"]}
     told |= {"gateways": ["198.19.0.1"], "image_id": "sha256:aa", "tls": tls, "ipv6": ipv6, "revoked": [], "crl": False}
-    return {**told, **changes}
+    return {**told, "ports": ports(told["links"]), **changes}
 
 
 def generation(engine="haproxy", more=None, **changes):
     return render.generation(engine, ROLE, variables(engine=engine, **changes), more or {})
+
+
+# -- its ports, while one is left ------------------------------------------------------------------------------------
+
+
+def left(engine):
+    """Return a generation of a server side whose first link is served on a port that it leaves, too."""
+    told = variables("server", engine, tls=False)
+    first, *others = told["links"]
+    return render.generation(engine, ROLE, {**told, "links": [{**first, "also": [7000]}, *others]}, {"admitted.lst": None})["files"]
+
+
+def test_haproxy_serves_a_link_on_the_port_that_it_leaves_too():
+    files = left("haproxy")
+    assert "bind :::6379 v4v6\n" in files["haproxy.cfg"]
+    frontend = files["haproxy.cfg"].partition("frontend publish.7000\n")[2].partition("\nfrontend ")[0]
+    assert "bind :::7000 v4v6\n" in frontend
+    assert "set-var(sess.link) str(redis)\n" in frontend
+    assert files["haproxy.cfg"].count("\nbackend redis\n") == 1
+    assert "setenv AMBASSADOR_PUBLISH_REDIS 6379,7000\n" in files["links.cfg"]
+
+
+def test_the_kernel_serves_a_link_on_the_port_that_it_leaves_too():
+    files = left("nftables")
+    rules = [line.strip() for line in files["ambassador.nft"].splitlines() if 'comment "dns dns"' in line]
+    assert [rule.partition("dport ")[2].partition(" ")[0] for rule in rules if "ipv4" in rule] == ["53", "7000"]
+    assert "define AMBASSADOR_DRAIN_7000_UDP = 10\n" in files["links.nft"]
 
 
 # -- its name -----------------------------------------------------------------------------------------------------

@@ -60,8 +60,9 @@ if side == "server" then
             local served = {}
             for name, held in pairs(core.backends) do
                 if name:find("%.held$") then
-                    local port = setting(own_variables, "PUBLISH", name)
-                    served[port] = served[port] or held:get_srv_act() > 0
+                    for port in setting(own_variables, "PUBLISH", name):gmatch("%d+") do
+                        served[port] = served[port] or held:get_srv_act() > 0
+                    end
                 end
             end
             for port, serving in pairs(served) do
