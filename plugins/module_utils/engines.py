@@ -225,6 +225,8 @@ def read_kernel(path, alias, timeout):
         "generation": nftables_keeper.generation_of(answer),
         "certificate": None,
         "workers": [],
+        # a table that is loaded again is another one, and counts from zero
+        "counters": str(next(entry["table"]["handle"] for entry in table if "table" in entry)),
         "links": kernel_links(table, flows, alias),
     }
 
@@ -269,6 +271,8 @@ def read_haproxy(path, alias, timeout):
         "generation": answer.partition("=")[2],
         "certificate": parse_certificate(certificate, time.time()),
         "workers": workers,
+        # what a worker has counted ends with it
+        "counters": " ".join(str(worker["pid"]) for worker in workers),
         "links": read_links(stats, alias),
     }
 

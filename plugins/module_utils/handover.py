@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a server side goes on serving, though the map asks for it no more, until nobody dials it. Pure Python without Ansible.
 
-A link that leaves a host, a client that leaves a link, and the port and address that a link leaves, are served as before until all client sides have turned: a generation of a
+A link that leaves a host, a client that leaves a link, and the port and address that a link leaves, are served as before until all client
+sides have turned: a generation of a
 server side holds its wiring, and the next one is made of both. What is left is given up once every host that dialled it was seen to dial
 it no more.
 """
@@ -149,10 +150,10 @@ def dials(alias, host, publish, observed, places=None):
     link = observed["sides"].get("client", {}).get("links", {}).get(alias, {})
     for target in link.get("targets", []):
         found = parse_endpoint(target["address"])
-        if target["name"] == host or (found and endpoint(*found) in published):
-            # one that has no address yet may be any
-            if not places or not found or found[1] in places[0] or found[0] in places[1]:
-                return True
+        ours = target["name"] == host or (found and endpoint(*found) in published)
+        # one that has no address yet may be any
+        if ours and (not places or not found or found[1] in places[0] or found[0] in places[1]):
+            return True
     return False
 
 

@@ -68,17 +68,26 @@ def unchecked(wiring, engine):
     return [{"alias": link["alias"], "listen": link["listen"], "protocol": link["protocol"], "servers": link["servers"]} for link in links]
 
 
-def handed_on(alias, said):
-    """Return how many connections of a link the server sides handed to their backends, without those that found none.
+def handed_on(alias, before, after):
+    """Return how many connections of a link the server sides have handed to their backends meanwhile, without those that found none.
 
     :param str alias: the link
-    :param list[dict] said: what the module ``ambassador_info`` returned for each of its server hosts; those that could not be asked are
-        left out
-    :return: the number, or None where none could be asked
+    :param list[dict] before: what the module ``ambassador_info`` returned of each server host; those that could not be asked said nothing
+    :param list[dict] after: the same of the same hosts, later
+    :return: the number; None where no host could be asked, or there was none, and a host counts anew since
     :rtype: int | None
     """
-    links = [answer["links"][alias] for answer in said if alias in answer.get("links", {})]
-    return sum(link["targets"][0]["total"] - link["failed"] for link in links) if links else None
+    handed, unknown = [], False
+    for first, last in zip(before, after, strict=False):
+        if alias in last.get("links", {}):
+            same = alias in first.get("links", {}) and first.get("counters") == last.get("counters")
+            handed.append(_handed(last["links"][alias]) - (_handed(first["links"][alias]) if same else 0))
+            unknown = unknown or not same
+    return sum(handed) if sum(handed) > 0 or (handed and not unknown) else None
+
+
+def _handed(link):
+    return link["targets"][0]["total"] - link["failed"]
 
 
 def dial_problem(alias, dialled):
@@ -91,8 +100,8 @@ def dial_problem(alias, dialled):
     found = dialled["links"].get(alias)
     if found not in STAYED:
         return f"a connection that was {found}" if found == "closed" else f"{found}"
-    counts = [handed_on(alias, dialled[when]) for when in ("before", "after")]
-    if None not in counts and counts[1] <= counts[0]:
+    handed = handed_on(alias, dialled["before"], dialled["after"])
+    if handed is not None and handed <= 0:
         return "that no server side handed the connection to its backend"
     return None
 

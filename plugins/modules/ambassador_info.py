@@ -115,6 +115,11 @@ workers:
       description: Number of reloads since it started, those that HAProxy refused among them.
       type: int
       sample: 0
+counters:
+  description: What the numbers of the links belong to. Where it differs, they were counted anew meanwhile, at least in part.
+  returned: success
+  type: str
+  sample: "22"
 links:
   description: >-
     The links by their aliases. A link that is not in the current generation any more is there as long as an old worker

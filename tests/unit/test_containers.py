@@ -294,6 +294,35 @@ def test_an_alias_too_many_and_an_address_that_was_not_asked_for_are_none():
     assert containers.differences(server, found(), IMAGES) == []
 
 
+MORE, OTHER = "198.18.0.11:7001:6380", "198.18.1.11:7000:6379"
+
+
+@pytest.mark.parametrize(
+    ("published", "changes", "kept"),
+    [
+        # a port that nobody listens on any more is shut, and no reason to end connections
+        ([*ASKED["publish"], MORE], {}, [MORE]),
+        # one that leads to a port that is still listened on would let in by another way
+        ([*ASKED["publish"], OTHER], {}, []),
+        # made anew all the same, for another image, or to publish what it does not
+        ([*ASKED["publish"], MORE], {"image_id": "sha256:bb"}, []),
+        ([MORE], {}, []),
+        (ASKED["publish"], {}, []),
+    ],
+)
+def test_a_port_that_nobody_asks_for_is_kept_where_giving_it_up_would_end_connections(published, changes, kept):
+    before = containers.described(**{**ASKED, "publish": sorted(published)})
+    there = found(hash=before["hash"], publishes=published, **changes)
+    asked = containers.with_ports(ASKED, there, IMAGES)
+    assert sorted(asked["publish"]) == sorted([*ASKED["publish"], *kept])
+    if kept:
+        assert containers.differences(asked, there, IMAGES) == []
+
+
+def test_one_that_is_not_there_has_no_port_to_keep():
+    assert containers.with_ports(ASKED, None, IMAGES) == ASKED
+
+
 def test_a_temporary_one_is_not_restarted():
     assert containers.differences({**ASKED, "temporary": True}, found(restart="no"), IMAGES) == []
     assert containers.differences({**ASKED, "temporary": True}, found(), IMAGES) == ["its restart policy"]

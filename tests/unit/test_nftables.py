@@ -21,7 +21,7 @@ case $* in
     grep -q nonsense @/new && { echo 'Error: syntax error, unexpected nonsense' >&2; exit 1; }
     mv @/new @/table
     ;;
-  *) sed -n 's/^ *comment "\\(.*\\)"$/{"nftables": [{"table": {"comment": "\\1"}}, RULES]}/p' @/table | sed "s/RULES/$(cat @/rules)/" ;;
+  *) sed -n 's/^ *comment "\\(.*\\)"$/{"nftables": [{"table": {"handle": 3, "comment": "\\1"}}, RULES]}/p' @/table | sed "s/RULES/$(cat @/rules)/" ;;
 esac
 """
 CONNTRACK = """#!/bin/sh
@@ -228,6 +228,7 @@ def test_what_the_kernel_does_is_told_link_by_link(kernel):
     kernel.load(generation)
     said = run_module("ambassador_info", path=str(kernel.side))
     assert (said["engine"], said["generation"], said["current"], said["workers"]) == ("nftables", generation, generation, [])
+    assert said["counters"].isdigit()
     redis, dns = said["links"]["redis"], said["links"]["dns"]
     assert (redis["connections"], redis["total"], redis["failed"]) == (3, 9, 2)
     (target,) = redis["targets"]

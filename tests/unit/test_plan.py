@@ -626,6 +626,18 @@ def test_a_link_that_goes_says_what_it_did(fleet, connections, words, up):
     assert fleet.plan("vm2", "client")["lines"] == [f"- redis vm2 -> vm1, {state}, {words}"]
 
 
+def test_a_link_that_goes_leaves_its_port_to_the_container_that_others_live_in(fleet):
+    fleet.links = {"redis": REDIS, "pg": {**REDIS, "port": 5432, "local": "127.0.0.1:5432"}}
+    fleet.deploy()
+    fleet.links = {"redis": REDIS}
+    for key in SIDES:
+        found = fleet.plan(*key)
+        assert "configuration" in found["steps"]
+        assert "container" not in found["steps"]
+    fleet.deploy()
+    assert [fleet.plan(*key)["steps"] for key in SIDES] == [[], []]
+
+
 def test_a_container_that_is_made_anew_says_why_and_what_that_breaks(fleet):
     on_disk(fleet, "vm1", "server")["links"]["redis"]["connections"] = 3
     fleet.links = {"redis": {**REDIS, "publish": 7000}}

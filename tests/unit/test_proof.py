@@ -137,8 +137,8 @@ def test_a_target_that_no_check_has_seen_yet_is_no_proof(check, problems):
     assert (judged["worse"], len(judged["problems"])) == (bool(problems), 2 * problems)
 
 
-def counted(total, failed=0):
-    return [{"links": {"redis": {"targets": [{"total": total}], "failed": failed}}}, {"msg": "no answer"}]
+def counted(total, failed=0, counters="7"):
+    return [{"links": {"redis": {"targets": [{"total": total}], "failed": failed}}, "counters": counters}, {"msg": "no answer"}]
 
 
 @pytest.mark.parametrize(
@@ -149,6 +149,9 @@ def counted(total, failed=0):
         ("open", [{"msg": "no answer"}], None),
         ("open", counted(5), "no server side handed the connection to its backend"),
         ("open", counted(6, failed=1), "no server side handed the connection to its backend"),
+        # another ruleset or worker, loaded meanwhile: what it has counted since is new, and that it has none says nothing
+        ("open", counted(1, counters="8"), None),
+        ("open", counted(0, counters="8"), None),
         ("closed", counted(6), "found a connection that was closed"),
         ("[Errno 111] Connection refused", counted(5), "found [Errno 111] Connection refused"),
     ],

@@ -1,5 +1,7 @@
 """A Redis moves from vm1 to vm3 and back, and what was acknowledged is there."""
 
+import re
+
 import pytest
 from conftest import as_user, inspect
 
@@ -58,6 +60,22 @@ def test_a_move_loses_nothing_and_can_be_run_again(hosts, vm2, playbook, load, f
     assert again.returncode == 0, again.stdout
     assert again.stdout.count("changed=0") == 3, again.stdout
     assert playbook("site.yml", *THERE[:2]).stdout.count("changed=0") == 3
+
+
+def test_site_in_the_place_of_move_is_taken_back(hosts, vm2, playbook):
+    """After the one before: the master is on vm3, and the map as it stands leads to vm1, a replica."""
+    run = playbook("site.yml")
+    said = " ".join(run.stdout.split())
+    assert run.returncode == 2, run.stdout
+    assert "link redis: expected a target that is up, as ambassador_client on vm2 sees it, found vm1" in said, said
+    assert re.search(r"Generation [0-9a-f]{12}, which worked before this run, was put back on vm2\. Its links are up\.", said), said
+    assert "= host vm3: ambassador_server serves what it served, until the next run that reaches vm2, which has failed" in said, said
+    assert vm2.check_output("docker exec redis_client redis-cli -h redis ping") == "PONG"
+    assert role(hosts["vm3"]) == "master"
+    mended = playbook("site.yml", *THERE[:2])
+    assert mended.returncode == 0, mended.stdout
+    # what it had made on vm1 is gone again
+    assert hosts["vm1"].run("docker inspect ambassador_server").rc == 1
 
 
 def test_an_interrupted_move_goes_on(hosts, playbook, load):
