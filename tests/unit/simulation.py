@@ -99,6 +99,10 @@ class Authority:
         }
 
 
+class Killed(Exception):
+    """The controller is gone, between two steps."""
+
+
 class Host:
     """A host: its observation, and what the steps of a plan do to it.
 
@@ -117,16 +121,18 @@ class Host:
         """Return the observation, as a run gets it."""
         return copy.deepcopy(self.observed)
 
-    def apply(self, found, told, authority=None, only=STEPS):
+    def apply(self, found, told, authority=None, only=STEPS, begin=lambda: None):
         """Take the steps of a plan, in their order.
 
         :param dict found: the plan
         :param dict told: the settings that it was made with
         :param Authority | None authority: who signs
         :param only: names of the steps that are taken
+        :param begin: called before each of them
         """
         for step in found["steps"]:
             if step in only:
+                begin()
                 getattr(self, f"_{step}")(found, told, authority)
         self.listen()
 
@@ -290,6 +296,8 @@ class Fleet:
         self.authority, self.settings = authority or Authority(), settings(**changes)
         # names of hosts that a run does not reach
         self.away = set()
+        # how many steps a run takes before its controller is killed; None for all
+        self.steps_left = None
 
     def wiring(self):
         """Return the map with all hosts."""
@@ -337,14 +345,20 @@ class Fleet:
         variables |= {"tls": told["tls"], "ipv6": told["ipv6"], "revoked": [], "crl": False}
         return render.generation(told["engine"], ROLE, variables, more)
 
+    def _begin(self):
+        if self.steps_left is not None:
+            if not self.steps_left:
+                raise Killed
+            self.steps_left -= 1
+
     def run(self, host, side, only=STEPS, leaving=handover.DROP):
         """Plan a side and take its steps, as its role does; return the plan that it began with."""
         first = self.plan(host, side, leaving=leaving)
         found = first
         if set(first["steps"]) & set(MADE):
-            self.hosts[host].apply(first, self.settings, self.authority, MADE)
+            self.hosts[host].apply(first, self.settings, self.authority, MADE, self._begin)
             found = self.plan(host, side, leaving=leaving)
-        self.hosts[host].apply(found, self.settings, self.authority, [step for step in only if step not in MADE])
+        self.hosts[host].apply(found, self.settings, self.authority, [step for step in only if step not in MADE], self._begin)
         return first
 
     def unserved(self):

@@ -21,7 +21,8 @@ case $* in
     grep -q nonsense @/new && { echo 'Error: syntax error, unexpected nonsense' >&2; exit 1; }
     mv @/new @/table
     ;;
-  *) sed -n 's/^ *comment "\\(.*\\)"$/{"nftables": [{"table": {"handle": 3, "comment": "\\1"}}, RULES]}/p' @/table | sed "s/RULES/$(cat @/rules)/" ;;
+  *) sed -n 's/^ *comment "\\(.*\\)"$/{"nftables": [{"table": {"handle": 3, "comment": "\\1"}}, RULES]}/p' @/table \\
+    | sed "s/RULES/$(cat @/rules)/" ;;
 esac
 """
 CONNTRACK = """#!/bin/sh

@@ -8,7 +8,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import 
 from hypothesis import event, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from simulation import DAY, IMAGES, NOW, SETTINGS, Fleet, Host, Redis
+from simulation import DAY, IMAGES, NOW, SETTINGS, Fleet, Host, Killed, Redis
 
 REDIS = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379", "check": "redis"}
 PLAIN = {key: value for key, value in REDIS.items() if key != "check"}
@@ -1185,4 +1185,28 @@ def test_no_client_side_is_left_dialling_what_is_not_served(data, tls, shared):
     assert [one for one in seen if one] == []
     # those that were away have turned, and what was kept for them is given up
     fleet.deploy()
+    at_rest(fleet)
+
+
+@hypothesis_settings(deadline=None)
+@given(st.data(), st.booleans(), st.booleans())
+def test_a_run_that_is_killed_at_any_step_leaves_every_link_served(data, tls, shared):
+    fleet, seen = world("198.18.0.{}", False), []
+    fleet.settings |= {"engine": "haproxy", "tls": tls, "prove": True}
+    first, *others = data.draw(maps_in_turn(tls and shared))
+    fleet.links = first
+    fleet.deploy()
+    for links in others:
+        fleet.links = links
+        fleet.steps_left = data.draw(st.integers(0, 30), label="steps before it is killed")
+        try:
+            fleet.deploy()
+        except Killed:
+            event("killed")
+        assert fleet.unserved() == []
+    # the next one ends it
+    fleet.steps_left = None
+    plans = fleet.deploy(lambda: seen.append(fleet.unserved()))
+    assert [found["problems"] for found in plans.values() if found["problems"]] == []
+    assert [one for one in seen if one] == []
     at_rest(fleet)
