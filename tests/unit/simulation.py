@@ -99,7 +99,7 @@ class Authority:
         }
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """The controller is gone, between two steps."""
 
 
@@ -348,7 +348,7 @@ class Fleet:
     def _begin(self):
         if self.steps_left is not None:
             if not self.steps_left:
-                raise Killed
+                raise KilledError
             self.steps_left -= 1
 
     def run(self, host, side, only=STEPS, leaving=handover.DROP):

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import KEYS
 from conftest import ROOT
+from simulation import Fleet, Host
 
 
 def commands(document):
@@ -67,7 +68,53 @@ def test_the_map_in_the_readme_is_the_one_of_the_inventory():
 
 
 def test_the_readme_names_every_key_of_the_map():
-    assert tuple(re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.M)) == KEYS
+    table = (ROOT / "README.md").read_text().partition("| key | means | default |")[2].partition("\n\n")[0]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", table, re.M)) == KEYS
+
+
+# key of the map -> another value of it; a link that has one
+CHANGED = {
+    "port": 6380,
+    "servers": "vm1:vm3",
+    "clients": "vm2:vm3",
+    "backend": "other:1",
+    "publish": 7000,
+    "check": "none",
+    "balance": "roundrobin",
+    "wait": 9,
+    "drain": 9,
+    "local": "127.0.0.1:6390",
+    "targets": ["198.18.0.99:6379"],
+    "protocol": "udp",
+}
+
+
+def costs():
+    """Return what the README says of each change: its name -> (server side, client side), whether it is made anew."""
+    table = (ROOT / "README.md").read_text().partition("| change | server side | client side |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()]
+    return {change.strip("`"): (server, client) for changes, server, client in rows for change in changes.split(", ")}
+
+
+@pytest.mark.parametrize("key", [*KEYS, "a link that goes", "a new link"])
+def test_the_readme_tells_what_every_change_of_the_map_costs(key):
+    kernel = key == "protocol"
+    link = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"}
+    other = {**link, "port": 5432}
+    hostvars = {f"vm{number}": {"ambassador_address": f"198.18.0.1{number}"} for number in (1, 2, 3)}
+    hosts = {name: Host(name, [found["ambassador_address"]]) for name, found in hostvars.items()}
+    before = {"redis": link, "other": other} if key != "a new link" else {"other": other}
+    after = {"redis": link | ({key: CHANGED[key]} if key in CHANGED else {}), "other": other}
+    after = {"other": other} if key == "a link that goes" else after
+    fleet = Fleet(before, hosts, hostvars, engine="nftables" if kernel else "haproxy")
+    fleet.deploy()
+    ids = {name: {one: found["id"] for one, found in host.observed["containers"].items()} for name, host in hosts.items()}
+    fleet.links = after
+    assert fleet.deploy()["vm2", "client"]["problems"] == []
+    said = costs()[key]
+    for name, side, told in (("vm1", "ambassador_server", said[0]), ("vm2", "ambassador_client", said[1])):
+        anew = hosts[name].observed["containers"][side]["id"] != ids[name][side]
+        assert anew == told.startswith(("anew", "as `publish`")), (side, told)
 
 
 def test_every_path_that_the_contributors_are_told_exists():

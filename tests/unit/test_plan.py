@@ -8,7 +8,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import 
 from hypothesis import event, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from simulation import DAY, IMAGES, NOW, SETTINGS, Fleet, Host, Killed, Redis
+from simulation import DAY, IMAGES, NOW, SETTINGS, Fleet, Host, KilledError, Redis
 
 REDIS = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379", "check": "redis"}
 PLAIN = {key: value for key, value in REDIS.items() if key != "check"}
@@ -1201,7 +1201,7 @@ def test_a_run_that_is_killed_at_any_step_leaves_every_link_served(data, tls, sh
         fleet.steps_left = data.draw(st.integers(0, 30), label="steps before it is killed")
         try:
             fleet.deploy()
-        except Killed:
+        except KilledError:
             event("killed")
         assert fleet.unserved() == []
     # the next one ends it

@@ -252,17 +252,50 @@ def test_another_image_of_haproxy_costs_no_new_connection(vm2, playbook, load, f
     assert inspect(vm2, "ambassador_client")["Image"] == before["Image"]
 
 
+STAGES = (
+    "Write the configuration",
+    "Make the configuration the current one",
+    "Load the configuration",
+    "Give the stand-in the names",
+    "Run the ambassador",
+    "Verify the links",
+)
+
+
+def test_local_breaks_connections_once_and_giving_it_up_none(vm2, playbook, load, figures):
+    redis, postgresql = load(REDIS, f"--readonly {PATIENT}"), load(POSTGRESQL, PATIENT)
+    before = inspect(vm2, "ambassador_client")["Id"]
+    run = playbook("site.yml", "--limit=vm2", "-e", "local=127.0.0.1:6390")
+    assert run.returncode == 0, run.stdout
+    opened = inspect(vm2, "ambassador_client")["Id"]
+    assert opened != before
+    vm2.check_output("bash -c '</dev/tcp/127.0.0.1/6390'")
+    for one in (redis, postgresql):
+        one.more(40)
+        one.mark()
+    run = playbook("site.yml", "--limit=vm2")
+    assert run.returncode == 0, run.stdout
+    assert inspect(vm2, "ambassador_client")["Id"] == opened
+    for link, one in (("redis", redis), ("postgresql", postgresql)):
+        one.more(40)
+        first, last, *_ = one.stop()["windows"]
+        figures("local opened", link, first)
+        figures("local given up", link, last)
+        # the one request that may be inside the container that ends
+        assert first["failures"] <= 1, json.dumps(first)
+        assert untouched(last), json.dumps(last)
+
+
 def test_an_interrupted_run_harms_nothing_and_the_next_one_ends_it(playbook, load):
-    postgresql = load(POSTGRESQL, PATIENT)
-    stages = ("Write the configuration", "Make the configuration the current one", "Run the ambassador", "Give the stand-in the names")
-    for number, task in enumerate(stages):
+    redis, postgresql = load(REDIS, f"--readonly {PATIENT}"), load(POSTGRESQL, PATIENT)
+    for number, task in enumerate(STAGES):
         with start_run(6380, f"more-{number}") as run:
             assert any(task in line for line in run.stdout)
             os.killpg(run.pid, signal.SIGKILL)
     ended = playbook("site.yml")
     assert ended.returncode == 0, ended.stdout
-    seen = postgresql.stop()["total"]
-    assert untouched(seen), json.dumps(seen)
+    for seen in (redis.stop()["total"], postgresql.stop()["total"]):
+        assert untouched(seen), json.dumps(seen)
 
 
 def test_two_runs_at_once_do_no_harm(playbook, load):
