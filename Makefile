@@ -6,7 +6,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export MOLECULE_GLOB := molecule/*/molecule.yml
 
 # The scenarios on the lab's second set of hosts (molecule/resources/inventory), and ssh; all others are on the first.
-SECOND := address classic installed kernel secure
+SECOND := address classic installed kernel refused secure
 
 .PHONY: help demo test first second static lint unit scenarios harness matrix figures bench cost lab venv clean
 help:                ## this list
