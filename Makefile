@@ -5,10 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export MOLECULE_GLOB := molecule/*/molecule.yml
 
-# The scenarios on the lab's second set of hosts (molecule/resources/inventory), and ssh; all others are on the first.
-SECOND := address classic installed kernel refused secure
-
-.PHONY: help demo test first second static lint unit scenarios harness matrix figures bench cost lab venv clean
+.PHONY: help demo test static lint unit scenarios harness matrix figures bench cost lab venv clean
 help:                ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST) | column -t -s:
 
@@ -16,17 +13,9 @@ demo: venv lab       ## two hosts, the whole chain, a PONG and what carried it
 	@lab/demo
 
 test: venv lab       ## the linters, the unit tests, the scenarios
-	@rm -f .cache/failures
-	@# on either set of hosts at once, for one leaves half of the processor idle
-	$(MAKE) --jobs=2 --output-sync=line first second || { tail -n 60 .cache/failures; exit 1; }
-
-first: lab
-	molecule test --destroy=never --all --exclude=ssh $(SECOND:%=--exclude=%)
+	@# what needs no host goes beside the scenarios, which leave half of the processor idle
+	$(MAKE) --jobs=2 --output-sync=line static scenarios
 	$(MAKE) harness
-
-second: lab
-	$(MAKE) static
-	molecule test --destroy=never --no-shared-state $(SECOND:%=--scenario-name=%)
 	tests/matrix scenario
 
 static: lint unit    ## the linters, and the unit tests on both versions of ansible-core
@@ -41,7 +30,7 @@ unit: venv           ## the unit tests
 # ssh runs on the other ansible-core (matrix)
 scenarios: lab       ## the molecule scenarios, on the lab's hosts; one of them: make scenarios ONLY=address
 	@rm -f .cache/failures
-	molecule test --destroy=never $(if $(ONLY),--scenario-name=$(ONLY),--all --exclude=ssh) || { tail -n 60 .cache/failures; exit 1; }
+	molecule test --destroy=never $(if $(ONLY),--scenario-name $(ONLY),--all --exclude ssh) || { tail -n 60 .cache/failures; exit 1; }
 
 harness: lab         ## the measurement in short: that it runs, not how fast anything is
 	python -m pytest -q -p no:cacheprovider tests/bench

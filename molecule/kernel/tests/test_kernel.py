@@ -11,7 +11,7 @@ from conftest import inspect, until
 PORT = 7007
 SCRIPT = pathlib.Path(__file__).with_name("echo.py").read_text()
 REDIS = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"}
-ADDRESSES = {"vm1": "198.18.0.14", "vm2": "198.18.0.15"}
+ADDRESSES = {"vm1": "198.18.0.11", "vm2": "198.18.0.12"}
 SIDE = "/var/lib/ambassador/client"
 
 
@@ -127,7 +127,7 @@ def test_status_tells_targets_and_what_has_come(run, vm2, echoes):
     done = run("playbooks/status.yml")
     assert done.returncode == 0, done.stdout
     said = re.sub(r"\s+", " ", done.stdout)
-    assert re.search(rf"vm2 client datagrams {PORT} target1 198\.18\.0\.14:{PORT} not checked - \d+ of [1-9]\d* -", said), said
+    assert re.search(rf"vm2 client datagrams {PORT} target1 198\.18\.0\.11:{PORT} not checked - \d+ of [1-9]\d* -", said), said
     assert "all is well: links datagrams, echo, redis, 3 sides, warnings 0" in said
 
 

@@ -97,37 +97,6 @@ def test_planned_changes_cost_no_connection(playbook, load, figures):
             assert seen_redis["long_dropped"] == 0, (change, json.dumps(seen_redis))
 
 
-def test_a_link_moves_to_another_port_and_a_run_may_end_between_its_sides(hosts, playbook, load, figures):
-    redis, postgresql = load(REDIS, f"--readonly {PATIENT}"), load(POSTGRESQL, "--timeout 40")
-    # as when a run is killed, or the client host is away
-    half = playbook("site.yml", "-e", "published=5433", "--limit=VM1")
-    assert half.returncode == 0, half.stdout
-    said = "= host vm3: ambassador_server serves what it served, until the next run that reaches vm2, which is not in this run"
-    assert said in " ".join(half.stdout.split()), half.stdout
-    postgresql.more(40)
-    whole = playbook("site.yml", "-e", "published=5433")
-    assert whole.returncode == 0, whole.stdout
-    postgresql.more(40)
-    for one in (redis, postgresql):
-        one.mark()
-    # and back: its container has that port still
-    before = inspect(hosts["vm3"], "ambassador_server")["Id"]
-    back = playbook("site.yml")
-    assert back.returncode == 0, back.stdout
-    assert inspect(hosts["vm3"], "ambassador_server")["Id"] == before
-    redis.more(40)
-    postgresql.more(40)
-    others, (moved, returned, *_) = redis.stop()["total"], postgresql.stop()["windows"]
-    figures("published on another port", "postgresql", moved)
-    figures("published on a port that it had before", "postgresql", returned)
-    # through another server side
-    assert untouched(others), json.dumps(others)
-    # what waits for the container that is made anew is served by it
-    assert only_inside(moved), json.dumps(moved)
-    assert (moved["lost"], moved["repeated"]) == (0, 0), json.dumps(moved)
-    assert (returned["failures"], returned["lost"], returned["repeated"]) == (0, 0, 0), json.dumps(returned)
-
-
 def test_a_backend_made_anew_elsewhere_is_followed(vm1, playbook, load, figures):
     before = inspect(vm1, "redis_server")
     redis, postgresql = load(REDIS, f"--readonly {PATIENT}"), load(POSTGRESQL, PATIENT)
@@ -260,37 +229,7 @@ def test_another_image_of_haproxy_costs_no_new_connection(vm2, playbook, load, f
     assert inspect(vm2, "ambassador_client")["Image"] == before["Image"]
 
 
-STAGES = (
-    "Write the configuration",
-    "Make the configuration the current one",
-    "Load the configuration",
-    "Give the stand-in the names",
-    "Run the ambassador",
-    "Verify the links",
-)
-
-
-def test_local_breaks_connections_once_and_giving_it_up_none(vm2, playbook, load, figures):
-    redis, postgresql = load(REDIS, f"--readonly {PATIENT}"), load(POSTGRESQL, PATIENT)
-    before = inspect(vm2, "ambassador_client")["Id"]
-    run = playbook("site.yml", "--limit=vm2", "-e", "local=127.0.0.1:6390")
-    assert run.returncode == 0, run.stdout
-    opened = inspect(vm2, "ambassador_client")["Id"]
-    assert opened != before
-    vm2.check_output("bash -c '</dev/tcp/127.0.0.1/6390'")
-    for one in (redis, postgresql):
-        one.more(40)
-        one.mark()
-    run = playbook("site.yml", "--limit=vm2")
-    assert run.returncode == 0, run.stdout
-    assert inspect(vm2, "ambassador_client")["Id"] == opened
-    for link, one in (("redis", redis), ("postgresql", postgresql)):
-        one.more(40)
-        first, last, *_ = one.stop()["windows"]
-        figures("local opened", link, first)
-        figures("local given up", link, last)
-        assert only_inside(first), json.dumps(first)
-        assert untouched(last), json.dumps(last)
+STAGES = ("Write the configuration", "Make the configuration the current one", "Give the stand-in the names", "Run the ambassador")
 
 
 def test_an_interrupted_run_harms_nothing_and_the_next_one_ends_it(playbook, load):

@@ -91,12 +91,12 @@ def test_an_address_that_the_host_does_not_have(refuse):
 def test_a_port_that_is_taken(refuse, vm1):
     vm1.check_output(
         "python3 -c %s",
-        "import socket, os; s = socket.create_server(('198.18.0.14', 6379)); os.fork() and os._exit(0); os.setsid(); "
+        "import socket, os; s = socket.create_server(('198.18.0.11', 6379)); os.fork() and os._exit(0); os.setsid(); "
         "[os.close(f) for f in (0, 1, 2)]; open('/run/tests.pid', 'w').write(str(os.getpid())); s.settimeout(300); s.accept()",
     )
     try:
         said = refuse()
-        assert "link redis: expected to publish port 6379 on 198.18.0.14, found it taken by another program or container" in said
+        assert "link redis: expected to publish port 6379 on 198.18.0.11, found it taken by another program or container" in said
     finally:
         vm1.check_output("kill $(cat /run/tests.pid)")
 

@@ -198,7 +198,7 @@ def test_an_independent_checker_has_no_finding(vm1, tmp_path):
     for path in (tmp_path, *tmp_path.iterdir()):
         path.chmod(0o777)
     # from vm3's own place in the network
-    judge = ["docker", "run", "--rm", "--network", "container:vm6", "--volume", f"{tmp_path}:/job", "crosshost-lab/checker"]
+    judge = ["docker", "run", "--rm", "--network", "container:vm3", "--volume", f"{tmp_path}:/job", "crosshost-lab/checker"]
     judge += [
         "--mtls",
         "/job/client.pem",
