@@ -130,7 +130,7 @@ def test_a_host_without_the_python_library(refuse, vm2):
     vm2.check_output("mv %s %s.away", library, library)
     try:
         said = refuse()
-        assert "host vm2: expected the Python library requests for /usr/bin/python3." in said
+        assert "host vm2: expected the Python library requests for /usr/bin/python3, found none" in said
         assert "install the package python3-requests on the host." in said
     finally:
         vm2.check_output("mv %s.away %s", library, library)
