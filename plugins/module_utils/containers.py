@@ -330,7 +330,7 @@ def with_ports(asked, found, images):
     :param dict[str, str] images: name -> ID of the images of the host
     :rtype: dict
     """
-    more = [port for port in found["publishes"] if port not in asked["publish"]] if found else []
+    more = sorted(set(found["publishes"]) - set(asked["publish"])) if found else []
     listens = {port.rpartition(":")[2] for port in asked["publish"]}
     if not more or any(port.rpartition(":")[2] in listens for port in more):
         return asked

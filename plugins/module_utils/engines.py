@@ -219,14 +219,15 @@ def read_kernel(path, alias, timeout):
     """
     answer = nftables_keeper.ask(os.path.join(path, "run", KEEPER), "show", timeout)
     table, flows = nftables_keeper.table_of(answer)
+    head = nftables_keeper.head_of(table)
     return {
         "engine": "nftables",
         "current": current_generation(path),
-        "generation": nftables_keeper.generation_of(answer),
+        "generation": head.get("comment", ""),
         "certificate": None,
         "workers": [],
         # a table that is loaded again is another one, and counts from zero
-        "counters": str(next(entry["table"]["handle"] for entry in table if "table" in entry)),
+        "counters": str(head["handle"]),
         "links": kernel_links(table, flows, alias),
     }
 

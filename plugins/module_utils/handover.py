@@ -3,20 +3,25 @@
 """What a server side goes on serving, though the map asks for it no more, until nobody dials it. Pure Python without Ansible.
 
 A link that leaves a host, a client that leaves a link, and the port and address that a link leaves, are served as before until all client
-sides have turned: a generation of a
-server side holds its wiring, and the next one is made of both. What is left is given up once every host that dialled it was seen to dial
-it no more.
+sides have turned: a generation of a server side holds its wiring, and the next one is made of both. What is left is given up once every
+host that dialled it was seen to dial it no more.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 import json
 import zlib
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint, overlap, parse_endpoint, side_variables
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import (
+    endpoint,
+    is_own,
+    listens,
+    overlap,
+    parse_endpoint,
+    side_variables,
+)
 
 # the file of a generation
 FILE = "wiring.json"
@@ -71,43 +76,41 @@ def both(wiring, held, addresses):
     """
     if not held or not wiring["links"]:
         return wiring
-    now = {link["alias"]: link for link in wiring["links"]}
+    links = {link["alias"]: link for link in wiring["links"]}
     # without TLS one port is one link's
     taken = set() if held["tls"] else {(link["listen"], link["protocol"]) for link in wiring["links"]}
-    links, variables, kept = list(wiring["links"]), dict(wiring["variables"]), set()
+    variables, kept = dict(wiring["variables"]), set()
     for link in held["links"]:
-        ports = [port for port in _ports(link) if (port, link["protocol"]) not in taken]
-        same = now.get(link["alias"])
+        ports = [port for port in listens(link) if (port, link["protocol"]) not in taken]
+        same = links.get(link["alias"])
         if same and same["protocol"] == link["protocol"]:
             # on another port it is served on both
             more = {key: list(dict.fromkeys([*same[key], *link[key]])) for key in ("admitted", "clients")}
-            more["also"] = [port for port in ports if port != same["listen"]]
-            links = [{**one, **more} if one is same else one for one in links]
-            kept |= {(port, link["protocol"]) for port in _ports(link)}
+            links[link["alias"]] = {**same, **more, "also": [port for port in ports if port != same["listen"]]}
+            kept |= {(port, link["protocol"]) for port in listens(link)}
             continue
         own = side_variables(link, "ambassador_server")
-        if same or set(own) & set(variables) or len(ports) < len(_ports(link)):
+        if same or set(own) & set(variables) or len(ports) < len(listens(link)):
             continue
-        links.append(link)
+        links[link["alias"]] = link
         variables |= own
         kept |= {(port, link["protocol"]) for port in ports}
-    publish = list(wiring["publish"])
+    publish, places = list(wiring["publish"]), _places(wiring["publish"])
     for one in held["publish"]:
-        beside = [(other["address"], other["port"]) for other in publish if other["protocol"] == one["protocol"]]
-        free = not any(overlap((one["address"], one["port"]), other) for other in beside)
-        if free and (one["port"], one["protocol"]) in kept and _is_of(one["address"], addresses):
+        at = (one["port"], one["protocol"])
+        free = not any(overlap((one["address"], one["port"]), (address, one["port"])) for address in places.get(at, ()))
+        if free and at in kept and is_own(one["address"], addresses):
             publish.append(one)
-    return {**wiring, "links": links, "variables": variables, "publish": publish}
+            places.setdefault(at, []).append(one["address"])
+    return {**wiring, "links": list(links.values()), "variables": variables, "publish": publish}
 
 
-def _ports(link):
-    return [link["listen"], *link["also"]]
-
-
-def _is_of(address, addresses):
-    """Tell whether a host still has an address that it published on."""
-    found = ipaddress.ip_address(address)
-    return found.is_unspecified or found.is_loopback or str(found) in addresses
+def _places(publish):
+    """Return port and protocol -> the addresses on which they are published."""
+    found = {}
+    for one in publish:
+        found.setdefault((one["port"], one["protocol"]), []).append(one["address"])
+    return found
 
 
 def left(wiring, held):
@@ -119,7 +122,7 @@ def left(wiring, held):
     :rtype: list[tuple[str, list[str], tuple[set[int], set[str]] | None]]
     """
     found, now = [], {link["alias"]: link for link in wiring["links"]}
-    kept = {(one["address"], one["port"]) for one in wiring["publish"]}
+    kept, served = _places(wiring["publish"]), _places(held["publish"]) if held else {}
     for link in held["links"] if held else []:
         same = now.get(link["alias"])
         clients = same["clients"] if same else []
@@ -127,9 +130,8 @@ def left(wiring, held):
         if gone or not same:
             found.append((link["alias"], gone, None))
         if same:
-            ports = set(_ports(link)) - {same["listen"]}
-            published = {(one["address"], one["port"]) for one in held["publish"] if one["port"] == same["listen"]}
-            addresses = {address for address, _ in published - kept}
+            ports, at = set(listens(link)) - {same["listen"]}, (same["listen"], same["protocol"])
+            addresses = set(served.get(at, ())) - set(kept.get(at, ()))
             stay = [client for client in link["clients"] if client in clients]
             if stay and (ports or addresses):
                 found.append((link["alias"], stay, (ports, addresses)))

@@ -57,6 +57,15 @@ def table_of(answer):
     return json.loads(table)["nftables"], flows
 
 
+def head_of(table):
+    """Return what the table says of itself: its ``handle``, which another load changes, and its ``comment``, the name of the generation.
+
+    :param list[dict] table: the objects of the table, as :func:`table_of` returns them
+    :rtype: dict
+    """
+    return next(entry["table"] for entry in table if "table" in entry)
+
+
 def generation_of(answer):
     """Return the name of the generation that the kernel has.
 
@@ -64,4 +73,4 @@ def generation_of(answer):
     :rtype: str
     :raises OSError: where there is no table
     """
-    return next(entry["table"].get("comment", "") for entry in table_of(answer)[0] if "table" in entry)
+    return head_of(table_of(answer)[0]).get("comment", "")

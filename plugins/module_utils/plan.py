@@ -17,12 +17,10 @@ module ``observe`` does.
 
 from __future__ import annotations
 
-import ipaddress
-
 from ansible_collections.crosshost.ambassador.plugins.module_utils import containers
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import targets_of, unchecked
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint, overlap, parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint, is_own, overlap, parse_endpoint
 
 EXPAND, TURN, CONTRACT = "expand", "turn", "contract"
 # part -> when its steps are taken, but for `remove` of a side, which is to contract
@@ -172,8 +170,7 @@ def port_problems(wiring, container, observed):
         if any(protocol == want["protocol"] and overlap(at, one) for protocol, one in own):
             continue
         where = f"link {want['alias']}: expected to publish port {want['port']} on {want['address']}"
-        address = ipaddress.ip_address(want["address"])
-        if not (address.is_unspecified or address.is_loopback or str(address) in observed["addresses"]):
+        if not is_own(want["address"], observed["addresses"]):
             problems.append(f"{where}, found that this host has no such address (NAT?); {REMEDIES[want['key']]}.")
             continue
         names = [name for name, ports in others.items() if any(p == want["protocol"] and overlap(at, one) for p, one in ports)]

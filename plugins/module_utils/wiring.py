@@ -157,6 +157,17 @@ def overlap(one, other):
     return one[1] == other[1] and (one[0] == other[0] or any(wildcards))
 
 
+def is_own(address, addresses):
+    """Tell whether a host can listen on an address: one of its own, the loopback, or all.
+
+    :param str address: IPv4 or IPv6 address
+    :param list[str] addresses: all addresses of the host
+    :rtype: bool
+    """
+    found = ipaddress.ip_address(address)
+    return found.is_unspecified or found.is_loopback or str(found) in addresses
+
+
 def host_address(variables):
     """Return the address at which other hosts reach a host, and where it was found.
 
@@ -217,6 +228,15 @@ def side_variables(link, holder):
     return {**found, f"{prefix}_NAME": f"/{holder}/{link['alias']}"}
 
 
+def listens(link):
+    """Return the ports on which a side listens for a link.
+
+    :param dict link: a link of the side, as :meth:`Wiring.side` returns it
+    :rtype: list[int]
+    """
+    return [link["listen"], *link["also"]]
+
+
 def ports(links):
     """Return which links are served on which port.
 
@@ -226,7 +246,7 @@ def ports(links):
     """
     found = {}
     for link in links:
-        for port in [link["listen"], *link.get("also", [])]:
+        for port in listens(link):
             found.setdefault(port, []).append(link["alias"])
     return dict(sorted(found.items()))
 
@@ -477,10 +497,9 @@ class Wiring:
             is opened on the host), ``addresses`` (dict: host -> ``origin`` of its address, and ``others``, list of str) and ``links``
             (list of dicts ``alias``, ``listen`` (a port), ``protocol``, ``check``, ``balance``,
             ``wait`` and ``drain`` (seconds), ``backend``, ``servers`` (list of str), ``consumer`` (dict of str: the
-            variables of a consumer on a client host), on the server side ``clients`` (list of str), ``also`` (list of int:
-            ports beside ``listen``, see :mod:`handover`) and ``admitted`` (list of str: who may
-            connect, names with TLS, addresses without, ``gateway`` for the host itself), and ``targets``, a list of dicts ``name``,
-            ``address``, ``port``,
+            variables of a consumer on a client host), ``also`` (list of int: ports beside ``listen``; none, but where :mod:`handover`
+            adds them), on the server side ``clients`` (list of str) and ``admitted`` (list of str: who may connect, names with TLS,
+            addresses without, ``gateway`` for the host itself), and ``targets``, a list of dicts ``name``, ``address``, ``port``,
             ``variable``, ``verify`` (the name that its certificate must hold; None where it speaks no TLS), ``families`` (``ip``,
             ``ip6``): on the server side
             the backend first, then the other hosts that serve the link)
@@ -511,7 +530,7 @@ class Wiring:
             # what comes from the host itself comes from the gateway of its own network
             local = ["gateway"] if host in admitted else []
             admitted = [self._address(resolved, alias, name, hostvars) for name in admitted] + local
-        resolved["links"][-1] |= {"admitted": list(dict.fromkeys(admitted)), "clients": link["clients"], "also": []}
+        resolved["links"][-1] |= {"admitted": list(dict.fromkeys(admitted)), "clients": link["clients"]}
         if (link["publish"], link["protocol"]) not in [(published["port"], published["protocol"]) for published in resolved["publish"]]:
             self._publish(resolved, link, "publish", bind, link["publish"], link["publish"])
 
@@ -600,6 +619,7 @@ class Wiring:
         resolved["links"].append(
             {
                 "alias": link["alias"],
+                "also": [],
                 "listen": listen,
                 "protocol": protocol,
                 "check": link["check"],
