@@ -15,12 +15,11 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.filter.wiring import AllVariables, hosts_of
 from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, maps, plan, redis
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED, Wiring
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, passwords, render
 
 # the templates and files of the engines, beside the plugins wherever the collection is
 ROLE = str(pathlib.Path(__file__).parents[2] / "roles" / "ambassador_engine")
-OBSERVED = "__ambassador_engine_observed"
 PLANNED = "__redis_server_plan"
 SERVER_PLANNED = "__ambassador_server_plan"
 IMAGES = {"haproxy": "haproxy_image", "socat": "socat_image", "nftables": "nftables_image"}

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import hashlib
 
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED
+
 
 def revoked_now(path):
     """Return the entry of a certificate in a list of revoked ones.
@@ -29,7 +31,7 @@ def behind(hosts, reached, hostvars, authorities):
     wanted = hashlib.sha256(authorities.encode()).hexdigest()
     found = []
     for host in hosts:
-        sides = (hostvars[host].get("__ambassador_engine_observed") or {}).get("sides", {})
+        sides = (hostvars[host].get(OBSERVED) or {}).get("sides", {})
         if host not in reached or any(side["files"].get("ca.pem", wanted) != wanted for side in sides.values()):
             found.append(host)
     return found

@@ -19,7 +19,7 @@ import struct
 from ansible_collections.crosshost.ambassador.plugins.module_utils import engines
 from ansible_collections.crosshost.ambassador.plugins.module_utils.handover import FILE, packed
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proved
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint, fact_name
 
 LABEL = "crosshost.ambassador"
 # the hash of all that was asked of a container
@@ -147,6 +147,33 @@ def own_addresses(fib_trie, if_inet6):
     found = re.findall(r"\|-- (\S+)\n\s+/32 host LOCAL", fib_trie)
     found += [str(ipaddress.ip_address(bytes.fromhex(line.split()[0]))) for line in if_inet6.splitlines()]
     return sorted({address for address in found if not ipaddress.ip_address(address).is_loopback})
+
+
+def facts(interfaces, if_inet6, outside, addresses):
+    """Return the network facts that the map is read with, a small part of what the module setup returns, under its names.
+
+    :param dict[str, str] interfaces: the first IPv4 address of each interface that has one
+    :param str if_inet6: what ``/proc/net/if_inet6`` holds
+    :param dict[int, str] outside: by the version of IP, the address that this host speaks with to the outside
+    :param list[str] addresses: all addresses of this host
+    :return: ``default_ipv4``, ``default_ipv6``, ``all_ipv4_addresses``, ``all_ipv6_addresses``, and by interface ``ipv4`` and ``ipv6``
+    :rtype: dict
+    :source: proc(5)
+    """
+    found, holders = {}, {}
+    for interface, address in interfaces.items():
+        found[fact_name(interface)] = {"ipv4": {"address": address}}
+        holders[address] = interface
+    for line in if_inet6.splitlines():
+        digits, _, _, _, _, interface = line.split()
+        address = str(ipaddress.ip_address(bytes.fromhex(digits)))
+        found.setdefault(fact_name(interface), {}).setdefault("ipv6", []).append({"address": address})
+        holders[address] = interface
+    for version in (4, 6):
+        address = outside.get(version)
+        found[f"default_ipv{version}"] = {"address": address, "interface": holders.get(address)} if address else {}
+        found[f"all_ipv{version}_addresses"] = [one for one in addresses if ipaddress.ip_address(one).version == version]
+    return found
 
 
 # -- the disk ---------------------------------------------------------------------------------------------------------

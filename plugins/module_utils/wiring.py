@@ -25,6 +25,8 @@ CHOICES = {"check": ("tcp", "redis", "none"), "balance": ("first", "roundrobin",
 # key of a link -> its default, both in seconds
 SECONDS = {"wait": 3, "drain": 10}
 SIDES = ("server", "client")
+# a variable of every host that a run has looked at
+OBSERVED = "__ambassador_engine_observed"
 # key of a link -> who listens on that port
 LISTENS = {"publish": "the server side of", "port": "the client side of"}
 # names of the containers of both sides
@@ -168,30 +170,49 @@ def is_own(address, addresses):
     return found.is_unspecified or found.is_loopback or str(found) in addresses
 
 
+def fact_name(interface):
+    """Return what setup makes of the name of an interface.
+
+    :param str interface: e.g. ``br-lan``
+    :return: e.g. ``br_lan``
+    :rtype: str
+    :source: ansible-core, ``PrefixFactNamespace``
+    """
+    return re.sub(r"[- :]", "_", interface)
+
+
 def host_address(variables):
     """Return the address at which other hosts reach a host, and where it was found.
 
     In this order: ``ambassador_address``, the interface named by ``ambassador_interface``, the default IPv4 fact,
     the default IPv6 fact. ``ansible_host`` is none of them: it can be a bastion's or a container's name.
 
-    :param variables: what has ``get`` for the host's variables, among them ``ansible_facts`` where they were gathered
+    :param variables: what has ``get`` for the host's variables, among them what was observed, or else ``ansible_facts``
     :return: the address and its origin; the address is None where there is none (yet), and the origin then says why
     :rtype: tuple[str | None, str]
     """
     address = variables.get("ambassador_address")
     if address:
         return spelled(str(address)), "ambassador_address"
-    facts = variables.get("ansible_facts") or {}
+    facts = network_facts(variables)
     interface = variables.get("ambassador_interface")
     if interface:
-        # setup's own spelling of an interface's name: PrefixFactNamespace of ansible-core
-        return _interface_address(facts.get(re.sub(r"[- :]", "_", str(interface)))), f"interface {interface} (ambassador_interface)"
+        return _interface_address(facts.get(fact_name(str(interface)))), f"interface {interface} (ambassador_interface)"
     for family in ("default_ipv4", "default_ipv6"):
         address = (facts.get(family) or {}).get("address")
         if is_dialable(address):
             interface = (facts.get(family) or {}).get("interface")
             return str(address), f"fact {family}" + (f" of {interface}" if interface else "")
     return None, "facts default_ipv4 and default_ipv6"
+
+
+def network_facts(variables):
+    """Return the network facts of a host: as this run has observed them, or else as Ansible has gathered them.
+
+    :param variables: what has ``get`` for the host's variables
+    :rtype: dict
+    """
+    return (variables.get(OBSERVED) or {}).get("facts") or variables.get("ansible_facts") or {}
 
 
 def other_addresses(variables, address):
@@ -201,7 +222,7 @@ def other_addresses(variables, address):
     :param str address: the one that is dialled
     :rtype: list[str]
     """
-    facts = variables.get("ansible_facts") or {}
+    facts = network_facts(variables)
     found = [*(facts.get("all_ipv4_addresses") or []), *(facts.get("all_ipv6_addresses") or [])]
     return [str(one) for one in found if is_dialable(one) and one != address]
 

@@ -84,6 +84,13 @@ addresses:
   returned: success
   type: list
   elements: str
+facts:
+  description:
+    - The network facts that the map is read with, in the shape of M(ansible.builtin.setup) and a small part of it - C(default_ipv4),
+      C(default_ipv6), C(all_ipv4_addresses), C(all_ipv6_addresses), and by interface C(ipv4) and C(ipv6).
+  returned: success
+  type: dict
+  sample: {"default_ipv4": {"address": "192.0.2.7", "interface": "eth0"}, "eth0": {"ipv4": {"address": "192.0.2.7"}}}
 listening:
   description: Who listens, a list of protocol, address and port.
   returned: success
@@ -122,8 +129,12 @@ users:
   type: dict
 """
 
+import contextlib
+import fcntl
 import importlib.util
 import os
+import socket
+import struct
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
@@ -131,6 +142,9 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import observ
 from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
 
 LIBRARIES = ("requests", "cryptography")
+# what setup asks the way to, for its facts default_ipv4 and default_ipv6
+OUTSIDE = {4: (socket.AF_INET, "8.8.8.8"), 6: (socket.AF_INET6, "2404:6800:400a:800::1012")}
+SIOCGIFADDR = 0x8915
 KERNEL = {"tcp": ("tcp", "tcp6"), "udp": ("udp", "udp6")}
 
 
@@ -145,6 +159,35 @@ def read_proc(name):
             return file.read()
     except OSError:
         return ""
+
+
+def outside():
+    """Return the addresses that this host speaks with to the outside, by the version of IP. Nothing is sent.
+
+    :rtype: dict[int, str]
+    :source: udp(7): connect() of a datagram socket asks for the route alone
+    """
+    found = {}
+    for version, (family, address) in OUTSIDE.items():
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as asked:
+            asked.connect((address, 53))
+            found[version] = asked.getsockname()[0]
+    return found
+
+
+def interfaces():
+    """Return the first IPv4 address of each interface that has one.
+
+    :rtype: dict[str, str]
+    :source: netdevice(7), SIOCGIFADDR
+    """
+    found = {}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        for _, name in socket.if_nameindex():
+            with contextlib.suppress(OSError):
+                answer = fcntl.ioctl(asked, SIOCGIFADDR, struct.pack("256s", name.encode()))
+                found[name] = socket.inet_ntoa(answer[20:24])
+    return found
 
 
 def volume(said):
@@ -198,11 +241,14 @@ def main():
         state = observation.state(module.params["state_dir"])
     except PermissionError as error:
         module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
+    if_inet6 = read_proc("if_inet6")
+    addresses = observation.own_addresses(read_proc("fib_trie"), if_inet6)
     module.exit_json(
         changed=False,
         root=root,
         python={"executable": sys.executable, "missing": [name for name in LIBRARIES if importlib.util.find_spec(name) is None]},
-        addresses=observation.own_addresses(read_proc("fib_trie"), read_proc("if_inet6")),
+        addresses=addresses,
+        facts=observation.facts(interfaces(), if_inet6, outside(), addresses),
         listening=[
             listener for protocol, names in KERNEL.items() for name in names for listener in observation.sockets(read_proc(name), protocol)
         ],

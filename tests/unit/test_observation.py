@@ -129,6 +129,24 @@ def test_the_addresses_of_a_host_are_its_own_and_not_those_of_networks_or_loopba
     assert observation.own_addresses("", "") == []
 
 
+def test_the_network_facts_are_told_under_the_names_of_setup():
+    addresses = ["192.0.2.2", "198.18.0.1", "2001:2:0:1::1", "fe80::fc:ff:fe00:1"]
+    interfaces = {"lo": "127.0.0.1", "eth0": "198.18.0.1", "br-0e3efe12bb74": "192.0.2.2"}
+    found = observation.facts(interfaces, proc("if_inet6"), {4: "198.18.0.1", 6: "2001:2:0:1::1"}, addresses)
+    assert found == {
+        "default_ipv4": {"address": "198.18.0.1", "interface": "eth0"},
+        "default_ipv6": {"address": "2001:2:0:1::1", "interface": "br-0e3efe12bb74"},
+        "all_ipv4_addresses": ["192.0.2.2", "198.18.0.1"],
+        "all_ipv6_addresses": ["2001:2:0:1::1", "fe80::fc:ff:fe00:1"],
+        "lo": {"ipv4": {"address": "127.0.0.1"}, "ipv6": [{"address": "::1"}]},
+        "eth0": {"ipv4": {"address": "198.18.0.1"}, "ipv6": [{"address": "fe80::fc:ff:fe00:1"}]},
+        "br_0e3efe12bb74": {"ipv4": {"address": "192.0.2.2"}, "ipv6": [{"address": "2001:2:0:1::1"}]},
+    }
+    # a host that knows no way to the outside, and one whose address there is a second one of its interface
+    assert observation.facts({}, "", {}, [])["default_ipv4"] == {}
+    assert observation.facts({}, "", {4: "192.0.2.9"}, [])["default_ipv4"] == {"address": "192.0.2.9", "interface": None}
+
+
 # -- the disk -----------------------------------------------------------------------------------------------------
 
 

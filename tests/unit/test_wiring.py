@@ -184,6 +184,9 @@ FACTS = {
         ({"ambassador_interface": "br-lan", "ansible_facts": FACTS}, "2001:2::22"),
         ({"ansible_facts": FACTS}, "198.18.0.11"),
         ({"ansible_facts": {"default_ipv4": {}, "default_ipv6": FACTS["default_ipv6"]}}, "2001:2::11"),
+        # what this run has seen is newer than what was gathered or cached
+        ({"__ambassador_engine_observed": {"facts": FACTS}, "ansible_facts": {"default_ipv4": {"address": "198.18.0.99"}}}, "198.18.0.11"),
+        ({"__ambassador_engine_observed": {"unreachable": True}, "ansible_facts": FACTS}, "198.18.0.11"),
         ({"ansible_host": "192.0.2.9", "ansible_facts": {}}, None),
         ({"ambassador_interface": "eth9", "ansible_facts": FACTS}, None),
         ({}, None),

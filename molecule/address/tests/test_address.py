@@ -37,6 +37,20 @@ def test_the_named_interface_is_dialled_and_bound(vm1, vm2):
     assert pong(vm2)
 
 
+def test_what_is_observed_is_what_setup_gathers(vm1):
+    observed = vm1.ansible("crosshost.ambassador.observe", check=False, become=False)["facts"]
+    gathered = vm1.ansible("setup", "gather_subset=network", check=False, become=False)["ansible_facts"]
+    for fact in ("default_ipv4", "default_ipv6"):
+        assert observed[fact]["address"] == gathered[f"ansible_{fact}"]["address"]
+        assert observed[fact]["interface"] == gathered[f"ansible_{fact}"]["interface"]
+    for interface in ("eth0", "eth1"):
+        assert observed[interface]["ipv4"]["address"] == gathered[f"ansible_{interface}"]["ipv4"]["address"]
+        one, another = observed[interface].get("ipv6", []), gathered[f"ansible_{interface}"].get("ipv6", [])
+        assert {said["address"] for said in one} == {said["address"] for said in another}
+    for fact in ("all_ipv4_addresses", "all_ipv6_addresses"):
+        assert set(observed[fact]) == set(gathered[f"ansible_{fact}"])
+
+
 def test_limit_to_the_client_host_alone_gathers_the_server_hosts_address(vm2, playbook):
     scenario = ["--extra-vars=ambassador_interface=eth1", "--extra-vars=ambassador_haproxy_image=haproxy-debian:lab"]
     run = playbook("site.yml", "--limit=vm2", *scenario)
