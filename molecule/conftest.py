@@ -156,7 +156,7 @@ class Load:
             docker += " --user 999:999 --volume /var/lib/ambassador/redis_client:/etc/ambassador:ro"
             options += " --user app --password-file /etc/ambassador/app"
         self.host.check_output(f"{docker} {image} load {url} --rate 20 --seconds 600 {options}")
-        self.more(50)
+        self.more(20)
 
     def more(self, attempts):
         """Wait until it has made so many more attempts."""

@@ -29,21 +29,16 @@ def servers(hosts):
 
 @pytest.fixture(autouse=True)
 def healthy(servers, vm2):
-    """All backends and server sides run, before each test and after; and the consumer is the same one, restarted by its engine only."""
-
-    def heal():
-        for host in servers:
-            host.check_output("docker unpause redis_server 2>/dev/null; docker start redis_server ambassador_server")
-        for host in servers:
-            until(host, "docker exec redis_server redis-cli ping | grep -q PONG")
-        # the client side has noticed that the first is back
-        first = servers[0].check_output(f"docker exec redis_server {as_user('operator', 'info server')} | grep run_id")
-        until(vm2, f"docker exec redis_client {as_user('proof', 'info server', '-h redis')} | grep -q '{first.strip()}'")
-
-    heal()
+    """All backends and server sides run before each test; and the consumer is the same one after it, restarted by its engine only."""
+    for host in servers:
+        host.check_output("docker unpause redis_server 2>/dev/null; docker start redis_server ambassador_server")
+    for host in servers:
+        until(host, "docker exec redis_server redis-cli ping | grep -q PONG")
+    # the client side has noticed that the first is back
+    first = servers[0].check_output(f"docker exec redis_server {as_user('operator', 'info server')} | grep run_id")
+    until(vm2, f"docker exec redis_client {as_user('proof', 'info server', '-h redis')} | grep -q '{first.strip()}'")
     before, engine = inspect(vm2, "redis_client"), vm2.check_output("pidof dockerd")
     yield
-    heal()
     after = inspect(vm2, "redis_client")
     assert after["Id"] == before["Id"]
     if vm2.check_output("pidof dockerd") == engine:
@@ -105,7 +100,7 @@ def test_a_backend_made_anew_elsewhere_is_followed(vm1, playbook, load, figures)
     vm1.check_output("docker rm -f squatter")
     assert run.returncode == 0, run.stdout
     until(vm1, "docker exec redis_server redis-cli ping | grep -q PONG")
-    redis.more(200)
+    redis.more(80)
     ours, others = redis.stop()["total"], postgresql.stop()["total"]
     figures("backend made anew, another address", "redis", ours)
     figures("backend made anew, another address", "postgresql", others)
@@ -120,9 +115,9 @@ def test_a_backend_made_anew_elsewhere_is_followed(vm1, playbook, load, figures)
 def test_what_is_killed_costs_no_new_connection(vm1, load, figures, container):
     redis, postgresql = load(REDIS, f"--readonly {PATIENT}"), load(POSTGRESQL, PATIENT)
     vm1.check_output("docker kill %s", container)
-    redis.more(200)
+    redis.more(80)
     vm1.check_output("docker start %s", container)
-    redis.more(200)
+    redis.more(80)
     ours, others = redis.stop()["total"], postgresql.stop()["total"]
     figures(f"{container} killed and back", "redis", ours)
     figures(f"{container} killed and back", "postgresql", others)
@@ -142,10 +137,10 @@ def test_what_does_not_answer_is_left(vm1, load, figures, outage):
     redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL, PATIENT)
     vm1.check_output(begin)
     try:
-        redis.more(200)
+        redis.more(80)
     finally:
         vm1.check_output(end)
-    redis.more(200)
+    redis.more(80)
     ours, others = redis.stop()["total"], postgresql.stop()["total"]
     figures(outage, "redis", ours)
     figures(outage, "postgresql", others)
@@ -157,7 +152,7 @@ def test_what_does_not_answer_is_left(vm1, load, figures, outage):
 def test_a_server_host_that_stops_is_left_and_comes_back_by_itself(vm1, vm2, load, figures):
     redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL, PATIENT)
     subprocess.run(["docker", "stop", "vm1"], check=True, capture_output=True)
-    redis.more(200)
+    redis.more(80)
     subprocess.run(["docker", "start", "vm1"], check=True, capture_output=True)
     ours, others = redis.stop()["total"], postgresql.stop()["total"]
     figures("server host stopped", "redis", ours)
@@ -315,7 +310,7 @@ def test_the_links_come_back_with_the_docker_engine(vm2, load, figures, how):
     vm2.check_output(f"engine {how} && engine start")
     until(vm2, "docker exec redis_client redis-cli -h redis ping | grep -q PONG")
     after = inspect(vm2, "ambassador_client")["NetworkSettings"]["Networks"]["ambassador"]
-    postgresql.more(100)
+    postgresql.more(50)
     postgresql.mark()
     postgresql.more(50)
     seen = postgresql.stop()
