@@ -14,7 +14,8 @@ description:
 options:
   _input:
     description:
-      - What was found, by host. C(unreachable) says why a host does not answer; else C(engine) is its engine, and C(server) and
+      - What was found, by host. C(unreachable) says why a host does not answer; else C(engine) is its engine, C(network) that of its
+        ambassadors, C(observed) what M(crosshost.ambassador.observe) returned, and C(server) and
         C(client) are its sides, each with C(wiring) (see the filter P(crosshost.ambassador.wiring#filter)),
         C(container) (what M(community.docker.docker_container_info) returned) and C(info) (what M(crosshost.ambassador.ambassador_info)
         returned).
@@ -40,6 +41,7 @@ _value:
 import datetime
 import re
 
+from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import alias_problems
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import told
 
 SIDES = ("server", "client")
@@ -88,6 +90,9 @@ class Judge:
                 continue
             for side in SIDES:
                 self._side(host, side, answer["engine"], answer[side])
+            if answer["client"]["wiring"]["links"]:
+                for problem in alias_problems(host, answer["client"]["wiring"], answer["observed"], answer["network"]):
+                    self._problem(problem)
         for alias, hosts in self.primaries.items():
             if len(hosts) > 1:
                 self._problem(
@@ -182,7 +187,7 @@ class Judge:
                 self.warnings.append(f"{where}, link {alias}: expected only links of the map, found this one carried; {DEPLOY}.")
 
     def _certificate(self, where, certificate):
-        """Warn of a certificate that a run would have renewed, when half of the time is over that it had for that."""
+        """Warn of a certificate that any run would have renewed, when half of the time is over that there was for one."""
         if not certificate:
             return
         begin, end = (datetime.datetime.strptime(certificate[name], "%Y-%m-%dT%H:%M:%SZ") for name in ("not_before", "not_after"))
@@ -190,7 +195,7 @@ class Judge:
             self._problem(
                 f"{where}: expected a valid certificate, found one that expired {certificate['not_after']}; {DEPLOY}, which renews it."
             )
-        elif certificate["seconds_left"] < (end - begin).total_seconds() / 6:
+        elif certificate["seconds_left"] < (end - begin).total_seconds() / 3:
             self.warnings.append(f"{where}: its certificate expires {certificate['not_after']}; {DEPLOY}, which renews it.")
 
     def _link(self, host, side, where, link, carried):

@@ -141,6 +141,7 @@ def ambassador(side, wiring, settings, scripts, pools):
     uid = UIDS[engine]
     # consumers dial the aliases; on the server side nobody dials the ambassador by name
     aliases = [link["alias"] for link in wiring["links"]] if side == "client" else []
+    address = fixed(pools) if aliases else {}
     common = {
         "user": f"{uid}:{uid}",
         "network": settings["network"],
@@ -148,9 +149,9 @@ def ambassador(side, wiring, settings, scripts, pools):
         "pids": settings["pids"],
         "dns": NO_UPSTREAM_DNS,
         "publish": wanted_ports(wiring),
-        "aliases": aliases,
+        "aliases": [*aliases, all_of(aliases)] if address else aliases,
         # another alias means a reconnect: with the same address, so that connections outlive it
-        "address": fixed(pools) if aliases else {},
+        "address": address,
     }
     if engine == "socat":
         # one process per connection: the listeners stop accepting before the container's limit ends them
@@ -176,6 +177,15 @@ def ambassador(side, wiring, settings, scripts, pools):
         own["command"] += ["-f", "/etc/ambassador/current/links.cfg", "-f", "/etc/ambassador/current/haproxy.cfg"]
         volumes += [f"{settings['state_dir']}/identity:/etc/ambassador-identity:ro"] if settings["tls"] else []
     return described(f"ambassador_{side}", settings["image"], **common, **own, volumes=[*volumes, f"{directory}/run:/run/ambassador:rw"])
+
+
+def all_of(aliases):
+    """Return a further alias that says which ones there are: Docker keeps one that nobody asks for, until another one is missing.
+
+    :param list[str] aliases: aliases of a container
+    :rtype: str
+    """
+    return f"ambassador-{hashlib.sha256(' '.join(sorted(aliases)).encode()).hexdigest()[:12]}"
 
 
 def check(container, generation):

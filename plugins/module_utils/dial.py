@@ -66,4 +66,4 @@ def dial_all(addresses, links, seconds=0.5):
     # one after the other, links that nobody answers would add up
     with concurrent.futures.ThreadPoolExecutor(max_workers=32) as pool:
         found = pool.map(lambda link: dial_any(addresses, link["listen"], link["protocol"], seconds), links)
-        return {link["alias"]: said for link, said in zip(links, found, strict=True)}
+        return {link["alias"]: said for link, said in zip(links, found)}

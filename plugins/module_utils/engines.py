@@ -110,7 +110,7 @@ def target(row):
         # HAProxy's words are UP, UP 1/3 (on its way down), DOWN, DOWN 1/2 (on its way up), no check, MAINT (…), DRAIN, …
         "up": state.startswith("UP") or state == "no check",
         # the asterisk means that the next check is under way
-        "check_status": row["check_status"].removeprefix("* ") or None,
+        "check_status": re.sub(r"^\* ", "", row["check_status"]) or None,
         "check_code": number(row["check_code"]),
         "last_check": ", ".join(part for part in (row["check_desc"], row["last_chk"].strip()) if part) or None,
         "check_duration": number(row["check_duration"]),

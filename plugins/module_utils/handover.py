@@ -93,7 +93,7 @@ def both(wiring, held, addresses):
         if same or set(own) & set(variables) or len(ports) < len(listens(link)):
             continue
         links[link["alias"]] = link
-        variables |= own
+        variables.update(own)
         kept |= {(port, link["protocol"]) for port in ports}
     publish, places = list(wiring["publish"]), _places(wiring["publish"])
     for one in held["publish"]:

@@ -49,7 +49,7 @@ def container(listed, inspected=None):
     """Return what is known of a container.
 
     :param dict listed: the container in Docker's list of all
-    :param dict | None inspected: what Docker says of it alone; asked of the collection's own ones
+    :param dict | None inspected: what Docker says of it alone; asked of the collection's own ones, and of those on its network
     :rtype: dict
     """
     labels, networks = listed.get("Labels") or {}, (listed.get("NetworkSettings") or {}).get("Networks") or {}
@@ -63,23 +63,41 @@ def container(listed, inspected=None):
         "networks": {name: {"addresses": addresses(network)} for name, network in networks.items()},
     }
     if inspected:
+        for name, network in (inspected["NetworkSettings"].get("Networks") or {}).items():
+            found["networks"].setdefault(name, {"addresses": addresses(network)})["names"] = names(listed, network)
+    if inspected and found["ours"] is not None:
         host = inspected["HostConfig"]
         for name, network in (inspected["NetworkSettings"].get("Networks") or {}).items():
             config = network.get("IPAMConfig") or {}
             said = {"ipv4_address": config.get("IPv4Address"), "ipv6_address": config.get("IPv6Address")}
             found["networks"][name] = {
+                **found["networks"][name],
                 "addresses": addresses(network),
                 "aliases": sorted(network.get("Aliases") or []),
                 "said": {option: address for option, address in said.items() if address},
             }
-        found |= {
-            "hash": labels.get(HASH_LABEL),
-            "restart": (host.get("RestartPolicy") or {}).get("Name") or "no",
-            "memory": host.get("Memory") or 0,
-            "pids": host.get("PidsLimit") or 0,
-            "health": ((inspected["State"].get("Health")) or {}).get("Status"),
-        }
+        found.update(
+            {
+                "hash": labels.get(HASH_LABEL),
+                "restart": (host.get("RestartPolicy") or {}).get("Name") or "no",
+                "memory": host.get("Memory") or 0,
+                "pids": host.get("PidsLimit") or 0,
+                "health": ((inspected["State"].get("Health")) or {}).get("Status"),
+            }
+        )
     return found
+
+
+def names(listed, network):
+    """Return the names to which a container answers on a network.
+
+    :param dict listed: the container in Docker's list of all
+    :param dict network: an entry of ``NetworkSettings.Networks``, of the container alone
+    :rtype: list[str]
+    :source: Docker's API, ``EndpointSettings``: ``DNSNames`` since version 1.44; before that the name of the container and its aliases
+    """
+    own = [name[1:] for name in listed.get("Names") or []]
+    return sorted({*own, *(network.get("Aliases") or []), *(network.get("DNSNames") or [])})
 
 
 def addresses(network):
@@ -177,6 +195,20 @@ def facts(interfaces, if_inet6, outside, addresses):
 
 
 # -- the disk ---------------------------------------------------------------------------------------------------------
+
+
+def disk(path):
+    """Return what room there is for a directory, which may be still to be made.
+
+    :param str path: the directory
+    :return: ``free`` (bytes) and ``writable`` (bool) of its file system
+    :rtype: dict
+    :source: statvfs(3)
+    """
+    while not os.path.isdir(path):
+        path = os.path.dirname(path) or "/"
+    found = os.statvfs(path)
+    return {"free": found.f_bavail * found.f_frsize, "writable": not found.f_flag & os.ST_RDONLY}
 
 
 def digest(content):

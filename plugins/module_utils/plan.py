@@ -31,6 +31,11 @@ SIDES = ("server", "client")
 # files of Redis' directory that the server need not be told of
 LOADED = "loaded"
 
+# before the end of a CA people have this time to change to another one
+AUTHORITY_DAYS = 365
+# bytes that a run may need on disk: two generations of a few hundred links, certificates, passwords
+ROOM = 4 << 20
+
 REMEDIES = {
     "publish": "set ambassador_bind for this host to one of its own addresses, or correct ambassador_address",
     "local": "correct the link's local to one of this host's own addresses",
@@ -142,6 +147,48 @@ def name_problems(host, name, observed):
     ]
 
 
+def alias_problems(host, wiring, observed, network):
+    """Tell what else answers to an alias on the network: Docker gives the addresses of both, so that connections go now here, now there.
+
+    :param str host: inventory name of the host
+    :param dict wiring: the wiring of its client side
+    :param dict observed: the observation
+    :param str network: the network of the ambassadors
+    :rtype: list[str]
+    """
+    problems = []
+    for link in wiring["links"]:
+        for name, found in observed["containers"].items():
+            own = found["ours"] in ("ambassador_client", "ambassador_client_standin")
+            answers = found["networks"].get(network, {}).get("names", []) if found["state"] not in ("created", "exited", "dead") else []
+            if not own and link["alias"].lower() in [answer.lower() for answer in answers]:
+                problems.append(
+                    f"link {link['alias']}: expected ambassador_client alone to answer to this name on the network {network} of host"
+                    f" {host}, found container {name} (image {found['image']}) to answer as well, and to take its share of the connections;"
+                    " rename that container or its alias, put it on another network, or rename the link."
+                )
+    return problems
+
+
+def disk_problems(plan, observed, settings):
+    """Tell why nothing can be written, where a step of a plan would write.
+
+    :param Plan plan: the plan
+    :param dict observed: the observation
+    :param dict settings: see the documentation of this file
+    :rtype: list[str]
+    """
+    disk = observed.get("disk") or {}
+    if not {"certificate", "directory", "configuration"} & set(plan.why) or not disk:
+        return []
+    where = f"host {plan.host}: expected to write in {settings['state_dir']}, found its file system"
+    if not disk["writable"]:
+        return [f"{where} mounted read-only; mount it writable (`findmnt -T {settings['state_dir']}` names it)."]
+    if disk["free"] < ROOM:
+        return [f"{where} full ({disk['free']} bytes are free); make room (`df {settings['state_dir']}` names it)."]
+    return []
+
+
 def directory_problems(part, name):
     """Tell whether a container's name is that of an ambassador's directory.
 
@@ -233,7 +280,7 @@ def holders_problems(holders, settings):
 def certificate_due(host, key, authorities, held, revoked, now):
     """Tell why a host needs another certificate, or None.
 
-    It is due where there is none, where it is another key's, name's or CA's, or revoked, and when a third of its time is left.
+    It is due where there is none, where it is another key's, name's or CA's, or revoked, and when a third of its time is over.
 
     :param str host: inventory name of the host
     :param str key: whether the key beside it is its ``own``, an ``other``, or there is ``none``
@@ -251,11 +298,28 @@ def certificate_due(host, key, authorities, held, revoked, now):
         (held["name"] != host, f"of {held['name']}"),
         (not authorities or held["authority"] != authorities[0]["key"], "of another CA"),
         (
-            held["not_after"] - now < (held["not_after"] - held["not_before"]) / 3,
+            held["not_after"] - now < (held["not_after"] - held["not_before"]) * 2 / 3,
             f"valid for {(held['not_after'] - now) / 86400:.0f} more days",
         ),
     ]
     return next((words for wrong, words in told if wrong), None)
+
+
+def authority_warnings(settings, authorities, now):
+    """Warn of a CA that ends: no certificate outlives it.
+
+    :param dict settings: see the documentation of this file
+    :param list[dict] authorities: the CAs of this controller; the first one signs
+    :param float now: seconds since the epoch
+    :rtype: list[str]
+    """
+    left = (authorities[0]["not_after"] - now) / 86400 if authorities else AUTHORITY_DAYS
+    if left >= AUTHORITY_DAYS:
+        return []
+    return [
+        f"the CA in {settings['controller_dir']} ends in {left:.0f} days, and with it all certificates of its hosts;"
+        " run crosshost.ambassador.rollover, which changes to a new one and breaks no connection."
+    ]
 
 
 # -- the ambassadors --------------------------------------------------------------------------------------------------
@@ -302,6 +366,8 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         if not tls["authorities"]:
             plan.problems += holders_problems(tls["holders"], settings) if not plan.problems else []
             plan.ask |= {"certificates": tls["ask"]} if tls["ask"] else {}
+    if side == "client":
+        plan.problems += alias_problems(host, wiring, observed, settings["network"])
     if not found or sorted(found["publishes"]) != sorted(container["publish"]):
         plan.problems += port_problems(served, name, observed)
 
@@ -311,6 +377,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     if due:
         plan.step("certificate", f"the certificate of {host} is {due}")
     _configuration(plan, side, on_disk, generation, container)
+    plan.problems += disk_problems(plan, observed, settings)
     differences = containers.differences(container, found, observed["images"])
     if differences:
         plan.step("container", f"{name}: {', '.join(differences)}")
@@ -327,6 +394,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     if generation and settings["prove"] and (plan.why or dialled or not all_proved(served["links"], side, on_disk)):
         plan.step("verify", "the links are verified")
     plan.warnings = removal_warnings(side, host, wiring, on_disk)
+    plan.warnings += authority_warnings(settings, tls["authorities"], tls["now"]) if tls else []
     # an engine that tells nothing of its links has them in what was asked of its container
     same = generation is None and found is not None and found.get("hash") == container["hash"]
     plan.lines = [] if same else link_lines(side, host, wiring, on_disk)
@@ -502,7 +570,7 @@ def link_lines(side, host, wiring, on_disk):
         else:
             now = [endpoint(target["address"], target["port"]) for target in targets]
             then = [target["address"] for target in was]
-            told = f"{alias} {host} -> " + ", ".join(f"{target['name']} ({place})" for target, place in zip(targets, now, strict=True))
+            told = f"{alias} {host} -> " + ", ".join(f"{target['name']} ({place})" for target, place in zip(targets, now))
         if alias not in were:
             lines.append(f"+ {told}")
         elif now != then:
@@ -607,6 +675,7 @@ def redis(part, host, observed, settings, container, directory, problems, volume
     differences = containers.differences(container, found, observed["images"])
     if differences:
         plan.step("container", f"{name}: {', '.join(differences)}")
+    plan.problems += disk_problems(plan, observed, settings)
     if part == "redis_server" and (plan.why or found.get("health") != "healthy"):
         plan.step("verify", "the server answers")
     if part == "redis_client" and plan.why:

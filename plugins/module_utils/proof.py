@@ -78,7 +78,7 @@ def handed_on(alias, before, after):
     :rtype: int | None
     """
     handed, unknown = [], False
-    for first, last in zip(before, after, strict=False):
+    for first, last in zip(before, after):
         if alias in last.get("links", {}):
             same = alias in first.get("links", {}) and first.get("counters") == last.get("counters")
             handed.append(_handed(last["links"][alias]) - (_handed(first["links"][alias]) if same else 0))

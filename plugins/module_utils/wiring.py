@@ -16,6 +16,8 @@ import re
 
 # RFC 1035, section 2.3.1, <label>: a letter, then letters, digits and hyphens, no hyphen last, at most 63 characters.
 LABEL = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+# What else an alias must not be: a name that every consumer has for itself, the ALPN of HTTP/2, and what our own variables begin with.
+RESERVED = re.compile(r"localhost|h2|ambassador(-.*)?", re.I)
 # What Docker accepts as the name of a container, or a DNS name.
 BACKEND_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
 
@@ -245,7 +247,7 @@ def side_variables(link, holder):
     # the first one also without its number
     for name, target in [(prefix, targets[0]), *((f"{prefix}_{number}", target) for number, target in enumerate(targets, 1))]:
         if len(targets) > 1 or name == prefix:
-            found |= link_variables(name, link["listen"], target["address"], target["port"], link["protocol"])
+            found.update(link_variables(name, link["listen"], target["address"], target["port"], link["protocol"]))
     return {**found, f"{prefix}_NAME": f"/{holder}/{link['alias']}"}
 
 
@@ -324,6 +326,8 @@ class Wiring:
 
         if not isinstance(alias, str) or not LABEL.fullmatch(alias):
             wrong("a DNS label as alias (a letter, then letters, digits or hyphens, at most 63)", repr(alias), "rename the link")
+        elif RESERVED.fullmatch(alias):
+            wrong("an alias that is not reserved (localhost, h2, ambassador, ambassador-…)", repr(alias), "rename the link")
         if not hasattr(settings, "items"):
             wrong("a map of settings", _kind(settings), "see the README's example")
             return None, problems
@@ -384,7 +388,7 @@ class Wiring:
             wrong("a list of address:port", repr(targets), "correct it or remove it", "targets")
             return None
         parsed = [parse_address(target) for target in targets]
-        for target, split in zip(targets, parsed, strict=False):
+        for target, split in zip(targets, parsed):
             if not split or not is_dialable(split[0]):
                 wrong("address:port, with a literal IP address of one host", repr(target), "correct it", "targets")
         return parsed
@@ -530,7 +534,7 @@ class Wiring:
         if side not in SIDES:
             raise ValueError(f"side: expected one of {', '.join(SIDES)}, found {side!r}")
         resolved = {"problems": list(self.problems), "unknown": [], "hosts": list(self.hosts), "variables": {}, "publish": []}
-        resolved |= {"links": [], "addresses": {}}
+        resolved.update(links=[], addresses={})
         for alias, link in self.links.items():
             if host in link[f"{side}s"]:
                 getattr(self, f"_{side}")(resolved, alias, link, host, hostvars)
@@ -551,7 +555,7 @@ class Wiring:
             # what comes from the host itself comes from the gateway of its own network
             local = ["gateway"] if host in admitted else []
             admitted = [self._address(resolved, alias, name, hostvars) for name in admitted] + local
-        resolved["links"][-1] |= {"admitted": list(dict.fromkeys(admitted)), "clients": link["clients"]}
+        resolved["links"][-1].update(admitted=list(dict.fromkeys(admitted)), clients=link["clients"])
         if (link["publish"], link["protocol"]) not in [(published["port"], published["protocol"]) for published in resolved["publish"]]:
             self._publish(resolved, link, "publish", bind, link["publish"], link["publish"])
 
@@ -561,9 +565,7 @@ class Wiring:
             names = (
                 link["servers"] if len(link["servers"]) == len(link["targets"]) else (link["servers"][:1] or [None]) * len(link["targets"])
             )
-            targets = [
-                (f"target{number}", *target, name) for number, (target, name) in enumerate(zip(link["targets"], names, strict=True), 1)
-            ]
+            targets = [(f"target{number}", *target, name) for number, (target, name) in enumerate(zip(link["targets"], names), 1)]
         else:
             targets = [(server, self._address(resolved, alias, server, hostvars), link["publish"], server) for server in link["servers"]]
         self._reachable(resolved, alias, host, targets)
@@ -655,7 +657,7 @@ class Wiring:
                 "targets": entries,
             }
         )
-        resolved["variables"] |= side_variables(resolved["links"][-1], holder)
+        resolved["variables"].update(side_variables(resolved["links"][-1], holder))
 
 
 def _kind(value):

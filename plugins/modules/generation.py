@@ -206,10 +206,17 @@ class Generations:
         os.makedirs(beside, mode=0o755, exist_ok=True)
         for name, content in files.items():
             path = os.path.join(beside, name)
-            with open(f"{path}.new", "w", encoding="utf-8") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            try:
+                with open(f"{path}.new", "w", encoding="utf-8") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.unlink(f"{path}.new")
+                if beside != directory:
+                    shutil.rmtree(beside, ignore_errors=True)
+                raise
             os.chmod(file.name, 0o644)
             os.rename(file.name, path)
         for name in set(read_files(beside)) - set(files):
@@ -347,6 +354,8 @@ def main():
             generations.loaded()
     except PermissionError as error:
         module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
+    except OSError as error:
+        module.fail_json(msg=f"expected to write in {module.params['path']}, found: {error}; make room there, or mount it writable.")
 
 
 if __name__ == "__main__":

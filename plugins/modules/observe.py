@@ -21,6 +21,10 @@ options:
     description: The state directory of the collection on the host.
     type: path
     default: /var/lib/ambassador
+  network:
+    description: The Docker network of the ambassadors. Of all containers on it the names are told.
+    type: str
+    default: ambassador
 attributes:
   check_mode:
     support: full
@@ -60,7 +64,8 @@ containers:
     - >-
       All containers by their names - C(id), C(ours) (the label of this collection, none for somebody else's), C(image), C(image_id),
       C(state),
-      C(publishes) (a list of C(address:port:port of the container), with C(/udp)), and C(networks), name to C(addresses).
+      C(publishes) (a list of C(address:port:port of the container), with C(/udp)), and C(networks), name to C(addresses), and to
+      C(names), to which it answers there, of those on the network of the ambassadors.
     - >-
       Of the collection's own also C(hash) (of all that was asked of it), C(restart) (policy), C(memory) (bytes), C(pids), C(health), and
       of each
@@ -96,6 +101,11 @@ listening:
   returned: success
   type: list
   elements: list
+disk:
+  description: Of the file system that holds the state directory C(free), bytes, and C(writable).
+  returned: success
+  type: dict
+  sample: {"free": 1073741824, "writable": true}
 entries:
   description: All names in the state directory.
   returned: success
@@ -200,13 +210,14 @@ def volume(said):
     found = {"ours": observation.LABEL in (said.get("Labels") or {}), "path": path}
     if found["ours"] and path and os.path.isdir(path):
         stat = os.stat(path)
-        found |= {"owner": stat.st_uid, "mode": f"{stat.st_mode & 0o7777:04o}"}
+        found.update(owner=stat.st_uid, mode=f"{stat.st_mode & 0o7777:04o}")
     return found
 
 
-def docker():
+def docker(network):
     """Return what the Docker Engine has: see the documentation of the module.
 
+    :param str network: the network of the ambassadors
     :rtype: dict
     """
     found = {"docker": {"version": None, "error": None}, "containers": {}, "networks": {}, "images": {}, "volumes": {}}
@@ -218,11 +229,12 @@ def docker():
         found["docker"]["version"] = version["Version"]
         for listed in engine.get("/containers/json?all=1"):
             ours = observation.LABEL in (listed.get("Labels") or {})
+            neighbour = network in ((listed.get("NetworkSettings") or {}).get("Networks") or {})
             # one that has just gone has no names, or is not found
-            inspected = engine.get(f"/containers/{listed['Id']}/json") if ours else None
+            inspected = engine.get(f"/containers/{listed['Id']}/json") if ours or neighbour else None
             for name in listed.get("Names") or []:
                 found["containers"][name[1:]] = observation.container(listed, inspected)
-        found["networks"] = {network["Name"]: observation.network(network) for network in engine.get("/networks")}
+        found["networks"] = {said["Name"]: observation.network(said) for said in engine.get("/networks")}
         found["images"] = observation.images(engine.get("/images/json"))
         found["volumes"] = {said["Name"]: volume(said) for said in engine.get("/volumes")["Volumes"] or []}
     except OSError as error:
@@ -233,7 +245,10 @@ def docker():
 def main():
     """Run the module."""
     module = AnsibleModule(
-        argument_spec={"state_dir": {"type": "path", "default": "/var/lib/ambassador"}},
+        argument_spec={
+            "state_dir": {"type": "path", "default": "/var/lib/ambassador"},
+            "network": {"type": "str", "default": "ambassador"},
+        },
         supports_check_mode=True,
     )
     root = os.geteuid() == 0
@@ -252,7 +267,8 @@ def main():
         listening=[
             listener for protocol, names in KERNEL.items() for name in names for listener in observation.sockets(read_proc(name), protocol)
         ],
-        **docker(),
+        disk=observation.disk(module.params["state_dir"]),
+        **docker(module.params["network"]),
         **state,
     )
 

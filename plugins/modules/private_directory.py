@@ -53,6 +53,7 @@ written:
   elements: str
 """
 
+import contextlib
 import os
 import stat
 
@@ -95,12 +96,17 @@ def write(path, owner, content):
     beside = f"{path}.new"
     if os.path.lexists(beside):
         os.unlink(beside)
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        os.fchown(file.fileno(), owner, owner)
-        os.fchmod(file.fileno(), 0o600)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            os.fchown(file.fileno(), owner, owner)
+            os.fchmod(file.fileno(), 0o600)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise
     os.rename(beside, path)
 
 
@@ -133,6 +139,8 @@ def main():
                 write(os.path.join(path, name), owner, files[name])
     except PermissionError as error:
         module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
+    except OSError as error:
+        module.fail_json(msg=f"expected to write in {path}, found: {error}; make room there, or mount it writable.")
     module.exit_json(changed=made or bool(written), written=written)
 
 

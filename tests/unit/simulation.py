@@ -56,6 +56,7 @@ def nothing():
         "listening": [],
         "entries": [],
         "identity": {"certificate": "", "key": "none"},
+        "disk": {"free": 1 << 30, "writable": True},
     }
 
 
@@ -68,7 +69,7 @@ class Authority:
     def sign(self, host, days=90):
         """Return a certificate for a host: a text, of which :meth:`read` knows more."""
         if not self.authorities:
-            self.authorities.append({"key": "ca1"})
+            self.authorities.append({"key": "ca1", "not_after": NOW + 3650 * DAY})
         serial = len(self.signed) + 1
         text = f"certificate {serial}\n"
         self.signed[text] = {
@@ -219,7 +220,7 @@ class Host:
             return
         aliases = sorted([*asked["aliases"], there["id"][:12]])
         addresses = list(asked["address"].values()) or ["198.19.0.130"]
-        there["networks"][asked["network"]] = {"aliases": aliases, "said": dict(asked["address"]), "addresses": addresses}
+        there["networks"][asked["network"]] = {"aliases": aliases, "names": aliases, "said": dict(asked["address"]), "addresses": addresses}
 
     def _load(self, found, told, authority):
         self._run(found)

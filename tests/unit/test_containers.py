@@ -78,7 +78,10 @@ def test_a_size_is_what_docker_takes_it_for(said, found):
 
 def test_a_client_side_has_the_aliases_and_an_address_of_its_own_and_a_server_side_has_neither():
     client, server = a_side("client"), a_side("server")
-    assert (client["aliases"], server["aliases"]) == (["redis", "pg"], [])
+    assert (client["aliases"], server["aliases"]) == (["redis", "pg", containers.all_of(["redis", "pg"])], [])
+    # in any order they are the same, and one less is another set
+    assert containers.all_of(["pg", "redis"]) == containers.all_of(["redis", "pg"]) != containers.all_of(["redis"])
+    assert a_side("client", pools=[])["aliases"] == ["redis", "pg"]
     assert client["address"] == {"ipv4_address": "198.19.0.2", "ipv6_address": "2001:db8:1::2"}
     assert server["address"] == a_side(pools=[])["address"] == {}
     assert (client["name"], server["name"]) == ("ambassador_client", "ambassador_server")
@@ -140,7 +143,7 @@ def test_a_stand_in_is_the_client_side_with_a_socket_of_its_own_and_no_place_to_
         "/var/lib/ambassador/client/run:/run/ambassador:rw",
         "/var/lib/ambassador/client/standin/run:/run/ambassador:rw",
     }
-    assert (found["publish"], found["address"], found["temporary"], found["aliases"]) == ([], {}, True, ["redis", "pg"])
+    assert (found["publish"], found["address"], found["temporary"], found["aliases"]) == ([], {}, True, asked["aliases"])
     same = ("image", "user", "entrypoint", "command", "env", "dns", "memory", "pids", "network")
     assert all(found[key] == asked[key] for key in same)
     assert containers.standin(asked, "/var/lib/ambassador/client", False)["aliases"] == []
@@ -229,7 +232,7 @@ ASKED = a_side()
 
 def found(**changes):
     """Return the container that was asked for, with changes."""
-    network = {"aliases": ["0123456789ab", "pg", "redis"], "said": dict(ASKED["address"]), "addresses": ["198.19.0.2"]}
+    network = {"aliases": ["0123456789ab", *ASKED["aliases"]], "said": dict(ASKED["address"]), "addresses": ["198.19.0.2"]}
     one = {"hash": ASKED["hash"], "image_id": "sha256:aa", "state": "running", "publishes": list(reversed(ASKED["publish"]))}
     one |= {"networks": {"ambassador": network}, "restart": "always", "memory": 512 << 20, "pids": 4096}
     return {**copy.deepcopy(one), **changes}
@@ -289,7 +292,7 @@ def test_an_image_that_is_not_here_is_another():
 
 
 def test_an_alias_too_many_and_an_address_that_was_not_asked_for_are_none():
-    assert containers.differences(ASKED, found(**on(aliases=["redis", "pg", "more"])), IMAGES) == []
+    assert containers.differences(ASKED, found(**on(aliases=[*ASKED["aliases"], "more"])), IMAGES) == []
     server = {**ASKED, "address": {}, "aliases": []}
     assert containers.differences(server, found(), IMAGES) == []
 

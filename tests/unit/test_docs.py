@@ -110,11 +110,14 @@ def test_the_readme_tells_what_every_change_of_the_map_costs(key):
     fleet.deploy()
     ids = {name: {one: found["id"] for one, found in host.observed["containers"].items()} for name, host in hosts.items()}
     fleet.links = after
-    assert fleet.deploy()["vm2", "client"]["problems"] == []
+    plans = fleet.deploy()
+    assert plans["vm2", "client"]["problems"] == []
     said = costs()[key]
     for name, side, told in (("vm1", "ambassador_server", said[0]), ("vm2", "ambassador_client", said[1])):
         anew = hosts[name].observed["containers"][side]["id"] != ids[name][side]
         assert anew == told.startswith(("anew", "as `publish`")), (side, told)
+        joins = "container" in plans[name, side.partition("_")[2]]["steps"] and not anew
+        assert joins == told.startswith("joins its network anew"), (side, told)
 
 
 def test_every_path_that_the_contributors_are_told_exists():

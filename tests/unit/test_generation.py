@@ -165,3 +165,15 @@ def test_one_that_runs_is_asked_to_load_again_what_was_mended(side):
     assert module(path=str(side), state="loaded", generation=generation, reload=True)["changed"]
     assert engine.asked[-1] == "reload"
     assert stage(side)["loaded"]
+
+
+def test_a_disk_that_is_full_is_told_in_a_sentence_and_nothing_half_written_is_left(side):
+    first = stage(side)["generation"]
+    other = "0" * 12
+    half = side / "generations" / f".{other}"
+    half.mkdir()
+    # whatever is written there finds no room
+    (half / "haproxy.cfg.new").symlink_to("/dev/full")
+    said = module(path=str(side), state="staged", owner=OWNER, generation=other, files={"haproxy.cfg": "more"})
+    assert said["msg"] == f"expected to write in {side}, found: [Errno 28] No space left on device; make room there, or mount it writable."
+    assert [entry.name for entry in (side / "generations").iterdir()] == [first]

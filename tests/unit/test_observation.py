@@ -57,6 +57,7 @@ def test_a_container_of_the_collection_s_own_is_told_with_all_that_was_asked_of_
             "ambassador": {
                 "addresses": ["198.19.0.2", "2001:db8:1::2"],
                 "aliases": ["a1a1a1a1a1a1", "ambassador_client", "redis"],
+                "names": ["a1a1a1a1a1a1", "ambassador_client", "redis"],
                 "said": {"ipv4_address": "198.19.0.2", "ipv6_address": "2001:db8:1::2"},
             }
         },
@@ -71,7 +72,7 @@ def test_a_container_of_the_collection_s_own_is_told_with_all_that_was_asked_of_
 def test_what_docker_leaves_out_is_told_as_none_of_it():
     found = observation.container(LISTED["ambassador_server"], inspected("ambassador_server"))
     assert (found["restart"], found["memory"], found["pids"], found["health"]) == ("no", 0, 0, "healthy")
-    assert found["networks"]["ambassador"] == {"addresses": ["198.19.0.130"], "aliases": [], "said": {}}
+    assert found["networks"]["ambassador"] == {"addresses": ["198.19.0.130"], "aliases": [], "names": ["ambassador_server"], "said": {}}
 
 
 def test_a_container_of_somebody_else_s_is_told_as_far_as_it_can_be_in_the_way():
@@ -86,6 +87,17 @@ def test_a_container_of_somebody_else_s_is_told_as_far_as_it_can_be_in_the_way()
     assert observation.container(LISTED["job"])["networks"] == {"bridge": {"addresses": []}}
     said = observation.container({**LISTED["job"], "Labels": None, "NetworkSettings": None, "Ports": None})
     assert (said["ours"], said["networks"], said["publishes"]) == (None, {}, [])
+
+
+def test_of_a_neighbour_the_names_are_told_to_which_it_answers():
+    network = {"IPAddress": "172.17.0.2", "Aliases": ["www"], "DNSNames": None}
+    said = {"NetworkSettings": {"Networks": {"bridge": network}}}
+    found = observation.container(LISTED["web"], said)
+    assert found["networks"] == {"bridge": {"addresses": ["172.17.0.2"], "names": ["web", "www"]}}
+    assert "hash" not in found
+    # since version 1.44 of the API, with the hostname, and what was generated
+    network["DNSNames"] = ["web", "www", "0123456789ab", "www.example.com"]
+    assert observation.container(LISTED["web"], said)["networks"]["bridge"]["names"] == ["0123456789ab", "web", "www", "www.example.com"]
 
 
 def test_networks_are_told_with_their_pools():
@@ -474,7 +486,9 @@ def test_no_secret_leaves_the_host(observed, state):
 
 def test_check_mode_tells_the_same(docker, state):
     said = [run_module("observe", state_dir=str(state), environment=docker.environment, check=check) for check in (False, True)]
-    assert {**said[0], "invocation": 0} == {**said[1], "invocation": 0}
+    # room comes and goes
+    same = {"invocation": 0, "disk": 0}
+    assert {**said[0], **same} == {**said[1], **same}
 
 
 def test_libraries_that_are_missing_are_told(tmp_path):

@@ -240,7 +240,7 @@ def test_a_network_with_ipv6_does_for_those_who_do_not_ask_for_it():
 
 
 def test_what_another_ca_certified_is_not_certified_anew(fleet):
-    for authorities, found in (([], "none"), ([{"key": "ca2"}], "another one")):
+    for authorities, found in (([], "none"), ([{"key": "ca2", "not_after": NOW + 3650 * DAY}], "another one")):
         fleet.authority.authorities = authorities
         (sentence,) = refused(fleet.plan("vm2", "client"))
         assert sentence == (
@@ -517,7 +517,7 @@ def test_a_network_that_somebody_else_made_is_used_as_it_is_and_gives_no_address
 # -- certificates -------------------------------------------------------------------------------------------------
 
 CA = [{"key": "ca1"}]
-HELD = {"name": "vm1", "serial": 7, "authority": "ca1", "not_before": NOW - 60 * DAY, "not_after": NOW + 30 * DAY}
+HELD = {"name": "vm1", "serial": 7, "authority": "ca1", "not_before": NOW - 30 * DAY, "not_after": NOW + 60 * DAY}
 
 
 @pytest.mark.parametrize(
@@ -533,8 +533,8 @@ HELD = {"name": "vm1", "serial": 7, "authority": "ca1", "not_before": NOW - 60 *
         # the first one signs, all are trusted
         ({"authorities": [{"key": "ca2"}, *CA]}, "of another CA"),
         ({"authorities": [*CA, {"key": "ca2"}]}, None),
-        ({"now": NOW + 1}, "valid for 30 more days"),
-        ({"now": NOW + 40 * DAY}, "valid for -10 more days"),
+        ({"now": NOW + 1}, "valid for 60 more days"),
+        ({"now": NOW + 70 * DAY}, "valid for -10 more days"),
         ({"revoked": [7], "key": "other", "now": NOW + DAY}, "revoked"),
     ],
 )
@@ -543,16 +543,25 @@ def test_a_certificate_is_due_for_a_reason(given, due):
     assert plan.certificate_due("vm1", **asked) == due
 
 
-@pytest.mark.parametrize("days", [60, 61, 89, 100])
-def test_a_third_of_its_time_before_its_end_a_certificate_is_renewed_and_loaded(fleet, days):
+@pytest.mark.parametrize("days", [30, 31, 89, 100])
+def test_when_a_third_of_its_time_is_over_a_certificate_is_renewed_and_loaded(fleet, days):
     later = NOW + days * DAY
-    assert fleet.plan("vm2", "client", now=NOW + 59 * DAY)["steps"] == []
+    assert fleet.plan("vm2", "client", now=NOW + 29 * DAY)["steps"] == []
     said = fleet.plan("vm2", "client", now=later + 1)
     assert said["steps"] == ["certificate", "configuration", "load", "verify"]
     assert said["why"]["certificate"] == f"the certificate of vm2 is valid for {90 - days} more days"
     fleet.hosts["vm2"].apply(said, fleet.settings, fleet.authority, ["certificate"])
     fleet.run("vm2", "client")
     assert fleet.plan("vm2", "client")["steps"] == []
+
+
+@pytest.mark.parametrize(("left", "warned"), [(365, False), (364, True), (-1, True)])
+def test_a_ca_that_ends_is_told_a_year_before(fleet, left, warned):
+    fleet.authority.authorities[0]["not_after"] = NOW + left * DAY
+    said = fleet.plan("vm2", "client")
+    sentence = f"the CA in /srv/ambassador ends in {left} days, and with it all certificates of its hosts;"
+    assert [warning.startswith(sentence) for warning in said["warnings"]] == [True] * warned
+    assert said["steps"] == []
 
 
 def test_both_sides_of_a_host_have_one_certificate():
@@ -633,8 +642,10 @@ def test_a_link_that_goes_leaves_its_port_to_the_container_that_others_live_in(f
     for key in SIDES:
         found = fleet.plan(*key)
         assert "configuration" in found["steps"]
-        assert "container" not in found["steps"]
+        assert not [line for line in found["lines"] if "is made anew" in line]
+    containers_before = [container(fleet, *key)["id"] for key in SIDES]
     fleet.deploy()
+    assert [container(fleet, *key)["id"] for key in SIDES] == containers_before
     assert [fleet.plan(*key)["steps"] for key in SIDES] == [[], []]
 
 
@@ -696,7 +707,7 @@ def test_a_stand_in_serves_while_the_client_side_gets_another_alias_or_is_made_a
     assert said["steps"] == ["configuration", "standin", "container", "load", "verify"]
     assert said["why"]["container"] == "ambassador_client: its aliases"
     nameless, named = said["standin"]
-    assert (nameless["aliases"], named["aliases"]) == ([], ["redis", "cache"])
+    assert (nameless["aliases"], named["aliases"][:2]) == ([], ["redis", "cache"])
     for one in said["standin"]:
         assert (one["name"], one["publish"], one["address"], one["temporary"]) == ("ambassador_client_standin", [], {}, True)
         assert "/var/lib/ambassador/client/standin/run:/run/ambassador:rw" in one["volumes"]
@@ -757,15 +768,74 @@ def test_a_stand_in_that_an_interrupted_run_left_gives_the_names_back(fleet):
     assert fleet.plan("vm2", "client")["steps"] == []
 
 
-def test_a_server_side_has_no_stand_in_nor_has_an_alias_that_goes(fleet):
+def test_a_server_side_has_no_stand_in_and_an_alias_that_goes_is_given_back_as_one_that_comes_is_taken(fleet):
     fleet.links = {"redis": REDIS, "cache": {**REDIS, "port": 6380}}
     assert fleet.plan("vm1", "server")["steps"] == ["configuration", "container", "load", "verify"]
     fleet.deploy()
     fleet.links = {"redis": REDIS}
     said = fleet.plan("vm2", "client")
-    # Docker leaves it to its container, and nobody is served under it
-    assert said["steps"] == ["configuration", "load", "verify"]
+    # Docker leaves it to its container, until that joins the network anew
+    assert said["steps"] == ["configuration", "standin", "container", "load", "verify"]
     assert said["lines"] == ["- cache vm2 -> vm1, up, 0 connections"]
+    fleet.run("vm2", "client")
+    assert "cache" not in container(fleet)["networks"]["ambassador"]["aliases"]
+
+
+def test_where_a_client_side_would_lose_its_address_an_alias_that_goes_is_left_to_it(fleet):
+    observed(fleet)["networks"]["ambassador"].update(ours=False)
+    fleet.links = {"redis": REDIS, "cache": {**REDIS, "port": 6380}}
+    fleet.deploy()
+    fleet.links = {"redis": REDIS}
+    assert fleet.plan("vm2", "client")["steps"] == ["configuration", "load", "verify"]
+
+
+def neighbour(names, **changes):
+    """Return a container of somebody else on the network of the ambassadors."""
+    networks = {"ambassador": {"addresses": ["198.19.0.140"], "names": names}}
+    return {**THEIRS, "image": "theirs:1", "state": "running", "networks": networks, **changes}
+
+
+@pytest.mark.parametrize("names", [["web", "redis"], ["Redis"]])
+def test_whatever_else_answers_to_an_alias_is_named(fleet, names):
+    observed(fleet)["containers"]["web"] = neighbour(names)
+    (sentence,) = fleet.plan("vm2", "client")["problems"]
+    assert sentence.startswith(
+        "link redis: expected ambassador_client alone to answer to this name on the network ambassador of host vm2,"
+        " found container web (image theirs:1) to answer as well,"
+    )
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        neighbour(["web"]),
+        # its names are its own again when it starts
+        neighbour(["redis"], state="exited"),
+        neighbour([], networks={"other": {"addresses": [], "names": ["redis"]}}),
+        neighbour(["redis"], ours="ambassador_client_standin"),
+        # one that this collection made, and that answers to its own name, is asked as any other
+        neighbour(["redis_client"], ours="redis_client"),
+    ],
+)
+def test_what_answers_elsewhere_or_not_at_all_is_nobody_s_business(fleet, harmless):
+    observed(fleet)["containers"]["web"] = harmless
+    assert fleet.plan("vm2", "client")["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("disk", "found"),
+    [
+        ({"free": 4096, "writable": True}, "full (4096 bytes are free); make room (`df /var/lib/ambassador` names it)."),
+        ({"free": 1 << 30, "writable": False}, "mounted read-only; mount it writable (`findmnt -T /var/lib/ambassador` names it)."),
+    ],
+)
+def test_a_disk_on_which_nothing_can_be_written_is_told_before_anything_is_changed(fleet, disk, found):
+    observed(fleet)["disk"] = disk
+    # a run that writes nothing needs no room
+    assert fleet.plan("vm2", "client")["problems"] == []
+    fleet.links = {"redis": {**REDIS, "wait": 5}}
+    (sentence,) = fleet.plan("vm2", "client")["problems"]
+    assert sentence == f"host vm2: expected to write in /var/lib/ambassador, found its file system {found}"
 
 
 # -- removal ------------------------------------------------------------------------------------------------------

@@ -145,3 +145,12 @@ def test_bytes_count_not_letters(path):
     assert write(path, {"app": "pässwörd\n"})["changed"]
     assert (path / "app").read_bytes() == "pässwörd\n".encode()
     assert not write(path, {"app": "pässwörd\n"})["changed"]
+
+
+def test_what_cannot_be_written_is_told_in_a_sentence(path):
+    write(path)
+    (path / "app.new").mkdir()
+    said = run_module("private_directory", path=str(path), owner=OWNER, files={**FILES, "app": "an old secret"})
+    assert said["msg"].startswith(f"expected to write in {path}, found: ")
+    assert said["msg"].endswith("; make room there, or mount it writable.")
+    assert "secret" not in said["msg"]

@@ -43,7 +43,7 @@ def find(links=None, engine="haproxy", hostvars=HOSTVARS):
     wiring = Wiring({"redis": REDIS} if links is None else links, GROUPS.__getitem__, engine)
     answers = {}
     for host in ("vm1", "vm2", "vm3"):
-        answers[host] = {"engine": engine}
+        answers[host] = {"engine": engine, "network": "ambassador", "observed": {"containers": {}}}
         for side in ("server", "client"):
             resolved = wiring.side(host, side, hostvars)
             environment = [f"{name}={value}" for name, value in resolved["variables"].items()]
@@ -284,9 +284,19 @@ def test_an_age_is_short(seconds, text):
     assert age(seconds) == text
 
 
+def test_a_container_that_answers_to_an_alias_is_a_problem(found):
+    networks = {"ambassador": {"names": ["redis"]}}
+    one = {"ours": None, "state": "running", "image": "theirs:1", "networks": networks}
+    for host in ("vm1", "vm2"):
+        found[host]["observed"] = {"containers": {"theirs": one}}
+    # on a host where consumers dial it, and nowhere else
+    (problem,) = status(found)["problems"]
+    assert problem.startswith("link redis: expected ambassador_client alone to answer to this name on the network ambassador of host vm2,")
+
+
 @pytest.mark.parametrize(
     ("left", "warned", "wrong"),
-    [(90, False, False), (16, False, False), (14, True, False), (0, False, True), (-1, False, True)],
+    [(90, False, False), (31, False, False), (29, True, False), (0, False, True), (-1, False, True)],
 )
 def test_a_certificate_that_was_not_renewed_is_told_and_one_that_expired_is_a_problem(found, left, warned, wrong):
     found["vm2"]["client"]["info"]["certificate"] = {

@@ -243,6 +243,10 @@ def test_an_address_that_is_a_name_is_refused():
         ("1redis", {}, "expected a DNS label as alias"),
         ("r" * 64, {}, "expected a DNS label as alias"),
         (6379, {}, "expected a DNS label as alias"),
+        ("localhost", {}, "expected an alias that is not reserved"),
+        ("H2", {}, "expected an alias that is not reserved"),
+        ("ambassador", {}, "expected an alias that is not reserved"),
+        ("ambassador-drain", {}, "expected an alias that is not reserved"),
     ],
 )
 def test_a_wrong_link_is_named_with_what_was_expected(alias, changes, expected):

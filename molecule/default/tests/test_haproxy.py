@@ -47,6 +47,22 @@ def test_a_change_is_a_reload_and_no_container_is_touched(hosts, vm1, playbook):
     assert playbook("site.yml").returncode == 0
 
 
+def test_old_workers_do_not_live_through_any_number_of_reloads(vm2):
+    """Each has a connection of its own, that somebody holds."""
+    hold = "exec 3<>/dev/tcp/redis/6379; sleep 600"
+    workers = "docker top ambassador_client -eo pid,args | grep -c ' haproxy -'"
+    try:
+        for _ in range(25):
+            vm2.check_output("docker exec -d redis_client bash -c %s", hold)
+            assert ask(vm2, "client", "reload").startswith("Success=1")
+        # the master, the current worker, and those that live through 20 more
+        assert 10 < int(vm2.check_output(workers)) <= 22
+        assert "as it exceeds max reloads (20)" in vm2.check_output("docker logs --tail 200 ambassador_client 2>&1")
+        assert vm2.check_output("docker exec redis_client redis-cli -h redis ping") == "PONG"
+    finally:
+        vm2.check_output("docker restart -t 1 redis_client")
+
+
 def test_a_host_that_cannot_be_reached_does_not_hold_up_the_others(playbook, tmp_path):
     (tmp_path / "more.yml").write_text("VM2: {hosts: {gone: {ansible_connection: ssh, ansible_host: 127.0.0.1, ansible_port: 1}}}")
     run = playbook("site.yml", f"--inventory={tmp_path}/more.yml")

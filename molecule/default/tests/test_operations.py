@@ -1,10 +1,12 @@
 """The playbooks beside site.yml: status, which says what the links do, and teardown, which removes them."""
 
+import json
 import re
 
 import pytest
-from conftest import everything
+from conftest import everything, inspect
 
+LINK = {"port": 6379, "servers": "VM1", "clients": "VM2", "backend": "redis_server:6379"}
 UNCHANGED = r"^vm{} .*changed=0 .*unreachable=0 .*failed=0"
 
 
@@ -44,6 +46,33 @@ def test_status_fails_with_a_sentence_where_the_backend_is_gone(vm1, vm2, playbo
     assert run.returncode == 2, run.stdout
     assert "host vm1, server side, link redis: expected a target that is up, found redis_server" in run.stdout
     assert re.search(r"vm1 +server +redis +6379 shut +redis_server", run.stdout)
+
+
+def test_what_else_answers_to_an_alias_is_told_by_status_and_refused_by_site(vm1, vm2, playbook):
+    image = inspect(vm1, "redis_server")["Config"]["Image"]
+    vm2.check_output("docker run -d --name theirs --network ambassador --network-alias redis %s sleep 300", image)
+    try:
+        said = [playbook(name) for name in ("playbooks/status.yml", "site.yml")]
+    finally:
+        vm2.check_output("docker rm -fv theirs")
+    sentence = "link redis: expected ambassador_client alone to answer to this name on the network ambassador of host vm2, found container theirs"
+    for run in said:
+        assert run.returncode == 2, run.stdout
+        assert f"{sentence} (image {image}) to answer as well" in " ".join(run.stdout.split()), run.stdout
+
+
+def test_a_link_that_goes_leaves_no_name_behind(vm2, playbook):
+    more = {"redis": LINK, "more": LINK | {"port": 6390}}
+    asked = "docker exec redis_client getent ahostsv4 more"
+    run = playbook("site.yml", "-e", json.dumps({"ambassador_links": more}))
+    assert run.returncode == 0, run.stdout
+    assert vm2.run(asked).rc == 0
+    address = inspect(vm2, "ambassador_client")["NetworkSettings"]["Networks"]["ambassador"]["IPAddress"]
+    run = playbook("site.yml")
+    assert run.returncode == 0, run.stdout
+    assert vm2.run(asked).rc == 2
+    assert inspect(vm2, "ambassador_client")["NetworkSettings"]["Networks"]["ambassador"]["IPAddress"] == address
+    pong(vm2)
 
 
 @pytest.fixture
