@@ -27,15 +27,15 @@ lint: venv           ## all linters
 unit: venv           ## the unit tests
 	python -m pytest -q tests/unit
 
-# ssh runs on the other ansible-core (matrix)
+# installed runs on the other ansible-core (matrix)
 scenarios: lab       ## the molecule scenarios, on the lab's hosts; one of them: make scenarios ONLY=address
 	@rm -f .cache/failures
-	molecule test --destroy=never $(if $(ONLY),--scenario-name $(ONLY),--all --exclude ssh) || { tail -n 60 .cache/failures; exit 1; }
+	molecule test --destroy=never $(if $(ONLY),--scenario-name $(ONLY),--all --exclude installed) || { tail -n 60 .cache/failures; exit 1; }
 
 harness: lab         ## the measurement in short: that it runs, not how fast anything is
 	python -m pytest -q -p no:cacheprovider tests/bench
 
-matrix: venv         ## the unit tests and the scenario ssh on the other ansible-core
+matrix: venv         ## the unit tests and the scenario installed on the other ansible-core
 	tests/matrix
 
 figures: lab         ## docs/figures.md, written anew by the scenarios that put links under load

@@ -12,8 +12,11 @@ import subprocess
 import sys
 import threading
 
+import hypothesis
 import pytest
 from ansible.plugins.loader import init_plugin_loader
+
+hypothesis.settings.register_profile("short", max_examples=10)
 
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "collections"))
