@@ -55,7 +55,9 @@ def test_what_else_answers_to_an_alias_is_told_by_status_and_refused_by_site(vm1
         said = [playbook(name) for name in ("playbooks/status.yml", "site.yml")]
     finally:
         vm2.check_output("docker rm -fv theirs")
-    sentence = "link redis: expected ambassador_client alone to answer to this name on the network ambassador of host vm2, found container theirs"
+    sentence = (
+        "link redis: expected ambassador_client alone to answer to this name on the network ambassador of host vm2, found container theirs"
+    )
     for run in said:
         assert run.returncode == 2, run.stdout
         assert f"{sentence} (image {image}) to answer as well" in " ".join(run.stdout.split()), run.stdout
