@@ -188,6 +188,17 @@ def all_of(aliases):
     return f"ambassador-{hashlib.sha256(' '.join(sorted(aliases)).encode()).hexdigest()[:12]}"
 
 
+def has_names(asked, found):
+    """Tell whether a container has all aliases that consumers dial, and maybe more.
+
+    :param dict asked: the description
+    :param dict found: the container as it was observed
+    :rtype: bool
+    """
+    dialled = [alias for alias in asked["aliases"] if not alias.startswith("ambassador-")]
+    return set(dialled) <= set((found["networks"].get(asked["network"]) or {}).get("aliases", []))
+
+
 def check(container, generation):
     """Return what is asked of the container that says what is wrong with a generation.
 

@@ -781,6 +781,21 @@ def test_a_server_side_has_no_stand_in_and_an_alias_that_goes_is_given_back_as_o
     assert "cache" not in container(fleet)["networks"]["ambassador"]["aliases"]
 
 
+def test_while_a_stand_in_has_connections_an_alias_that_goes_is_given_back_by_a_later_run(fleet):
+    fleet.links = {"redis": REDIS, "cache": {**REDIS, "port": 6380}}
+    fleet.deploy()
+    observed(fleet)["containers"]["ambassador_client_standin"] = THEIRS
+    fleet.links = {"redis": REDIS}
+    assert fleet.run("vm2", "client")["steps"] == ["configuration", "load", "verify"]
+    assert fleet.plan("vm2", "client")["steps"] == []
+    # what is not there yet is not put off
+    fleet.links = {"redis": REDIS, "other": {**REDIS, "port": 6381}}
+    assert "container" in fleet.plan("vm2", "client")["steps"]
+    fleet.links = {"redis": REDIS}
+    del observed(fleet)["containers"]["ambassador_client_standin"]
+    assert fleet.plan("vm2", "client")["steps"] == ["standin", "container", "load", "verify"]
+
+
 def test_where_a_client_side_would_lose_its_address_an_alias_that_goes_is_left_to_it(fleet):
     observed(fleet)["networks"]["ambassador"].update(ours=False)
     fleet.links = {"redis": REDIS, "cache": {**REDIS, "port": 6380}}
