@@ -1,12 +1,10 @@
 """The playbooks beside site.yml: status, which says what the links do, and teardown, which removes them."""
 
-import json
 import re
 
 import pytest
-from conftest import everything, inspect, until
+from conftest import everything, inspect
 
-LINK = {"port": 6379, "servers": "VM1", "clients": "VM2", "backend": "redis_server:6379"}
 UNCHANGED = r"^vm{} .*changed=0 .*unreachable=0 .*failed=0"
 
 
@@ -61,22 +59,6 @@ def test_what_else_answers_to_an_alias_is_told_by_status_and_refused_by_site(vm1
     for run in said:
         assert run.returncode == 2, run.stdout
         assert f"{sentence} (image {image}) to answer as well" in " ".join(run.stdout.split()), run.stdout
-
-
-def test_a_link_that_goes_leaves_no_name_behind(vm2, playbook):
-    more = {"redis": LINK, "more": LINK | {"port": 6390}}
-    asked = "docker exec redis_client getent ahostsv4 more"
-    run = playbook("site.yml", "-e", json.dumps({"ambassador_links": more}))
-    assert run.returncode == 0, run.stdout
-    assert vm2.run(asked).rc == 0
-    address = inspect(vm2, "ambassador_client")["NetworkSettings"]["Networks"]["ambassador"]["IPAddress"]
-    # while it had connections the name would be left to a later run
-    until(vm2, "! docker inspect ambassador_client_standin")
-    run = playbook("site.yml")
-    assert run.returncode == 0, run.stdout
-    assert vm2.run(asked).rc == 2
-    assert inspect(vm2, "ambassador_client")["NetworkSettings"]["Networks"]["ambassador"]["IPAddress"] == address
-    pong(vm2)
 
 
 @pytest.fixture
