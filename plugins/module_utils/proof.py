@@ -16,9 +16,9 @@ HANDSHAKE = "L6RSP"
 # what HAProxy's check found -> what that says of the hop. Management Guide, section 9.1, column check_status
 HOPS = {
     "L4CON": "nothing listens there: its server side does not run, or has shut the port for want of a backend that is up",
-    "L4TOUT": "the host cannot be reached",
+    "L4TOUT": "the host is slower than its `connect`, or cannot be reached",
     HANDSHAKE: "the handshake is refused: the log of the server side says whose certificate, and why",
-    "L6TOUT": "its server side does not answer",
+    "L6TOUT": "its server side is slower than its `connect`, or does not answer",
     "L7TOUT": "what is behind its server side does not answer, or is not the master",
     "L7RSP": "its server side says that the backend is not up, or does not let this host in, which its log says",
 }

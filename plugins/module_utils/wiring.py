@@ -21,11 +21,14 @@ RESERVED = re.compile(r"localhost|h2|ambassador(-.*)?", re.I)
 # What Docker accepts as the name of a container, or a DNS name.
 BACKEND_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
 
-KEYS = ("port", "servers", "clients", "backend", "publish", "check", "balance", "wait", "drain", "local", "targets", "protocol")
+KEYS = ("port", "servers", "clients", "backend", "publish", "check", "check_interval", "balance", "connect", "wait", "drain")
+KEYS += ("local", "targets", "protocol")
 REQUIRED = ("port", "clients", "backend")
 CHOICES = {"check": ("tcp", "redis", "none"), "balance": ("first", "roundrobin", "leastconn"), "protocol": ("tcp", "udp")}
 # key of a link -> its default, both in seconds
 SECONDS = {"wait": 3, "drain": 10}
+# keys of a link in seconds or parts of one, whose default is the engine's business
+FRACTIONS = ("check_interval", "connect")
 SIDES = ("server", "client")
 # a variable of every host that a run has looked at
 OBSERVED = "__ambassador_engine_observed"
@@ -37,9 +40,9 @@ BALANCES = tuple(f"balance {balance}" for balance in CHOICES["balance"])
 # engine -> what it cannot do
 ENGINES = {
     "haproxy": ("protocol udp",),
-    "socat": ("TLS", "admission", "protocol udp", "several targets", *BALANCES, "check", "wait", "drain"),
+    "socat": ("TLS", "admission", "protocol udp", "several targets", *BALANCES, "check", *FRACTIONS, "wait", "drain"),
     # without checks there is no first that is healthy, and the kernel counts no connections of a target
-    "nftables": ("TLS", "admission", "balance first", "balance leastconn", "check", "wait"),
+    "nftables": ("TLS", "admission", "balance first", "balance leastconn", "check", *FRACTIONS, "wait"),
 }
 # What a certificate can name: RFC 5280, appendix A.1, ub-common-name, and a dNSName's characters.
 CERTIFIED = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -342,7 +345,7 @@ class Wiring:
             if key not in settings:
                 wrong(f"the key {key}", "none", f"add {key} to the link")
 
-        link = {"alias": alias, "asked": [key for key in ("check", "balance", *SECONDS, "protocol") if key in settings]}
+        link = {"alias": alias, "asked": [key for key in ("check", "balance", *FRACTIONS, *SECONDS, "protocol") if key in settings]}
         for key in ("port", "publish"):
             value = settings.get(key, link.get("port"))
             if key in settings and not _is_port(value):
@@ -358,6 +361,14 @@ class Wiring:
             link[key] = settings.get(key, default)
             if isinstance(link[key], bool) or not re.fullmatch(r"[0-9]{1,4}", str(link[key])):
                 wrong("whole seconds from 0 to 9999", repr(link[key]), "correct it", key)
+        for key in FRACTIONS:
+            link[key] = None
+            if key in settings:
+                said = str(settings[key])
+                if isinstance(settings[key], bool) or not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", said) or float(said) < 0.05:
+                    wrong("seconds from 0.05 to 99", repr(settings[key]), "correct it", key)
+                else:
+                    link[key] = round(float(said) * 1000)
 
         link["backend"] = parse_endpoint(settings.get("backend"))
         if "backend" in settings and (not link["backend"] or not _is_host(link["backend"][0])):
@@ -493,7 +504,8 @@ class Wiring:
             )
         for alias, link in self.links.items():
             # a check of none, and TCP, need nothing
-            asked = [key if key in ("check", *SECONDS) else f"{key} {link[key]}" for key in link["asked"] if link[key] != "none"]
+            plain = ("check", *FRACTIONS, *SECONDS)
+            asked = [key if key in plain else f"{key} {link[key]}" for key in link["asked"] if link[key] != "none"]
             several = "several targets" if len(link["targets"] or link["servers"]) > 1 else None
             if several:
                 asked += [several] if several in ENGINES[engine] else [f"balance {link['balance']}"]
@@ -521,7 +533,8 @@ class Wiring:
             ``port``, ``container_port``, ``protocol``: what
             is opened on the host), ``addresses`` (dict: host -> ``origin`` of its address, and ``others``, list of str) and ``links``
             (list of dicts ``alias``, ``listen`` (a port), ``protocol``, ``check``, ``balance``,
-            ``wait`` and ``drain`` (seconds), ``backend``, ``servers`` (list of str), ``consumer`` (dict of str: the
+            ``wait`` and ``drain`` (seconds), ``connect`` and ``check_interval`` (milliseconds, or None),
+            ``backend``, ``servers`` (list of str), ``consumer`` (dict of str: the
             variables of a consumer on a client host), ``also`` (list of int: ports beside ``listen``; none, but where :mod:`handover`
             adds them), on the server side ``clients`` (list of str) and ``admitted`` (list of str: who may connect, names with TLS,
             addresses without, ``gateway`` for the host itself), and ``targets``, a list of dicts ``name``, ``address``, ``port``,
@@ -647,6 +660,7 @@ class Wiring:
                 "protocol": protocol,
                 "check": link["check"],
                 "balance": link["balance"],
+                **{key: link[key] for key in FRACTIONS},
                 **{key: int(link[key]) for key in SECONDS},
                 "backend": endpoint(*link["backend"]),
                 "servers": link["servers"],

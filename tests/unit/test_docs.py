@@ -80,6 +80,8 @@ CHANGED = {
     "backend": "other:1",
     "publish": 7000,
     "check": "none",
+    "check_interval": 5,
+    "connect": 2,
     "balance": "roundrobin",
     "wait": 9,
     "drain": 9,

@@ -57,7 +57,7 @@ def test_none_is_a_sentence_that_names_link_host_hop_and_remedy():
             {"check_status": "L6RSP"},
             "DOWN: L6RSP, said (the handshake is refused: the log of the server side says whose certificate, and why);",
         ),
-        ({"check_status": "L4TOUT"}, "DOWN: L4TOUT, said (the host cannot be reached);"),
+        ({"check_status": "L4TOUT"}, "DOWN: L4TOUT, said (the host is slower than its `connect`, or cannot be reached);"),
         ({"check_status": "L7STS"}, "found vm1 (192.0.2.1:6379) DOWN: L7STS, said;"),
         ({"check_status": None, "last_check": None, "address": None, "state": "MAINT (resolution)"}, "found vm1 MAINT (resolution);"),
         ({"last_check": None}, "found vm1 (192.0.2.1:6379) DOWN: L4CON (nothing"),
@@ -75,11 +75,12 @@ def test_an_address_that_cannot_be_reached_says_where_it_came_from_and_which_oth
         return proof(info(target), LINKS, "vm2", "client", {}, None, {"vm1": addresses} if addresses else {"vm9": {}})["problems"][0]
 
     assert (
-        "(the host cannot be reached at this address, which is its fact default_ipv4 of eth0, vm1 has also 192.0.2.7, 2001:db8::7:"
+        "(the host is slower than its `connect`, or cannot be reached at this address, which is its fact default_ipv4 of eth0, vm1 has"
+        " also 192.0.2.7, 2001:db8::7:"
         " set ambassador_interface or ambassador_address for vm1 if it is another one);"
     ) in said(away, origin="fact default_ipv4 of eth0", others=["192.0.2.7", "2001:db8::7"])
     assert "which is its ambassador_address: set ambassador_interface" in said(away, origin="ambassador_address", others=[])
-    assert "(the host cannot be reached);" in said(away)
+    assert "(the host is slower than its `connect`, or cannot be reached);" in said(away)
     # whoever refuses has been reached
     assert "which is its" not in said(DOWN, origin="ambassador_address", others=[])
 

@@ -64,6 +64,45 @@ def test_the_kernel_serves_a_link_on_the_port_that_it_leaves_too():
     assert "define AMBASSADOR_DRAIN_7000_UDP = 10\n" in files["links.nft"]
 
 
+# -- its times ------------------------------------------------------------------------------------------------------
+
+
+def part(config, head):
+    """Return the lines of a section of haproxy.cfg."""
+    return [line.strip() for line in config.partition(f"\n{head}\n")[2].partition("\n\n")[0].splitlines()]
+
+
+def timed(side, tls=True, **changes):
+    """Return haproxy.cfg of links of one server and of several, with what was asked for."""
+    links = {"one": {"port": 1, "servers": "vm1", "clients": "vm2", "backend": "one:1", **changes}}
+    links["two"] = {**links["one"], "port": 2, "servers": "vm1:vm3"}
+    hostvars = {**HOSTVARS, "vm3": {"ambassador_address": "198.18.0.13"}}
+    host = {"server": "vm1", "client": "vm2"}[side]
+    wiring = Wiring(links, lambda pattern: pattern.split(":"), "haproxy", False, tls).side(host, side, hostvars)
+    assert wiring["problems"] == []
+    told = variables(side, tls=tls, links=wiring["links"], ports=ports(wiring["links"]))
+    return render.generation("haproxy", ROLE, told, {})["files"]["haproxy.cfg"]
+
+
+def test_who_has_nobody_else_to_turn_to_waits_longer():
+    config = timed("client")
+    assert {"timeout connect 3000ms", "timeout check 3000ms"} <= set(part(config, "listen one"))
+    assert [line for line in part(config, "listen two") if line.startswith("timeout")] == []
+
+
+def test_what_was_asked_for_is_the_time_of_a_connection_and_of_a_check():
+    config = timed("client", connect=1.5, check_interval=5)
+    for alias in ("one", "two"):
+        assert {"timeout connect 1500ms", "timeout check 1500ms"} <= set(part(config, f"listen {alias}"))
+        servers = [line for line in part(config, f"listen {alias}") if line.startswith("server vm")]
+        assert all(line.endswith(" inter 5000ms downinter 5000ms") for line in servers), servers
+    config = timed("server", connect=1.5, check_interval=5)
+    # its own backend is on this host
+    assert [line for line in part(config, "backend two") if line.startswith("timeout")] == []
+    assert any(line.startswith("server one ") and line.endswith(" inter 5000ms downinter 5000ms") for line in part(config, "backend one"))
+    assert {"timeout connect 1500ms", "timeout check 1500ms"} <= set(part(config, "backend two.peers"))
+
+
 # -- its name -----------------------------------------------------------------------------------------------------
 
 

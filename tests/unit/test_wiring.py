@@ -129,6 +129,16 @@ def test_seconds_are_whole(key, seconds):
     ]
 
 
+@pytest.mark.parametrize("key", ["connect", "check_interval"])
+def test_parts_of_a_second_have_no_default_of_their_own(key):
+    for said, milliseconds in ((None, None), (2, 2000), ("0.5", 500), (99.25, 99250), (0.05, 50)):
+        assert side({"redis": a_link(**{key: said})}, "vm2", "client")["links"][0][key] == milliseconds
+    for said in (0, -1, 0.01, True, "3s", "", 100, "1.2345"):
+        assert problems({"redis": a_link(**{key: said})}) == [
+            f"link redis, {key}: expected seconds from 0.05 to 99, found {said!r}; correct it."
+        ]
+
+
 def test_several_servers_are_numbered_in_the_order_of_the_inventory():
     client = side({"db": a_link(port=5432, servers="db", clients="web")}, "web2", "client")
     addresses = [HOSTVARS[host]["ambassador_address"] for host in GROUPS["db"]]

@@ -83,6 +83,36 @@ def test_a_server_host_that_the_controller_cannot_reach(vm1, playbook, tmp_path)
     assert "was not checked: it could not be asked" in re.sub(r"\s+", " ", run.stdout)
 
 
+# delays what it carries by so many seconds, in both directions
+RELAY = """
+import asyncio, sys
+address, port, to, delay = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+async def carry(reader, writer):
+    while data := await reader.read(65536):
+        await asyncio.sleep(delay)
+        writer.write(data)
+    writer.close()
+async def serve(*consumer):
+    server = await asyncio.open_connection(address, to)
+    await asyncio.gather(carry(consumer[0], server[1]), carry(server[0], consumer[1]), return_exceptions=True)
+async def main():
+    await (await asyncio.start_server(serve, address, port)).serve_forever()
+asyncio.run(main())
+"""
+
+
+def test_a_path_of_600_ms_there_and_back_carries_a_link(vm1, vm2, playbook):
+    first, port = address(vm1, "eth0"), 7999
+    vm1.check_output("setsid python3 -c %s %s %s 6379 0.3 > /dev/null 2>&1 & echo $! > /run/relay", RELAY, first, str(port))
+    try:
+        links = {"redis": LINK["redis"] | {"targets": [f"{first}:{port}"]}}
+        run = playbook("site.yml", f"--extra-vars={json.dumps({'ambassador_links': links})}")
+        assert run.returncode == 0, run.stdout
+        assert pong(vm2)
+    finally:
+        vm1.check_output("kill $(cat /run/relay)")
+
+
 def test_explicit_targets_win(vm1, vm2, playbook):
     links = {"redis": LINK["redis"] | {"targets": [f"{address(vm1, 'eth1')}:6379", f"{address(vm1, 'eth0')}:6379"]}}
     run = playbook("site.yml", f"--extra-vars={json.dumps({'ambassador_links': links})}")

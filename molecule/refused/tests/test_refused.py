@@ -50,7 +50,7 @@ def test_all_mistakes_of_the_map_at_once(refuse, rehearsal):
         *rehearsal,
     )
     for sentence in (
-        "link unknown: expected only the keys port, servers, clients, backend, publish, check, balance, wait, drain, local, "
+        "link unknown: expected only the keys port, servers, clients, backend, publish, check, check_interval, balance, "
         "targets, protocol, found 'prot'; did you mean port.",
         "link range, port: expected a port from 1 to 65535, found 70000; correct it.",
         "link number, port: expected a port from 1 to 65535, found 'many'; correct it.",
