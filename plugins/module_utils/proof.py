@@ -22,6 +22,8 @@ HOPS = {
     "L7TOUT": "what is behind its server side does not answer, or is not the master",
     "L7RSP": "its server side says that the backend is not up, or does not let this host in, which its log says",
 }
+# HAProxy's word for a server whose name Docker's DNS does not know
+UNKNOWN = "MAINT (resolution)"
 # what a connection that stays is called
 STAYED = ("open", "bytes")
 
@@ -33,6 +35,8 @@ def told(target):
     :rtype: str
     """
     reason = ", ".join(part for part in (target["check_status"], target["last_check"]) if part)
+    if target["state"] == UNKNOWN:
+        reason = "no container on the network of the ambassadors answers to this name, so start it, or attach it to that network"
     address = f" ({target['address']})" if target["address"] else ""
     return f"{target['name']}{address} {target['state']}" + (f": {reason}" if reason else "")
 

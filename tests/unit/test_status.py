@@ -123,7 +123,7 @@ def test_a_link_without_a_server_is_a_problem_on_each_side_that_sees_it(found):
         "host vm2, client side, link redis",
         "host vm3, server side, link redis",
     ]
-    assert "found redis_server MAINT (resolution); vm3 (198.18.0.13:6379) DOWN: L4CON" in said["problems"][0]
+    assert "or attach it to that network; vm3 (198.18.0.13:6379) DOWN: L4CON" in said["problems"][0]
     assert said["verdict"] == "expected no trouble, found 3:"
 
 
