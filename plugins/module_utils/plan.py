@@ -189,6 +189,28 @@ def disk_problems(plan, observed, settings):
     return []
 
 
+def account_warnings(plan, observed):
+    """Warn of an account of the host that can read what a plan writes for a container alone.
+
+    :param Plan plan: the plan
+    :param dict observed: the observation
+    :rtype: list[str]
+    """
+    warnings = []
+    readable = {
+        "certificate": (containers.HAPROXY_UID, "the key of its certificate"),
+        "directory": (containers.REDIS_UID, "passwords of Redis"),
+    }
+    for step, (uid, what) in readable.items():
+        name = (observed.get("accounts") or {}).get(str(uid))
+        if step in plan.why and name:
+            warnings.append(
+                f"host {plan.host}: the account {name} has the user ID {uid}, as a container of ours has, and can read {what};"
+                " give it another one if that is nobody you trust."
+            )
+    return warnings
+
+
 def directory_problems(part, name):
     """Tell whether a container's name is that of an ambassador's directory.
 
@@ -397,6 +419,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     if generation and settings["prove"] and (plan.why or dialled or not all_proved(served["links"], side, on_disk)):
         plan.step("verify", "the links are verified")
     plan.warnings = removal_warnings(side, host, wiring, on_disk)
+    plan.warnings += account_warnings(plan, observed)
     plan.warnings += authority_warnings(settings, tls["authorities"], tls["now"]) if tls else []
     # an engine that tells nothing of its links has them in what was asked of its container
     same = generation is None and found is not None and found.get("hash") == container["hash"]
@@ -679,6 +702,7 @@ def redis(part, host, observed, settings, container, directory, problems, volume
     if differences:
         plan.step("container", f"{name}: {', '.join(differences)}")
     plan.problems += disk_problems(plan, observed, settings)
+    plan.warnings += account_warnings(plan, observed)
     if part == "redis_server" and (plan.why or found.get("health") != "healthy"):
         plan.step("verify", "the server answers")
     if part == "redis_client" and plan.why:

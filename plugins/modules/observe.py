@@ -59,6 +59,11 @@ root:
   description: Whether the module ran as root.
   returned: success
   type: bool
+accounts:
+  description: The accounts of the host that have the user IDs of our containers, 99 and 999 - user ID to name.
+  returned: success
+  type: dict
+  sample: {"999": "backup"}
 containers:
   description:
     - >-
@@ -143,6 +148,7 @@ import contextlib
 import fcntl
 import importlib.util
 import os
+import pwd
 import socket
 import struct
 import sys
@@ -155,6 +161,8 @@ LIBRARIES = ("requests", "cryptography")
 # what setup asks the way to, for its facts default_ipv4 and default_ipv6
 OUTSIDE = {4: (socket.AF_INET, "8.8.8.8"), 6: (socket.AF_INET6, "2404:6800:400a:800::1012")}
 SIOCGIFADDR = 0x8915
+# the users of our containers, whose files are theirs on the host as well
+UIDS = (99, 999)
 KERNEL = {"tcp": ("tcp", "tcp6"), "udp": ("udp", "udp6")}
 
 
@@ -197,6 +205,18 @@ def interfaces():
             with contextlib.suppress(OSError):
                 answer = fcntl.ioctl(asked, SIOCGIFADDR, struct.pack("256s", name.encode()))
                 found[name] = socket.inet_ntoa(answer[20:24])
+    return found
+
+
+def accounts():
+    """Return the accounts of this host that have the numbers of our containers' users: number, as a word -> name.
+
+    :rtype: dict[str, str]
+    """
+    found = {}
+    for uid in UIDS:
+        with contextlib.suppress(KeyError):
+            found[str(uid)] = pwd.getpwuid(uid).pw_name
     return found
 
 
@@ -261,6 +281,7 @@ def main():
     module.exit_json(
         changed=False,
         root=root,
+        accounts=accounts(),
         python={"executable": sys.executable, "missing": [name for name in LIBRARIES if importlib.util.find_spec(name) is None]},
         addresses=addresses,
         facts=observation.facts(interfaces(), if_inet6, outside(), addresses),

@@ -853,6 +853,18 @@ def test_a_disk_on_which_nothing_can_be_written_is_told_before_anything_is_chang
     assert sentence == f"host vm2: expected to write in /var/lib/ambassador, found its file system {found}"
 
 
+def test_an_account_that_can_read_what_is_written_is_told_when_it_is_written():
+    fleet = a_fleet(tls=True)
+    client = Redis(fleet.hosts["vm2"], "redis_client", PASSWORDS)
+    observed(fleet)["accounts"] = {"99": "somebody", "999": "nobody-yet"}
+    (key,), (passwords,) = fleet.plan("vm2", "client")["warnings"], client.plan()["warnings"]
+    assert key.startswith("host vm2: the account somebody has the user ID 99, as a container of ours has, and can read the key of its")
+    assert passwords.startswith("host vm2: the account nobody-yet has the user ID 999, as a container of ours has, and can read passwords")
+    fleet.deploy()
+    client.run()
+    assert fleet.plan("vm2", "client")["warnings"] == client.plan()["warnings"] == []
+
+
 # -- removal ------------------------------------------------------------------------------------------------------
 
 

@@ -59,7 +59,10 @@ def test_none_is_a_sentence_that_names_link_host_hop_and_remedy():
         ),
         ({"check_status": "L4TOUT"}, "DOWN: L4TOUT, said (the host is slower than its `connect`, or cannot be reached);"),
         ({"check_status": "L7STS"}, "found vm1 (192.0.2.1:6379) DOWN: L7STS, said;"),
-        ({"check_status": None, "last_check": None, "address": None, "state": "MAINT (resolution)"}, "found vm1 MAINT (resolution): no container on the network of the ambassadors answers to this name,"),
+        (
+            {"check_status": None, "last_check": None, "address": None, "state": "MAINT (resolution)"},
+            "found vm1 MAINT (resolution): no container on the network of the ambassadors answers to this name,",
+        ),
         ({"last_check": None}, "found vm1 (192.0.2.1:6379) DOWN: L4CON (nothing"),
     ],
 )
