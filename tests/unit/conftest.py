@@ -16,7 +16,10 @@ import hypothesis
 import pytest
 from ansible.plugins.loader import init_plugin_loader
 
-hypothesis.settings.register_profile("short", max_examples=10)
+# how long anything takes, the machine decides
+hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("short", hypothesis.settings.get_profile("any machine"), max_examples=10)
+hypothesis.settings.load_profile("any machine")
 
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "collections"))

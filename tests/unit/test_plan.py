@@ -6,7 +6,6 @@ import pytest
 from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, plan
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proved
 from hypothesis import event, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from simulation import DAY, IMAGES, NOW, SETTINGS, Fleet, Host, KilledError, Redis
 
@@ -1188,7 +1187,6 @@ def at_rest(fleet):
             assert ("verify" in found["steps"]) == bool(found.get("unchecked")), (host, side)
 
 
-@hypothesis_settings(deadline=None)
 @given(st.lists(st.tuples(ANY_MAP, RUN), min_size=1, max_size=3), ADDRESSED)
 def test_whatever_the_map_what_is_wrong_is_told_and_then_nothing_is_done(runs, addressed):
     fleet = world(*addressed)
@@ -1204,7 +1202,6 @@ def test_whatever_the_map_what_is_wrong_is_told_and_then_nothing_is_done(runs, a
             assert {name: host.look() for name, host in fleet.hosts.items()} == before
 
 
-@hypothesis_settings(deadline=None)
 @given(st.data(), ADDRESSED)
 def test_whatever_the_maps_a_run_is_followed_by_one_that_changes_nothing(data, addressed):
     fleet = world(*addressed)
@@ -1218,7 +1215,6 @@ def test_whatever_the_maps_a_run_is_followed_by_one_that_changes_nothing(data, a
         assert (host.observed["containers"], host.observed["entries"], host.observed["listening"]) == ({}, [], [])
 
 
-@hypothesis_settings(deadline=None)
 @given(st.data(), ADDRESSED, st.sampled_from(list(drifts())))
 def test_whatever_is_done_to_a_client_side_by_hand_is_mended_by_one_run(data, addressed, drift):
     fleet = world(*addressed)
@@ -1257,7 +1253,6 @@ def maps_in_turn(draw, shared):
     return maps
 
 
-@hypothesis_settings(deadline=None)
 @given(st.data(), st.booleans(), st.booleans())
 def test_no_client_side_is_left_dialling_what_is_not_served(data, tls, shared):
     fleet, seen = world("198.18.0.{}", False), []
@@ -1287,7 +1282,6 @@ def test_no_client_side_is_left_dialling_what_is_not_served(data, tls, shared):
     at_rest(fleet)
 
 
-@hypothesis_settings(deadline=None)
 @given(st.data(), st.booleans(), st.booleans())
 def test_a_run_that_is_killed_at_any_step_leaves_every_link_served(data, tls, shared):
     fleet, seen = world("198.18.0.{}", False), []
