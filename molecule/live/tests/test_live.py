@@ -81,7 +81,7 @@ def test_planned_changes_cost_no_connection(vm2, playbook, load, figures):
         # while it had connections, the name of a link that goes would be left to a later run
         until(vm2, "! docker inspect ambassador_client_standin")
         for one in (redis, postgresql):
-            one.more(40)
+            one.more(20)
             one.mark()
     assert vm2.run("docker exec redis_client getent ahostsv4 more").rc == 2
     changes = zip(CHANGES, redis.stop()["windows"], postgresql.stop()["windows"], strict=False)
@@ -103,7 +103,7 @@ def test_a_backend_made_anew_elsewhere_is_followed(vm1, playbook, load, figures)
     vm1.check_output("docker rm -f squatter")
     assert run.returncode == 0, run.stdout
     until(vm1, "docker exec redis_server redis-cli ping | grep -q PONG")
-    redis.more(80)
+    redis.more(40)
     ours, others = redis.stop()["total"], postgresql.stop()["total"]
     figures("backend made anew, another address", "redis", ours)
     figures("backend made anew, another address", "postgresql", others)
@@ -118,9 +118,9 @@ def test_a_backend_made_anew_elsewhere_is_followed(vm1, playbook, load, figures)
 def test_what_is_killed_costs_no_new_connection(vm1, load, figures, container):
     redis, postgresql = load(REDIS, f"--readonly {PATIENT}"), load(POSTGRESQL, PATIENT)
     vm1.check_output("docker kill %s", container)
-    redis.more(80)
+    redis.more(40)
     vm1.check_output("docker start %s", container)
-    redis.more(80)
+    redis.more(40)
     ours, others = redis.stop()["total"], postgresql.stop()["total"]
     figures(f"{container} killed and back", "redis", ours)
     figures(f"{container} killed and back", "postgresql", others)
@@ -140,10 +140,10 @@ def test_what_does_not_answer_is_left(vm1, load, figures, outage):
     redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL, PATIENT)
     vm1.check_output(begin)
     try:
-        redis.more(80)
+        redis.more(40)
     finally:
         vm1.check_output(end)
-    redis.more(80)
+    redis.more(40)
     ours, others = redis.stop()["total"], postgresql.stop()["total"]
     figures(outage, "redis", ours)
     figures(outage, "postgresql", others)
@@ -155,7 +155,7 @@ def test_what_does_not_answer_is_left(vm1, load, figures, outage):
 def test_a_server_host_that_stops_is_left_and_comes_back_by_itself(vm1, vm2, load, figures):
     redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL, PATIENT)
     subprocess.run(["docker", "stop", "vm1"], check=True, capture_output=True)
-    redis.more(80)
+    redis.more(40)
     subprocess.run(["docker", "start", "vm1"], check=True, capture_output=True)
     ours, others = redis.stop()["total"], postgresql.stop()["total"]
     figures("server host stopped", "redis", ours)
@@ -313,9 +313,9 @@ def test_the_links_come_back_with_the_docker_engine(vm2, load, figures, how):
     vm2.check_output(f"engine {how} && engine start")
     until(vm2, "docker exec redis_client redis-cli -h redis ping | grep -q PONG")
     after = inspect(vm2, "ambassador_client")["NetworkSettings"]["Networks"]["ambassador"]
-    postgresql.more(50)
+    postgresql.more(25)
     postgresql.mark()
-    postgresql.more(50)
+    postgresql.more(25)
     seen = postgresql.stop()
     figures(f"Docker Engine of the client host: {how}", "postgresql", seen["total"])
     # it is away for a while, and then all is as it was

@@ -48,7 +48,7 @@ def test_a_move_loses_nothing_and_can_be_run_again(hosts, vm2, playbook, load, f
     redis_load = load("redis://redis:6379", "--timeout 5")
     run = playbook(MOVE, *THERE)
     assert run.returncode == 0, run.stdout
-    redis_load.more(50)
+    redis_load.more(20)
     seen = redis_load.stop()["total"]
     figures("moved to another host", "redis", seen)
     assert (seen["lost"], seen["repeated"], seen["disordered"]) == (0, 0, 0)
