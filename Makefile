@@ -13,19 +13,18 @@ demo: venv lab       ## two hosts, the whole chain, a PONG and what carried it
 	@lab/demo
 
 test: venv lab       ## the linters, the unit tests, the scenarios
-	@# what needs no host goes beside the scenarios, which leave half of the processor idle
-	$(MAKE) --jobs=2 --output-sync=line static scenarios
-	$(MAKE) harness
+	@# what needs no host goes beside the scenarios, which leave half of the processor idle, and waits for them
+	$(MAKE) --jobs=2 --output-sync=line scenarios static
 	tests/matrix scenario
 
 static: lint unit    ## the linters, and the unit tests on both versions of ansible-core
-	tests/matrix unit
+	nice tests/matrix unit
 
 lint: venv           ## all linters
-	tests/lint
+	nice tests/lint
 
 unit: venv           ## the unit tests
-	python -m pytest -q tests/unit
+	nice python -m pytest -q tests/unit
 
 # installed runs on the other ansible-core (matrix)
 scenarios: lab       ## the molecule scenarios, on the lab's hosts; one of them: make scenarios ONLY=address
