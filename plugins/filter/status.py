@@ -90,9 +90,8 @@ class Judge:
                 continue
             for side in SIDES:
                 self._side(host, side, answer["engine"], answer[side])
-            if answer["client"]["wiring"]["links"]:
-                for problem in alias_problems(host, answer["client"]["wiring"], answer["observed"], answer["network"]):
-                    self._problem(problem)
+            for problem in alias_problems(host, answer["client"]["wiring"], answer["observed"], answer["network"]):
+                self._problem(problem)
         for alias, hosts in self.primaries.items():
             if len(hosts) > 1:
                 self._problem(

@@ -16,7 +16,7 @@ import itertools
 import json
 import re
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import RESERVED, endpoint
 
 # what all containers have in common (container.yml) is of this version: another number, and they are made anew
 COMMON = 1
@@ -195,7 +195,7 @@ def has_names(asked, found):
     :param dict found: the container as it was observed
     :rtype: bool
     """
-    dialled = [alias for alias in asked["aliases"] if not alias.startswith("ambassador-")]
+    dialled = [alias for alias in asked["aliases"] if not RESERVED.fullmatch(alias)]
     return set(dialled) <= set((found["networks"].get(asked["network"]) or {}).get("aliases", []))
 
 

@@ -62,20 +62,19 @@ def container(listed, inspected=None):
         "publishes": published(listed.get("Ports")),
         "networks": {name: {"addresses": addresses(network)} for name, network in networks.items()},
     }
-    if inspected:
-        for name, network in (inspected["NetworkSettings"].get("Networks") or {}).items():
-            found["networks"].setdefault(name, {"addresses": addresses(network)})["names"] = names(listed, network)
-    if inspected and found["ours"] is not None:
-        host = inspected["HostConfig"]
-        for name, network in (inspected["NetworkSettings"].get("Networks") or {}).items():
+    if not inspected:
+        return found
+    for name, network in (inspected["NetworkSettings"].get("Networks") or {}).items():
+        found["networks"][name] = {"addresses": addresses(network), "names": names(listed, network)}
+        if found["ours"] is not None:
             config = network.get("IPAMConfig") or {}
             said = {"ipv4_address": config.get("IPv4Address"), "ipv6_address": config.get("IPv6Address")}
-            found["networks"][name] = {
-                **found["networks"][name],
-                "addresses": addresses(network),
-                "aliases": sorted(network.get("Aliases") or []),
-                "said": {option: address for option, address in said.items() if address},
-            }
+            found["networks"][name].update(
+                aliases=sorted(network.get("Aliases") or []),
+                said={option: address for option, address in said.items() if address},
+            )
+    if found["ours"] is not None:
+        host = inspected["HostConfig"]
         found.update(
             {
                 "hash": labels.get(HASH_LABEL),
@@ -163,8 +162,14 @@ def own_addresses(fib_trie, if_inet6):
     :source: proc(5)
     """
     found = re.findall(r"\|-- (\S+)\n\s+/32 host LOCAL", fib_trie)
-    found += [str(ipaddress.ip_address(bytes.fromhex(line.split()[0]))) for line in if_inet6.splitlines()]
+    found += [address for address, _ in _inet6(if_inet6)]
     return sorted({address for address in found if not ipaddress.ip_address(address).is_loopback})
+
+
+def _inet6(text):
+    """Return address and interface of each line of ``/proc/net/if_inet6``."""
+    rows = [line.split() for line in text.splitlines()]
+    return [(str(ipaddress.ip_address(bytes.fromhex(row[0]))), row[5]) for row in rows]
 
 
 def facts(interfaces, if_inet6, outside, addresses):
@@ -182,9 +187,7 @@ def facts(interfaces, if_inet6, outside, addresses):
     for interface, address in interfaces.items():
         found[fact_name(interface)] = {"ipv4": {"address": address}}
         holders[address] = interface
-    for line in if_inet6.splitlines():
-        digits, _, _, _, _, interface = line.split()
-        address = str(ipaddress.ip_address(bytes.fromhex(digits)))
+    for address, interface in _inet6(if_inet6):
         found.setdefault(fact_name(interface), {}).setdefault("ipv6", []).append({"address": address})
         holders[address] = interface
     for version in (4, 6):

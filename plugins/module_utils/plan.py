@@ -156,18 +156,20 @@ def alias_problems(host, wiring, observed, network):
     :param str network: the network of the ambassadors
     :rtype: list[str]
     """
-    problems = []
-    for link in wiring["links"]:
-        for name, found in observed["containers"].items():
-            own = found["ours"] in ("ambassador_client", "ambassador_client_standin")
-            answers = found["networks"].get(network, {}).get("names", []) if found["state"] not in ("created", "exited", "dead") else []
-            if not own and link["alias"].lower() in [answer.lower() for answer in answers]:
-                problems.append(
-                    f"link {link['alias']}: expected ambassador_client alone to answer to this name on the network {network} of host"
-                    f" {host}, found container {name} (image {found['image']}) to answer as well, and to take its share of the connections;"
-                    " rename that container or its alias, put it on another network, or rename the link."
-                )
-    return problems
+    # name in lower case -> containers that answer to it, each with its image
+    others = {}
+    for container, found in observed["containers"].items():
+        own = found["ours"] in ("ambassador_client", "ambassador_client_standin")
+        if not own and found["state"] not in ("created", "exited", "dead"):
+            for name in found["networks"].get(network, {}).get("names", []):
+                others.setdefault(name.lower(), {})[container] = found["image"]
+    return [
+        f"link {link['alias']}: expected ambassador_client alone to answer to this name on the network {network} of host"
+        f" {host}, found container {container} (image {image}) to answer as well, and to take its share of the connections;"
+        " rename that container or its alias, put it on another network, or rename the link."
+        for link in wiring["links"]
+        for container, image in others.get(link["alias"].lower(), {}).items()
+    ]
 
 
 def disk_problems(plan, observed, settings):
@@ -178,8 +180,8 @@ def disk_problems(plan, observed, settings):
     :param dict settings: see the documentation of this file
     :rtype: list[str]
     """
-    disk = observed.get("disk") or {}
-    if not {"certificate", "directory", "configuration"} & set(plan.why) or not disk:
+    disk = observed["disk"]
+    if not {"certificate", "directory", "configuration"} & set(plan.why):
         return []
     where = f"host {plan.host}: expected to write in {settings['state_dir']}, found its file system"
     if not disk["writable"]:
@@ -202,7 +204,7 @@ def account_warnings(plan, observed):
         "directory": (containers.REDIS_UID, "passwords of Redis"),
     }
     for step, (uid, what) in readable.items():
-        name = (observed.get("accounts") or {}).get(str(uid))
+        name = observed["accounts"].get(str(uid))
         if step in plan.why and name:
             warnings.append(
                 f"host {plan.host}: the account {name} has the user ID {uid}, as a container of ours has, and can read {what};"

@@ -21,8 +21,10 @@ RESERVED = re.compile(r"localhost|h2|ambassador(-.*)?", re.I)
 # What Docker accepts as the name of a container, or a DNS name.
 BACKEND_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
 
-KEYS = ("port", "servers", "clients", "backend", "publish", "check", "check_interval", "balance", "connect", "wait", "drain")
-KEYS += ("local", "targets", "protocol")
+KEYS = (
+    *("port", "servers", "clients", "backend", "publish", "check", "check_interval", "balance", "connect", "wait", "drain"),
+    *("local", "targets", "protocol"),
+)
 REQUIRED = ("port", "clients", "backend")
 CHOICES = {"check": ("tcp", "redis", "none"), "balance": ("first", "roundrobin", "leastconn"), "protocol": ("tcp", "udp")}
 # key of a link -> its default, both in seconds

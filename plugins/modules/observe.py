@@ -155,14 +155,13 @@ import sys
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils import observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils.containers import HAPROXY_UID, REDIS_UID
 from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
 
 LIBRARIES = ("requests", "cryptography")
 # what setup asks the way to, for its facts default_ipv4 and default_ipv6
 OUTSIDE = {4: (socket.AF_INET, "8.8.8.8"), 6: (socket.AF_INET6, "2404:6800:400a:800::1012")}
 SIOCGIFADDR = 0x8915
-# the users of our containers, whose files are theirs on the host as well
-UIDS = (99, 999)
 KERNEL = {"tcp": ("tcp", "tcp6"), "udp": ("udp", "udp6")}
 
 
@@ -214,7 +213,7 @@ def accounts():
     :rtype: dict[str, str]
     """
     found = {}
-    for uid in UIDS:
+    for uid in (HAPROXY_UID, REDIS_UID):
         with contextlib.suppress(KeyError):
             found[str(uid)] = pwd.getpwuid(uid).pw_name
     return found

@@ -57,6 +57,7 @@ def nothing():
         "entries": [],
         "identity": {"certificate": "", "key": "none"},
         "disk": {"free": 1 << 30, "writable": True},
+        "accounts": {},
     }
 
 
