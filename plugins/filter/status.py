@@ -17,7 +17,7 @@ options:
       - What was found, by host. C(unreachable) says why a host does not answer; else C(engine) is its engine, C(network) that of its
         ambassadors, C(observed) what M(crosshost.ambassador.observe) returned, and C(server) and
         C(client) are its sides, each with C(wiring) (see the filter P(crosshost.ambassador.wiring#filter)),
-        C(container) (what M(community.docker.docker_container_info) returned) and C(info) (what M(crosshost.ambassador.ambassador_info)
+        C(environment) (that of its container, where the engine is V(socat)) and C(info) (what M(crosshost.ambassador.ambassador_info)
         returned).
     type: dict
     required: true
@@ -41,6 +41,7 @@ _value:
 import datetime
 import re
 
+from ansible_collections.crosshost.ambassador.plugins.module_utils.containers import name_of, numbered
 from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import alias_problems
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import told
 
@@ -89,7 +90,7 @@ class Judge:
                 self._problem(f"host {host}: expected Ansible to reach it, found: {answer['unreachable']}; make it reachable.")
                 continue
             for side in SIDES:
-                self._side(host, side, answer["engine"], answer[side])
+                self._side(host, side, answer["engine"], answer[side], answer["observed"])
             for problem in alias_problems(host, answer["client"]["wiring"], answer["observed"], answer["network"]):
                 self._problem(problem)
         for alias, hosts in self.primaries.items():
@@ -115,25 +116,27 @@ class Judge:
             elif "(expect regex" in (backend["last_check"] or ""):  # it answered the PING, and is not master
                 self.replicas.setdefault(link["alias"], []).append(server_name(host))
 
-    def _side(self, host, side, engine, found):
-        where, name = f"host {host}, {side} side", f"ambassador_{side}"
-        wiring, container = found["wiring"], found["container"]
+    def _side(self, host, side, engine, found, observed):
+        where, wiring, there = f"host {host}, {side} side", found["wiring"], numbered(side, observed)
         for problem in wiring["problems"]:
             # a host that is not reached, or not asked, has been told already, or needs not be
             if not any(f"expected an address of host {unknown}," in problem for unknown in wiring["unknown"]):
                 self._problem(problem)
-        if "exists" not in container:
-            self._problem(f"host {host}: expected a Docker Engine that answers, found: {container.get('msg')}; start it.")
+        error = observed["docker"]["error"]
+        stopped = {name_of(side, number): one["state"] for number, one in there.items() if one["state"] != "running"}
+        if error:
+            self._problem(f"host {host}: expected a Docker Engine that answers, found: {error}; start it.")
         elif not wiring["links"]:
-            if container["exists"]:
+            for number in there:
+                name = name_of(side, number)
                 self.warnings.append(f"{where}: expected no container {name}, for no link wants it, found one; {DEPLOY}, which removes it.")
-        elif not container["exists"]:
-            self._problem(f"{where}: expected the container {name}, found none; {DEPLOY}.")
-        elif container["container"]["State"]["Status"] != "running":
-            self._problem(
-                f"{where}: expected the container {name} to run, found it {container['container']['State']['Status']};"
-                f" `docker logs {name}` on the host says why."
-            )
+        elif not there:
+            self._problem(f"{where}: expected the container {name_of(side)}, found none; {DEPLOY}.")
+        elif stopped:
+            for name, state in stopped.items():
+                self._problem(
+                    f"{where}: expected the container {name} to run, found it {state}; `docker logs {name}` on the host says why."
+                )
         else:
             self.sides += 1
             getattr(self, f"_{engine}")(host, side, where, found)
@@ -144,7 +147,7 @@ class Judge:
 
     def _socat(self, host, side, where, found):
         """Of socat Docker knows what it was told to dial, and that it runs."""
-        environment = dict(line.partition("=")[::2] for line in found["container"]["container"]["Config"]["Env"] or [])
+        environment = dict(line.partition("=")[::2] for line in found["environment"])
         for link in found["wiring"]["links"]:
             for target in link["targets"]:
                 name, url = target["variable"], environment.get(target["variable"])

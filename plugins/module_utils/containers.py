@@ -16,7 +16,7 @@ import itertools
 import json
 import re
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import RESERVED, endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import AMBASSADOR, RESERVED, endpoint, overlap, parse_endpoint
 
 # what all containers have in common (container.yml) is of this version: another number, and they are made anew
 COMMON = 1
@@ -128,7 +128,7 @@ def wanted_ports(wiring):
 
 
 def ambassador(side, wiring, settings, scripts, pools):
-    """Return what is asked of the container of a side.
+    """Return what is asked of the ambassador of a side.
 
     :param str side: ``server`` or ``client``
     :param dict wiring: the wiring of the side
@@ -161,7 +161,7 @@ def ambassador(side, wiring, settings, scripts, pools):
             "command": [scripts["socat.sh"]],
             "env": {**wiring["variables"], "AMBASSADOR_IPV6": "1" if settings["ipv6"] else "", "AMBASSADOR_CHILDREN": str(children)},
         }
-        return described(f"ambassador_{side}", settings["image"], **common, **own)
+        return described(name_of(side), settings["image"], **common, **own)
     # the whole directory: a mounted file would keep its old inode
     volumes = [f"{directory}:/etc/ambassador:ro"]
     if engine == "nftables":
@@ -176,7 +176,7 @@ def ambassador(side, wiring, settings, scripts, pools):
         own = {"entrypoint": ["haproxy"], "command": ["-W", "-db", "-S", "/run/ambassador/master.sock,mode,600"]}
         own["command"] += ["-f", "/etc/ambassador/current/links.cfg", "-f", "/etc/ambassador/current/haproxy.cfg"]
         volumes += [f"{settings['state_dir']}/identity:/etc/ambassador-identity:ro"] if settings["tls"] else []
-    return described(f"ambassador_{side}", settings["image"], **common, **own, volumes=[*volumes, f"{directory}/run:/run/ambassador:rw"])
+    return described(name_of(side), settings["image"], **common, **own, volumes=[*volumes, f"{directory}/run:/run/ambassador:rw"])
 
 
 def all_of(aliases):
@@ -197,6 +197,129 @@ def has_names(asked, found):
     """
     dialled = [alias for alias in asked["aliases"] if not RESERVED.fullmatch(alias)]
     return set(dialled) <= set((found["networks"].get(asked["network"]) or {}).get("aliases", []))
+
+
+# -- the containers of a side -----------------------------------------------------------------------------------------
+
+
+def name_of(side, number=1):
+    """Return the name of a container of a side.
+
+    :param str side: ``server`` or ``client``
+    :param int number: 1 is the ambassador, all others only publish ports that it cannot publish without being made anew
+    :rtype: str
+    """
+    return f"ambassador_{side}" + (f"_{number}" if number > 1 else "")
+
+
+def run_of(number=1):
+    """Return the name of the directory of a container's endpoint, in the state directory of its side.
+
+    :rtype: str
+    """
+    return "run" + (f"-{number}" if number > 1 else "")
+
+
+def numbered(side, observed):
+    """Return the containers of a side that are there.
+
+    :param str side: ``server`` or ``client``
+    :param dict observed: the observation
+    :return: number -> container as it was observed, in the order of numbers
+    :rtype: dict[int, dict]
+    """
+    found = {}
+    for name, container in observed["containers"].items():
+        match = AMBASSADOR.fullmatch(name)
+        if match and match[1] == side and container["ours"] == name:
+            found[int(match[2] or 1)] = container
+    return dict(sorted(found.items()))
+
+
+def of_side(side, container, engine, observed):
+    """Return the containers of a side: the ambassador, and others beside it that publish what it cannot.
+
+    Docker publishes no further port on a container that runs. Made anew it would break all connections through it, so a port that is new
+    gets a container of its own, with the same generation; and one that nobody asks for any more is left to its container, as long as that
+    has others and nothing listens there. Without containers to spare, or where one is made anew anyway, that one takes what is new.
+    On the client side the ambassador publishes nothing: its names are enough to be made anew for.
+
+    :param str side: ``server`` or ``client``
+    :param dict container: what is asked of the ambassador, with all that is to be published
+    :param str engine: the engine
+    :param dict observed: the observation
+    :return: number -> what is asked of the container, and the numbers of those that are there and publish nothing that is asked for
+    :rtype: tuple[dict[int, dict], list[int]]
+    """
+    there, wanted = numbered(side, observed), container["publish"]
+    new = set(wanted) - {port for found in there.values() for port in found["publishes"]}
+    asked, idle = {}, []
+    for number, found in there.items():
+        names_only = side == "client" and number == 1
+        own = sorted(set(wanted) & set(found["publishes"]))
+        # what has the names opens all ports of its side, and engines other than haproxy do so in every container
+        more = [] if side == "client" and (names_only or engine != "haproxy") else _shut(found, wanted, new)
+        one = numbered_as(container, number, side, [*own, *more])
+        if made_anew(one, found, observed["images"]):
+            if names_only:
+                new, own = new | set(own), []
+            else:
+                new, own = set(), sorted({*own, *new})
+            one = numbered_as(container, number, side, own)
+        if own or names_only:
+            asked[number] = one
+        else:
+            idle.append(number)
+    if side == "client" and 1 not in asked:
+        asked[1] = numbered_as(container, 1, side, [])
+    if new or not asked:
+        number = next(n for n in itertools.count(1) if n not in asked and name_of(side, n) not in observed["containers"])
+        asked[number] = numbered_as(container, number, side, sorted(new))
+    return dict(sorted(asked.items())), idle
+
+
+def _shut(found, wanted, new):
+    """Return the ports that a container publishes and nobody asks for, if they can stay: nothing listens there, and they are in no way.
+
+    :rtype: list[str]
+    """
+    more = sorted(set(found["publishes"]) - set(wanted))
+    listens = {port.rpartition(":")[2] for port in wanted}
+    taken = [listener(port) for port in new]
+    open_or_in_the_way = any(
+        port.rpartition(":")[2] in listens or any(one[0] == other[0] and overlap(one[1], other[1]) for other in taken)
+        for port, one in ((port, listener(port)) for port in more)
+    )
+    return [] if open_or_in_the_way else more
+
+
+def listener(port):
+    """Return protocol and (address, port) of what a container publishes.
+
+    :param str port: as :func:`wanted_ports` returns it
+    :rtype: tuple[str, tuple[str, int]]
+    """
+    address, number = parse_endpoint(port.rpartition(":")[0])
+    return "udp" if port.endswith("/udp") else "tcp", (address, number)
+
+
+def numbered_as(container, number, side, publish):
+    """Return what is asked of a container of a side.
+
+    :param dict container: what is asked of the ambassador
+    :param int number: its number
+    :param str side: ``server`` or ``client``
+    :param list[str] publish: what it publishes
+    :rtype: dict
+    """
+    publish = sorted(publish)
+    if number == 1:
+        return described(**{**container, "publish": publish})
+    volumes = [re.sub(r"/run(?=:/run/ambassador:rw$)", f"/{run_of(number)}", volume) for volume in container["volumes"]]
+    # only what is published is open there, so that a port of a link that has it no more is shut
+    env = {**container["env"], "AMBASSADOR_LOCAL": "1"} if side == "client" else container["env"]
+    own = {"name": name_of(side, number), "publish": publish, "aliases": [], "address": {}, "volumes": volumes, "env": env}
+    return described(**{**container, **own})
 
 
 def check(container, generation):
@@ -339,24 +462,6 @@ def differences(asked, found, images):
         (found.get("pids") != int(asked["pids"]), "its limit of processes"),
     ]
     return [words for wrong, words in told if wrong]
-
-
-def with_ports(asked, found, images):
-    """Return a description with the ports that its container publishes and nobody asks for: giving them up would make it anew.
-
-    Only ports on which nothing listens inside: they are shut. A container that is made anew for another reason loses them.
-
-    :param dict asked: the description
-    :param dict | None found: the container as it was observed
-    :param dict[str, str] images: name -> ID of the images of the host
-    :rtype: dict
-    """
-    more = sorted(set(found["publishes"]) - set(asked["publish"])) if found else []
-    listens = {port.rpartition(":")[2] for port in asked["publish"]}
-    if not more or any(port.rpartition(":")[2] in listens for port in more):
-        return asked
-    kept = described(**{**asked, "publish": sorted([*asked["publish"], *more])})
-    return asked if made_anew(kept, found, images) else kept
 
 
 def made_anew(asked, found, images):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import calendar
 import csv
+import functools
 import os
 import re
 import time
@@ -17,6 +18,8 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import
 VARIABLE = "AMBASSADOR_GENERATION"
 # the pipe of the engine nftables
 KEEPER = "ask"
+# the directories of endpoints, one for each container of a side
+RUN = re.compile(r"run(-[0-9]+)?")
 # the name that haproxy.cfg gives the certificate of the host
 CERTIFICATE = "@/host"
 ISO_8601 = "%Y-%m-%dT%H:%M:%SZ"
@@ -208,16 +211,17 @@ def kernel_links(table, flows, alias=None):
     return links
 
 
-def read_kernel(path, alias, timeout):
-    """Return what the kernel does for a side, as its keeper says.
+def read_kernel(path, run, alias, timeout):
+    """Return what the kernel does for a container of a side, as its keeper says.
 
     :param str path: the state directory of the side
+    :param str run: the directory of the container's endpoint in it
     :param str | None alias: only this link
     :param int timeout: seconds to wait for the answer
     :rtype: dict
     :raises OSError: where no keeper answers, or the kernel has no table
     """
-    answer = nftables_keeper.ask(os.path.join(path, "run", KEEPER), "show", timeout)
+    answer = nftables_keeper.ask(os.path.join(path, run, KEEPER), "show", timeout)
     table, flows = nftables_keeper.table_of(answer)
     head = nftables_keeper.head_of(table)
     return {
@@ -242,16 +246,17 @@ def current_generation(path):
     return os.path.basename(os.readlink(link)) if os.path.islink(link) else None
 
 
-def read_haproxy(path, alias, timeout):
-    """Return what HAProxy does for a side.
+def read_haproxy(path, run, alias, timeout):
+    """Return what HAProxy does in a container of a side.
 
     :param str path: the state directory of the side
+    :param str run: the directory of the container's endpoint in it
     :param str | None alias: only this link
     :param int timeout: seconds to wait for each answer
     :rtype: dict
     :raises OSError: where nothing answers, or no worker does
     """
-    socket = os.path.join(path, "run", "master.sock")
+    socket = os.path.join(path, run, "master.sock")
     workers, stats = [], []
     answer = ask(socket, "show proc", timeout)
     for worker in parse_workers(answer):
@@ -259,7 +264,7 @@ def read_haproxy(path, alias, timeout):
         proxies = parse_stat(answer)
         # one that ends, or is not ready yet, does not answer
         if proxies is not None:
-            workers.append({**worker, "current": not workers})
+            workers.append({"directory": run, **worker, "current": not workers})
             stats.append(proxies)
     if workers:
         answer = ask(socket, f"@!{workers[0]['pid']} show env {VARIABLE}", timeout)
@@ -278,25 +283,82 @@ def read_haproxy(path, alias, timeout):
     }
 
 
-def endpoint_of(path):
-    """Return the name of the engine that answers for a side, as a sentence names it, and the path at which it does.
+def runs(path):
+    """Return the directories of the endpoints of a side's containers, that of the ambassador first.
 
     :param str path: the state directory of the side
+    :rtype: list[str]
+    """
+    found = [name for name in (os.listdir(path) if os.path.isdir(path) else []) if RUN.fullmatch(name)]
+    return sorted(found, key=lambda name: (len(name), name)) or ["run"]
+
+
+def endpoint_of(path, run):
+    """Return the name of the engine that answers for a container of a side, as a sentence names it, and the path at which it does.
+
+    :param str path: the state directory of the side
+    :param str run: the directory of the container's endpoint in it
     :rtype: tuple[str, str]
     """
-    keeper = os.path.join(path, "run", KEEPER)
-    return ("the keeper", keeper) if os.path.exists(keeper) else ("HAProxy", os.path.join(path, "run", "master.sock"))
+    keeper = os.path.join(path, run, KEEPER)
+    return ("the keeper", keeper) if os.path.exists(keeper) else ("HAProxy", os.path.join(path, run, "master.sock"))
 
 
 def read(path, alias=None, timeout=5):
-    """Return what the engine of a side does.
+    """Return what the engine of a side does, in all of its containers.
 
     :param str path: the state directory of the side
     :param str | None alias: only this link
     :param int timeout: seconds to wait for each answer
     :return: as the module ``ambassador_info`` documents it
     :rtype: dict
-    :raises OSError: where nothing answers; a FileNotFoundError where there is no endpoint at all
+    :raises OSError: where one does not answer; its attribute ``endpoint`` is what :func:`endpoint_of` returns. A FileNotFoundError where
+        there is no endpoint at all
     """
-    name, _ = endpoint_of(path)
-    return (read_kernel if name == "the keeper" else read_haproxy)(path, alias, timeout)
+    found = []
+    for run in runs(path):
+        name, at = endpoint_of(path, run)
+        try:
+            one = (read_kernel if name == "the keeper" else read_haproxy)(path, run, alias, timeout)
+        except OSError as error:
+            error.endpoint = (name, at)
+            raise
+        found.append({**one, "connections": {run: sum(link["connections"] for link in one["links"].values())}})
+    return functools.reduce(together, found)
+
+
+def together(one, other):
+    """Return what two containers of a side do: of what differs the worse, of what is counted the sum.
+
+    :param dict one: what :func:`read` returns
+    :param dict other: the same of another container
+    :rtype: dict
+    """
+    # a generation that is not the one on disk is the one to be told of
+    stale = one["generation"] == one["current"] != other["generation"]
+    links = {**other["links"], **one["links"]}
+    for alias in one["links"].keys() & other["links"].keys():
+        links[alias] = _together(one["links"][alias], other["links"][alias])
+    return {
+        **one,
+        "generation": other["generation"] if stale else one["generation"],
+        "workers": one["workers"] + other["workers"],
+        "counters": f"{one['counters']} {other['counters']}",
+        "connections": {**one["connections"], **other["connections"]},
+        "links": links,
+    }
+
+
+def _together(one, other):
+    """Return what two containers do of one link, or for one target of it."""
+    numbers = (*SUMS, "failed", "held")
+    found = {**one, **{key: None if None in (one[key], other[key]) else one[key] + other[key] for key in numbers if key in one}}
+    if "targets" not in one:
+        counted = {key: found[key] for key in SUMS}
+        return {**(other if one["up"] and not other["up"] else one), **counted}
+    theirs = {target["name"]: target for target in other["targets"]}
+    found["targets"] = [_together(target, theirs[target["name"]]) if target["name"] in theirs else target for target in one["targets"]]
+    found["leaving"] = one["leaving"] + other["leaving"]
+    # in the order of what tells more of a trouble
+    found["listen"] = next(word for word in ("shut", "open", "gone") if word in (one["listen"], other["listen"]))
+    return found

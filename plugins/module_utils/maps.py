@@ -7,6 +7,8 @@ from __future__ import annotations
 import difflib
 import json
 
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import AMBASSADOR
+
 NAME = "ambassador_links"
 # variables of the collection that look like the map and are something else
 KNOWN = ("ambassador_local",)
@@ -22,7 +24,7 @@ def undefined(host, observed, names):
     :rtype: str | None
     """
     held = sorted({alias for side in observed["sides"].values() for alias in side["links"]})
-    ours = sorted(name for name, found in observed["containers"].items() if found["ours"] in ("ambassador_server", "ambassador_client"))
+    ours = sorted(name for name, found in observed["containers"].items() if found["ours"] and AMBASSADOR.fullmatch(found["ours"]))
     if not held and not observed["sides"] and not ours:
         return None
     close = [name for name in difflib.get_close_matches(NAME, names, 3, 0.85) if name not in (NAME, *KNOWN)]

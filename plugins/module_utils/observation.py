@@ -269,10 +269,11 @@ def side(path):
     found = {
         "current": current,
         "files": {name: file["sha256"] for name, file in directory(at)["files"].items()} if os.path.isdir(at) else {},
-        "run": _ownership(os.stat(os.path.join(path, "run"))) if os.path.isdir(os.path.join(path, "run")) else None,
+        "runs": {run: _ownership(os.stat(os.path.join(path, run))) for run in engines.runs(path) if os.path.isdir(os.path.join(path, run))},
         "engine": None,
         "running": None,
         "certificate": None,
+        "connections": {},
         "links": {},
         "error": None,
         "wiring": packed(_read(os.path.join(at, FILE))) if os.path.isfile(os.path.join(at, FILE)) else None,
@@ -284,7 +285,8 @@ def side(path):
     except OSError as error:
         return {**found, "error": str(error)}
     links = {alias: link_of(link) for alias, link in info["links"].items() if link["listen"] != "gone"}
-    return {**found, "engine": info["engine"], "running": info["generation"], "certificate": info["certificate"], "links": links}
+    told = {key: info[key] for key in ("engine", "certificate", "connections")}
+    return {**found, **told, "running": info["generation"], "links": links}
 
 
 def link_of(link):

@@ -20,7 +20,7 @@ from __future__ import annotations
 from ansible_collections.crosshost.ambassador.plugins.module_utils import containers
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import targets_of, unchecked
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint, is_own, overlap, parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint, is_own, overlap
 
 EXPAND, TURN, CONTRACT = "expand", "turn", "contract"
 # part -> when its steps are taken, but for `remove` of a side, which is to contract
@@ -223,22 +223,30 @@ def directory_problems(part, name):
     return [f"{part}_name: expected another name than those of the ambassadors' directories, found {name}; choose another."]
 
 
-def port_problems(wiring, container, observed):
+def _names(side, numbers):
+    """Return the names of containers of a side."""
+    return [containers.name_of(side, number) for number in numbers]
+
+
+def port_problems(wiring, own, observed):
     """Tell which ports cannot be published, before a container is made for them.
 
     :param dict wiring: the wiring of the side
-    :param str container: name of the side's container, whose own ports are free for its successor
+    :param list[str] own: names of the side's containers, whose own ports are free for their successors
     :param dict observed: the observation
     :return: a sentence each
     :rtype: list[str]
     """
-    problems = []
-    held = [port for name, found in observed["containers"].items() if name == container for port in found["publishes"]]
-    own = [_listener(port) for port in held]
-    others = {name: [_listener(port) for port in found["publishes"]] for name, found in observed["containers"].items() if name != container}
+    problems, held, others = [], [], {}
+    for name, found in observed["containers"].items():
+        ports = [containers.listener(port) for port in found["publishes"]]
+        if name in own:
+            held += ports
+        else:
+            others[name] = ports
     for want in wiring["publish"]:
         at = (want["address"], want["port"])
-        if any(protocol == want["protocol"] and overlap(at, one) for protocol, one in own):
+        if any(protocol == want["protocol"] and overlap(at, one) for protocol, one in held):
             continue
         where = f"link {want['alias']}: expected to publish port {want['port']} on {want['address']}"
         if not is_own(want["address"], observed["addresses"]):
@@ -253,12 +261,6 @@ def port_problems(wiring, container, observed):
                 f" stop that, or change {want['key']} of the link."
             )
     return problems
-
-
-def _listener(port):
-    """Return protocol and (address, port) of what a container publishes."""
-    address, number = parse_endpoint(port.rpartition(":")[0])
-    return "udp" if port.endswith("/udp") else "tcp", (address, number)
 
 
 # -- certificates -----------------------------------------------------------------------------------------------------
@@ -357,7 +359,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     :param dict wiring: the wiring of the side
     :param dict observed: the observation
     :param dict settings: see the documentation of this file
-    :param dict | None container: what is asked of the side's container
+    :param dict | None container: what is asked of the ambassador, with all that the side publishes
     :param dict | None generation: ``name`` and ``files`` (name -> content on disk); None for an engine that keeps nothing on disk
     :param dict | None tls: ``authorities``, ``held``, ``revoked`` (see
         :func:`certificate_due`), ``holders`` (hosts that keep this controller from
@@ -366,25 +368,30 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         for no more (:mod:`handover`)
     :rtype: Plan
     """
-    plan, name = Plan(side, host), f"ambassador_{side}"
+    plan, name = Plan(side, host), containers.name_of(side)
     served = served or wiring
     plan.contracts = (served["links"], served["publish"]) != (wiring["links"], wiring["publish"])
     plan.problems = list(wiring["problems"])
     plan.ask = {"facts": wiring["unknown"]} if wiring["unknown"] else {}
     found, on_disk = observed["containers"].get(name), observed["sides"].get(side, {})
-    container = container and containers.with_ports(container, found, observed["images"])
+    there = containers.numbered(side, observed)
     if not wiring["links"]:
         # nothing to do, and then nothing of this host is of interest
-        if not plan.problems and (on_disk or (found and found["ours"] is not None)):
+        if not plan.problems and (on_disk or there):
             plan.problems = host_problems(host, observed)
-            _remove(plan, [name], [side], observed, settings)
+            _remove(plan, _names(side, {1, *there}), [side], observed, settings)
             plan.lines, plan.warnings = removed_lines(side, host, wiring, on_disk), removal_warnings(side, host, wiring, on_disk)
         return plan
 
     plan.problems += host_problems(host, observed)
     if plan.problems:
         return plan
-    plan.problems += network_problems(host, observed, settings) + name_problems(host, name, observed)
+    plan.problems += network_problems(host, observed, settings)
+    if not there.get(1) and (side == "client" or not there):
+        plan.problems += name_problems(host, name, observed)
+    asked, idle = containers.of_side(side, container, settings["engine"], observed)
+    first = min(asked)
+    container, found = asked[first], there.get(first)
     if tls:
         plan.problems += certificate_problems(host, observed, settings, tls["authorities"], tls["held"])
         if not tls["authorities"]:
@@ -392,29 +399,42 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
             plan.ask |= {"certificates": tls["ask"]} if tls["ask"] else {}
     if side == "client":
         plan.problems += alias_problems(host, wiring, observed, settings["network"])
-    if not found or sorted(found["publishes"]) != sorted(container["publish"]):
-        plan.problems += port_problems(served, name, observed)
+    plan.problems += port_problems(served, _names(side, there), observed)
 
-    _image(plan, observed, settings, found)
+    _image(plan, observed, settings, [there.get(number) for number in asked])
     _network(plan, observed, settings)
     due = tls and certificate_due(host, observed["identity"]["key"], tls["authorities"], tls["held"], tls["revoked"], tls["now"])
     if due:
         plan.step("certificate", f"the certificate of {host} is {due}")
-    _configuration(plan, side, on_disk, generation, container)
+    runs = [containers.run_of(number) for number in sorted({*asked, *idle})]
+    _configuration(plan, side, on_disk, generation, container, runs)
     plan.problems += disk_problems(plan, observed, settings)
     differences = containers.differences(container, found, observed["images"])
     if differences == ["its aliases"] and f"{name}_standin" in observed["containers"] and containers.has_names(container, found):
         # nothing can stand in while an earlier one has connections: what is only too much is given back by a later run
         differences = []
     if differences:
-        plan.step("container", f"{name}: {', '.join(differences)}")
+        plan.step("container", f"{container['name']}: {', '.join(differences)}")
         _stand_in(plan, side, settings, on_disk, observed, container, found)
+    changed, gone = [container] if differences else [], []
+    for number, one in asked.items():
+        other = containers.differences(one, there.get(number), observed["images"]) if number != first else []
+        if other:
+            plan.step("container", f"{one['name']}: {', '.join(other)}")
+            changed.append(one)
+    if idle:
+        paths = [f"{settings['state_dir']}/{side}/{containers.run_of(number)}" for number in idle]
+        names = [containers.name_of(side, number) for number in idle]
+        plan.step("remove", f"{', '.join(names)} publishes nothing that a link has")
+        gone = [f"- container {one} on {host}, which publishes nothing that a link has" for one in names]
+        plan.inputs["remove"] = {"containers": names, "paths": paths, "network": None, "volume": None}
     # it may have the names still, which are taken back when the configuration is loaded
     standin = observed["containers"].get(f"{name}_standin", {})
     if side == "client" and standin.get("ours"):
         plan.step("container", f"{name}_standin is left of an earlier run")
+        changed = changed or [container]
     # one that is made where nothing was reads what is there, and is waited for by its verification
-    fresh = found is None and not on_disk and settings["prove"]
+    fresh = not there and not on_disk and settings["prove"]
     if generation and not fresh and (plan.why or on_disk.get("running") != generation["name"]):
         plan.step("load", "what is on disk is what runs")
     dialled = unchecked(wiring, settings["engine"]) if side == "client" and generation else []
@@ -426,11 +446,21 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     # an engine that tells nothing of its links has them in what was asked of its container
     same = generation is None and found is not None and found.get("hash") == container["hash"]
     plan.lines = [] if same else link_lines(side, host, wiring, on_disk)
-    plan.lines += remade_lines(plan, host, container, found, observed, on_disk)
+    for number, one in asked.items():
+        if there and number not in there:
+            plan.lines.append(f"+ container {one['name']} on {host}, to publish {', '.join(one['publish']) or 'nothing'}")
+        plan.lines += remade_lines(host, one, there.get(number), observed, on_disk.get("connections", {}).get(containers.run_of(number)))
+    plan.lines += gone
     plan.inputs |= {
         "side": side,
         "wiring": {key: served[key] for key in ("links", "hosts", "addresses")},
         "container": container,
+        "containers": changed,
+        "runs": runs,
+        # all that were just made have read what is on disk
+        "anew": all(
+            there.get(number) is None or containers.made_anew(one, there[number], observed["images"]) for number, one in asked.items()
+        ),
         "generation": generation,
         "check": containers.check(container, generation["name"]) if generation else None,
         "standin": [containers.standin(container, f"{settings['state_dir']}/client", names) for names in (False, True)],
@@ -480,11 +510,14 @@ def all_proved(links, side, on_disk):
     return all(any(target["proved"] for target in on_disk["links"].get(link["alias"], {}).get("targets", [])) for link in links)
 
 
-def _image(plan, observed, settings, found):
-    """Get the image before anything is changed, and know the program in it."""
+def _image(plan, observed, settings, there):
+    """Get the image before anything is changed, and know the program in it.
+
+    :param list[dict | None] there: the containers that are to have it, as they were observed
+    """
     image = observed["images"].get(containers.reference(settings["image"]))
     missing = image is None
-    new = missing or not found or found["image_id"] != image
+    new = missing or all(not found or found["image_id"] != image for found in there)
     untested = settings.get("engine") == "haproxy" and new and settings["image"] not in settings.get("tested", [])
     if missing or untested:
         plan.step("image", f"the image {settings['image']} is {'missing' if missing else 'new here'}")
@@ -497,7 +530,7 @@ def _network(plan, observed, settings):
         plan.step("network", f"the network {settings['network']} is missing")
 
 
-def _configuration(plan, side, on_disk, generation, container):
+def _configuration(plan, side, on_disk, generation, container, runs):
     if generation is None:
         if on_disk.get("current") or on_disk.get("engine"):
             # socat's state is its container's environment; another engine's would only mislead
@@ -507,8 +540,8 @@ def _configuration(plan, side, on_disk, generation, container):
     run = {"owner": int(container["user"].partition(":")[0]), "mode": "0700"}
     if "certificate" in plan.why or on_disk.get("current") != generation["name"] or on_disk.get("files") != wanted:
         plan.step("configuration", "the configuration changes")
-    elif on_disk.get("run") != run:
-        plan.step("configuration", "the directory of its socket")
+    elif on_disk.get("runs") != dict.fromkeys(runs, run):
+        plan.step("configuration", "the directories of its sockets")
 
 
 def _stand_in(plan, side, settings, on_disk, observed, container, found):
@@ -540,12 +573,12 @@ def _remove(plan, names, directories, observed, settings, volume=None):
     plan.inputs["remove"] = {"containers": gone, "paths": paths, "network": None, "volume": volume}
 
 
-def absent(part, host, names, directories, observed, settings, volume=None):
+def absent(part, host, name, directories, observed, settings, volume=None):
     """Plan the removal of a part.
 
     :param str part: the part
     :param str host: inventory name of the host
-    :param list[str] names: names of its containers
+    :param str name: name of its container, the first one of a side
     :param list[str] directories: names of its directories in the state directory
     :param dict observed: the observation
     :param dict settings: see the documentation of this file
@@ -553,10 +586,11 @@ def absent(part, host, names, directories, observed, settings, volume=None):
     :rtype: Plan
     """
     plan = Plan(part, host)
-    plan.problems = ([] if part in SIDES else directory_problems(part, names[0])) or host_problems(host, observed)
+    plan.problems = ([] if part in SIDES else directory_problems(part, name)) or host_problems(host, observed)
     if plan.problems:
         return plan
     found = observed["volumes"].get(volume, {}) if volume else {}
+    names = _names(part, {1, *containers.numbered(part, observed)}) if part in SIDES else [name]
     _remove(plan, names, directories, observed, settings, volume if found.get("ours") else None)
     remove = plan.inputs["remove"]
     attached = [name for name, one in observed["containers"].items() if settings["network"] in one["networks"]]
@@ -646,16 +680,21 @@ def counted(connections):
     return f"{connections} connection{'' if connections == 1 else 's'}"
 
 
-def remade_lines(plan, host, container, found, observed, on_disk):
-    """Tell which container is made, or made anew, and what that breaks.
+def remade_lines(host, container, found, observed, connections):
+    """Tell whether a container is made anew, and what that breaks.
 
+    :param str host: inventory name of the host
+    :param dict container: what is asked of it
+    :param dict | None found: the container as it was observed
+    :param dict observed: the observation
+    :param int | None connections: how many it has; None for an engine that does not tell
     :rtype: list[str]
     """
     lines, name = [], container["name"]
     if found is None:
         return lines
-    if found["state"] == "running" and "container" in plan.why and containers.made_anew(container, found, observed["images"]):
-        breaks = counted(sum(link["connections"] for link in (on_disk.get("links") or {}).values()))
+    if found["state"] == "running" and containers.made_anew(container, found, observed["images"]):
+        breaks = counted(connections or 0)
         if sorted(found["publishes"]) != sorted(container["publish"]):
             why = f", to publish {', '.join(container['publish']) or 'nothing'} instead of {', '.join(found['publishes']) or 'nothing'}"
         else:
@@ -688,7 +727,7 @@ def redis(part, host, observed, settings, container, directory, problems, volume
     if not plan.problems:
         plan.problems = host_problems(host, observed) or network_problems(host, observed, settings) + name_problems(host, name, observed)
     found = observed["containers"].get(name)
-    _image(plan, observed, settings, found)
+    _image(plan, observed, settings, [found])
     _network(plan, observed, settings)
     if volume:
         data = observed["volumes"].get(volume, {})

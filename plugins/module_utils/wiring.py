@@ -36,8 +36,8 @@ SIDES = ("server", "client")
 OBSERVED = "__ambassador_engine_observed"
 # key of a link -> who listens on that port
 LISTENS = {"publish": "the server side of", "port": "the client side of"}
-# names of the containers of both sides
-AMBASSADORS = ("ambassador_server", "ambassador_client")
+# names of the containers of both sides; a number is that of one beside the ambassador (containers.py)
+AMBASSADOR = re.compile(r"ambassador_(server|client)(?:_([2-9]|[1-9][0-9]+))?")
 BALANCES = tuple(f"balance {balance}" for balance in CHOICES["balance"])
 # engine -> what it cannot do
 ENGINES = {
@@ -459,7 +459,7 @@ class Wiring:
     def _loops(self):
         """Follow every backend that is itself an alias on the host that serves the link: it must not lead back."""
         for alias, link in self.links.items():
-            if link["backend"][0] in AMBASSADORS:
+            if AMBASSADOR.fullmatch(link["backend"][0]):
                 self.problems.append(
                     f"link {alias}, backend: expected a service, found the ambassador {link['backend'][0]}; name the service."
                 )
@@ -585,6 +585,7 @@ class Wiring:
             targets = [(server, self._address(resolved, alias, server, hostvars), link["publish"], server) for server in link["servers"]]
         self._reachable(resolved, alias, host, targets)
         self._add(resolved, link, link["port"], targets, "ambassador_client")
+        resolved["links"][-1]["local"] = bool(link["local"])
         if link["local"]:
             address, port = link["local"]
             self._publish(resolved, link, "local", address, port, link["port"])

@@ -100,6 +100,10 @@ workers:
   type: list
   elements: dict
   contains:
+    directory:
+      description: The directory of its container's endpoint in that of the side.
+      type: str
+      sample: run
     pid:
       description: Process ID, as the container sees it.
       type: int
@@ -115,6 +119,11 @@ workers:
       description: Number of reloads since it started, those that HAProxy refused among them.
       type: int
       sample: 0
+connections:
+  description: The directories of the endpoints of the side's containers, and how many connections each container has.
+  returned: success
+  type: dict
+  sample: {"run": 3}
 counters:
   description: What the numbers of the links belong to. Where it differs, they were counted anew meanwhile, at least in part.
   returned: success
@@ -236,7 +245,7 @@ links:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils.engines import endpoint_of, read
+from ansible_collections.crosshost.ambassador.plugins.module_utils.engines import read
 
 
 def main():
@@ -250,17 +259,17 @@ def main():
         supports_check_mode=True,
     )
     path, alias = module.params["path"], module.params["alias"]
-    name, socket = endpoint_of(path)
     try:
         info = read(path, alias, module.params["timeout"])
     except PermissionError as error:
         module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
-    except FileNotFoundError:
+    except FileNotFoundError as error:
         module.fail_json(
-            msg=f"expected the socket of an HAProxy at {socket}, found none; deploy this side with the engine haproxy or nftables"
-            " (socat has no socket: `docker inspect` of its container is all there is), or correct the path."
+            msg=f"expected the socket of an HAProxy at {error.endpoint[1]}, found none; deploy this side with the engine haproxy or"
+            " nftables (socat has no socket: `docker inspect` of its container is all there is), or correct the path."
         )
     except OSError as error:
+        name, socket = error.endpoint
         module.fail_json(
             msg=f"expected {name} to answer on {socket}, found: {error}; its log says why (`docker logs` of the ambassador's container)."
         )

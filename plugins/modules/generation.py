@@ -13,7 +13,8 @@ author: the crosshost.ambassador contributors
 description:
   - >-
     A set of files that belong together is a generation. It is written whole under C(generations/), named by its content,
-    made the current one by renaming the symbolic link C(current), and loaded by the engine, which is asked through its endpoint in C(run).
+    made the current one by renaming the symbolic link C(current), and loaded by the engine, which is asked through its endpoint in C(run);
+    it may run in several containers, each with a directory of its own for that.
   - A generation that the engine refuses is put back to the one that runs, and the module fails with the engine's own words.
 options:
   path:
@@ -43,8 +44,13 @@ options:
     choices: [haproxy, nftables]
     default: haproxy
   owner:
-    description: Numeric user ID of the engine. It owns C(run), where its sockets are. Needed for V(staged).
+    description: Numeric user ID of the engine. It owns the directories of its endpoints. Needed for V(staged).
     type: int
+  runs:
+    description: Names of the directories of the endpoints, one for each container. V(staged) removes all others, which nobody answers at.
+    type: list
+    elements: str
+    default: [run]
   reload:
     description: With V(loaded), reload also where the engine says that it runs this generation, because its files were mended.
     type: bool
@@ -94,12 +100,13 @@ log:
 """
 
 import contextlib
+import itertools
 import os
 import shutil
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import haproxy_cli, nftables_keeper
+from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, haproxy_cli, nftables_keeper
 
 VARIABLE = "AMBASSADOR_GENERATION"
 
@@ -122,16 +129,16 @@ def read_files(directory):
 
 
 class HAProxy:
-    """The engine haproxy, asked through its master CLI.
+    """The engine haproxy in one container, asked through its master CLI.
 
-    :param str path: the state directory of the side
+    :param str path: the directory of the container's endpoint
     """
 
     name, endpoint, file = "HAProxy", "master.sock", "haproxy.cfg"
     ask = staticmethod(haproxy_cli.ask)
 
     def __init__(self, path):
-        self.path = os.path.join(path, "run", self.endpoint)
+        self.path = os.path.join(path, self.endpoint)
 
     def running(self):
         """Return the name of the generation that it runs.
@@ -173,7 +180,9 @@ class Generations:
         self.params = module.params
         self.path = self.params["path"]
         self.link = os.path.join(self.path, "current")
-        self.engine = ENGINES[self.params["engine"]](self.path)
+        self.kind = ENGINES[self.params["engine"]]
+        self.runs = [os.path.join(self.path, run) for run in self.params["runs"]]
+        self.engines = [self.kind(run) for run in self.runs]
 
     def directory(self, generation):
         """Return the path of a generation."""
@@ -228,7 +237,7 @@ class Generations:
         for path, owner, mode in (
             (self.path, os.geteuid(), 0o755),
             (os.path.join(self.path, "generations"), os.geteuid(), 0o755),
-            (os.path.join(self.path, "run"), self.params["owner"], 0o700),
+            *((run, self.params["owner"], 0o700) for run in self.runs),
         ):
             found = os.stat(path) if os.path.isdir(path) else None
             if found and (found.st_uid, found.st_mode & 0o7777) == (owner, mode):
@@ -238,6 +247,12 @@ class Generations:
                 os.makedirs(path, exist_ok=True)
                 os.chown(path, owner, owner)
                 os.chmod(path, mode)
+        for run in engines.runs(self.path):
+            path = os.path.join(self.path, run)
+            if path not in self.runs and os.path.isdir(path):
+                changed = True
+                if not self.module.check_mode:
+                    shutil.rmtree(path)
         return changed
 
     def make_current(self, generation):
@@ -262,56 +277,65 @@ class Generations:
         return True
 
     def _answers(self):
-        """Return the name of the generation that the engine runs, or None where it does not answer."""
+        """Return the name of the generation that all engines run, or None where one does not answer, or they run several."""
         with contextlib.suppress(OSError):
-            return self.engine.running()
+            running = {engine.running() for engine in self.engines}
+            return running.pop() if len(running) == 1 else None
         return None
 
-    def running(self):
-        """Return the name of the generation that the engine runs; wait for the engine.
+    def running(self, engine):
+        """Return the name of the generation that an engine runs; wait for the engine.
 
         :raises OSError: where it does not answer in time
         """
         deadline = time.monotonic() + (0 if self.module.check_mode else self.params["timeout"])
         while True:
             try:
-                return self.engine.running()
+                return engine.running()
             except OSError:
                 if time.monotonic() > deadline:
                     raise
             time.sleep(0.1)
 
     def loaded(self):
-        """Reload the engine unless it runs the current generation."""
-        generation = self.params["generation"]
-        try:
-            running = self.running()
-        except OSError as error:
-            if self.module.check_mode:  # a run would start it
-                self.module.exit_json(changed=True, generation=generation)
-            self.module.fail_json(
-                msg=f"expected the engine to answer on {self.engine.path} within {self.params['timeout']} s, found: {error};"
-                " its log says why (`docker logs` of the ambassador's container)."
-            )
-        if running == generation and not self.params["reload"]:
-            self._remove_others(generation)
-            self.module.exit_json(changed=False, generation=generation)
-        if self.module.check_mode:
+        """Reload each engine unless it runs the current generation; where one refuses it, all run the last good one again."""
+        generation, log, before = self.params["generation"], [], {}
+        for engine in self.engines:
+            try:
+                before[engine] = self.running(engine)
+            except OSError as error:
+                if self.module.check_mode:  # a run would start it
+                    self.module.exit_json(changed=True, generation=generation)
+                self.module.fail_json(
+                    msg=f"expected the engine to answer on {engine.path} within {self.params['timeout']} s, found: {error};"
+                    " its log says why (`docker logs` of the ambassador's container)."
+                )
+        todo = [engine for engine, running in before.items() if running != generation or self.params["reload"]]
+        if todo and self.module.check_mode:
             self.module.exit_json(changed=True, generation=generation)
-        try:
-            answer = self.engine.ask(self.engine.path, "reload")
-        except OSError as error:
-            answer = str(error)
-        if not answer.startswith("Success=1"):
-            if running != generation and os.path.isdir(self.directory(running)):
-                self.make_current(running)
-            self.module.fail_json(
-                msg=f"expected {self.engine.name} to load generation {generation}, found that it did not; generation {self.current()} is"
-                f" the current one. {self.engine.name} said: {answer or 'nothing'}",
-                log=answer,
-            )
+        for number, engine in enumerate(todo):
+            answer = self._reload(engine)
+            if not answer.startswith("Success=1"):
+                if before[engine] != generation and os.path.isdir(self.directory(before[engine])):
+                    self.make_current(before[engine])
+                    for other in todo[:number]:
+                        self._reload(other)
+                self.module.fail_json(
+                    msg=f"expected {engine.name} to load generation {generation}, found that it did not; generation {self.current()} is"
+                    f" the current one. {engine.name} said: {answer or 'nothing'}",
+                    log=answer,
+                )
+            log.append(answer)
         self._remove_others(generation)
-        self.module.exit_json(changed=True, generation=generation, log=answer)
+        self.module.exit_json(changed=bool(todo), generation=generation, **({"log": "\n".join(log)} if log else {}))
+
+    @staticmethod
+    def _reload(engine):
+        """Have an engine load what is on disk; return what it said."""
+        try:
+            return engine.ask(engine.path, "reload")
+        except OSError as error:
+            return str(error)
 
     def _remove_others(self, generation):
         """Remove all generations but this one and the one before, which answers what the last change was; and all of other engines."""
@@ -320,12 +344,12 @@ class Generations:
         others = [entry for entry in os.scandir(os.path.join(self.path, "generations")) if entry.name != generation]
         others.sort(key=lambda entry: entry.stat().st_mtime)
         for entry in others:
-            if entry is not others[-1] or not os.path.exists(os.path.join(entry.path, self.engine.file)):
+            if entry is not others[-1] or not os.path.exists(os.path.join(entry.path, self.kind.file)):
                 shutil.rmtree(entry.path)
-        for engine in ENGINES.values():
-            if engine is not type(self.engine):
+        for engine, run in itertools.product(ENGINES.values(), self.runs):
+            if engine is not self.kind:
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(engine(self.path).path)
+                    os.unlink(engine(run).path)
 
 
 def main():
@@ -338,6 +362,7 @@ def main():
             "generation": {"type": "str", "required": True},
             "engine": {"type": "str", "choices": ["haproxy", "nftables"], "default": "haproxy"},
             "owner": {"type": "int"},
+            "runs": {"type": "list", "elements": "str", "default": ["run"]},
             "reload": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 15},
         },

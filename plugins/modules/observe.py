@@ -120,11 +120,9 @@ sides:
   description:
     - >-
       Both sides, as far as they are there - C(current) (name of the generation on disk), C(files) (the SHA-256 of each of its files),
-      C(run) (owner
-      and mode of the directory of its endpoint), C(engine) and C(running) (which engine answers, and the generation that it runs),
-      C(error) (why it
-      does not answer), C(certificate) (see M(crosshost.ambassador.ambassador_info)), C(wiring) (what a server
-      side serves, packed).
+      C(runs) (the directories of the endpoints of its containers, name to C(owner) and C(mode)), C(engine) and C(running) (which engine
+      answers, and the generation that it runs), C(error) (why it does not answer), C(certificate) and C(connections) (see
+      M(crosshost.ambassador.ambassador_info)), C(wiring) (what a server side serves, packed).
     - >-
       C(links), alias to C(connections) and C(targets), a list of C(name), C(address), C(up) and C(proved) (whether a check has said that
       it is up).

@@ -120,10 +120,10 @@ def ask(path):
     :param str path: the state directory of the side
     :rtype: dict
     """
-    name, socket = engines.endpoint_of(path)
     try:
         found = engines.read(path)
     except OSError as error:
+        name, socket = error.endpoint
         return {"msg": f"that {name} does not answer on {socket} ({error.strerror or error})"}
     return {key: found[key] for key in ("engine", "generation", "links")}
 

@@ -51,16 +51,17 @@ class RecordedEngine(threading.Thread):
 
     :param pathlib.Path side: the state directory of the side
     :param str name: name of the recording
+    :param str run: the directory of its socket
     """
 
-    def __init__(self, side, name):
+    def __init__(self, side, name, run="run"):
         super().__init__(daemon=True)
         text = (ROOT / f"tests/unit/answers/{name}.txt").read_text()
         self.answers = dict(re.findall(r"^> (.*)\n((?:(?!> ).*\n)*)", text, re.M))
         self.asked = []
-        (side / "run").mkdir(parents=True)
+        (side / run).mkdir(parents=True)
         self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(side / "run" / "master.sock"))
+        self.listener.bind(str(side / run / "master.sock"))
         self.listener.listen()
         self.start()
 

@@ -178,13 +178,21 @@ class Host:
             self.observed["entries"].remove(side)
             return
         self._carried[generation["name"]] = found["wiring"]["links"]
-        before = self.observed["sides"].get(side) or {"engine": None, "running": None, "certificate": None, "links": {}, "error": None}
+        owner = int(found["container"]["user"].partition(":")[0])
+        before = self.observed["sides"].get(side) or {
+            "engine": None,
+            "running": None,
+            "certificate": None,
+            "connections": {},
+            "links": {},
+            "error": None,
+        }
         self.observed["sides"][side] = {
             **before,
             "current": generation["name"],
             "files": {name: digest(content.encode()) for name, content in generation["files"].items()},
             "wiring": handover.packed(generation["files"][handover.FILE].encode()) if handover.FILE in generation["files"] else None,
-            "run": {"owner": int(found["container"]["user"].partition(":")[0]), "mode": "0700"},
+            "runs": {run: {"owner": owner, "mode": "0700"} for run in found["runs"]},
         }
         self._enter(side)
 
@@ -193,7 +201,10 @@ class Host:
         assert [one["name"] for one in found["standin"]] == ["ambassador_client_standin"] * 2
 
     def _container(self, found, told, authority):
-        asked = found["container"]
+        for asked in found["containers"] if "side" in found else [found["container"]]:
+            self._run_container(asked, found)
+
+    def _run_container(self, asked, found):
         there = self.observed["containers"].get(asked["name"])
         if there is None or self._needs_another(asked, there):
             self._number += 1
@@ -205,6 +216,8 @@ class Host:
         there["restart"] = "no" if asked["temporary"] else "always"
         self._connect(asked, there)
         self.observed["containers"][asked["name"]] = there
+        published = [port for one in self.observed["containers"].values() for port in one["publishes"]]
+        assert len(published) == len(set(published)), f"Docker publishes no port twice: {published}"
         if started and "generation" in found:
             self._run(found)
         self.observed["containers"].pop(f"{asked['name']}_standin", None)
@@ -235,6 +248,10 @@ class Host:
             del self.observed["containers"][name]
         for path in remove["paths"]:
             name = path.removeprefix(told["state_dir"]).lstrip("/")
+            side, _, run = name.partition("/")
+            if run:
+                self.observed["sides"].get(side, {"runs": {}})["runs"].pop(run, None)
+                continue
             for entry in [name] if name else list(self.observed["entries"]):
                 self._forget(entry)
         if remove["network"]:
@@ -374,7 +391,8 @@ class Fleet:
 
     def _serves(self, target, alias, client):
         server, port = target["name"], target["port"]
-        publishes = self.hosts[server].observed["containers"].get("ambassador_server", {"publishes": []})["publishes"]
+        there = containers.numbered("server", self.hosts[server].observed)
+        publishes = [place for found in there.values() for place in found["publishes"]]
         known = (client, *self.hosts[client].observed["addresses"], "gateway" if client == server else "")
         return f"{endpoint(target['address'], port)}:{port}" in publishes and any(
             link["alias"] == alias and port in [link["listen"], *link["also"]] and set(known) & set(link["admitted"])

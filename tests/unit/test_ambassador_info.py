@@ -55,6 +55,29 @@ def test_a_link_with_its_target(side):
     }
 
 
+def test_what_several_containers_of_a_side_do_is_told_as_one(side):
+    one, other = RecordedEngine(side, "client"), RecordedEngine(side, "client", "run-2")
+    (side / "current").symlink_to("generations/051901f6ec76")
+    said = info(side)
+    assert said["connections"] == {"run": 3, "run-2": 3}
+    assert [worker["directory"] for worker in said["workers"]] == ["run", "run-2"]
+    link = said["links"]["redis"]
+    (target,) = link["targets"]
+    assert (link["connections"], link["total"], target["connections"], target["bytes_out"]) == (6, 1542, 6, 1041066)
+    # the worse of both is what is told
+    stat = next(command for command in other.answers if command.endswith("show stat"))
+    other.answers[stat] = other.answers[stat].replace(",UP,", ",DOWN,")
+    assert info(side)["links"]["redis"]["targets"][0]["up"] is False
+    env = next(command for command in other.answers if "show env" in command)
+    other.answers[env] = "AMBASSADOR_GENERATION=000000000000\n"
+    assert info(side)["generation"] == "000000000000"
+    other.answers[env], one.answers[env] = one.answers[env], other.answers[env]
+    assert info(side)["generation"] == "000000000000"
+    other.listener.close()
+    (side / "run-2/master.sock").unlink()
+    assert f"expected the socket of an HAProxy at {side}/run-2/master.sock, found none" in info(side)["msg"]
+
+
 def test_check_mode_asks_the_same(side):
     engine = RecordedEngine(side, "client")
     assert info(side, check=True) == info(side)

@@ -297,33 +297,116 @@ def test_an_alias_too_many_and_an_address_that_was_not_asked_for_are_none():
     assert containers.differences(server, found(), IMAGES) == []
 
 
-MORE, OTHER = "198.18.0.11:7001:6380", "198.18.1.11:7000:6379"
+# -- the containers of a side -------------------------------------------------------------------------------------
+
+A, B, C = "198.18.0.11:6379:6379", "198.18.0.11:7000:7000", "198.18.0.11:5432:5432"
+# B by another address, and the same port on all of them
+B_ELSEWHERE, B_EVERYWHERE = "198.18.1.11:7000:7000", "0.0.0.0:7000:7000"
+SERVER = containers.described(**{**ASKED, "name": "ambassador_server", "publish": [], "aliases": [], "address": {}})
+CLIENT = containers.described(**{**ASKED, "publish": []})
+
+
+def beside(side, there, **changes):
+    """Return an observation with the containers of a side, by their numbers, each with what it publishes."""
+    asked = {"server": SERVER, "client": CLIENT}[side]
+    made = {}
+    for number, publish in there.items():
+        one = containers.numbered_as(asked, number, side, publish)
+        network = {"aliases": one["aliases"], "said": one["address"], "addresses": ["198.19.0.2"]}
+        made[one["name"]] = found(ours=one["name"], hash=one["hash"], publishes=publish, networks={"ambassador": network}, **changes)
+    return {"containers": made, "images": IMAGES}
 
 
 @pytest.mark.parametrize(
-    ("published", "changes", "kept"),
+    ("there", "wanted", "asked", "idle"),
     [
-        # a port that nobody listens on any more is shut, and no reason to end connections
-        ([*ASKED["publish"], MORE], {}, [MORE]),
-        # one that leads to a port that is still listened on would let in by another way
-        ([*ASKED["publish"], OTHER], {}, []),
-        # made anew all the same, for another image, or to publish what it does not
-        ([*ASKED["publish"], MORE], {"image_id": "sha256:bb"}, []),
-        ([MORE], {}, []),
-        (ASKED["publish"], {}, []),
+        # all in one, where nothing is
+        ({}, [A, B], {1: [A, B]}, []),
+        ({1: [A, B]}, [A, B], {1: [A, B]}, []),
+        # a new port is no reason to end connections, nor are two
+        ({1: [A]}, [A, B, C], {1: [A], 2: [C, B]}, []),
+        ({1: [A], 2: [B]}, [A, B, C], {1: [A], 2: [B], 3: [C]}, []),
+        # a number that is free again is taken
+        ({1: [A], 3: [C]}, [A, B, C], {1: [A], 2: [B], 3: [C]}, []),
+        ({2: [B]}, [A, B], {1: [A], 2: [B]}, []),
+        # one that nobody asks for any more is shut, and stays with its container as long as that has another one
+        ({1: [A, B]}, [A], {1: [A, B]}, []),
+        ({1: [A, B], 2: [C]}, [A], {1: [A, B]}, [2]),
+        ({1: [A]}, [B], {2: [B]}, [1]),
+        ({1: [A], 2: [B]}, [B], {2: [B]}, [1]),
+        # what is still listened on would be let in by another way; what is in the way of another port cannot stay
+        ({1: [A, B]}, [A, B_ELSEWHERE], {1: [A, B_ELSEWHERE]}, []),
+        ({1: [A, B]}, [A, B_EVERYWHERE], {1: [A, B_EVERYWHERE]}, []),
     ],
 )
-def test_a_port_that_nobody_asks_for_is_kept_where_giving_it_up_would_end_connections(published, changes, kept):
-    before = containers.described(**{**ASKED, "publish": sorted(published)})
-    there = found(hash=before["hash"], publishes=published, **changes)
-    asked = containers.with_ports(ASKED, there, IMAGES)
-    assert sorted(asked["publish"]) == sorted([*ASKED["publish"], *kept])
-    if kept:
-        assert containers.differences(asked, there, IMAGES) == []
+def test_a_port_that_comes_or_goes_breaks_no_connection_of_another_one(there, wanted, asked, idle):
+    observed = beside("server", there)
+    found_asked, found_idle = containers.of_side("server", {**SERVER, "publish": wanted}, "haproxy", observed)
+    assert ({number: one["publish"] for number, one in found_asked.items()}, found_idle) == (
+        {number: sorted(ports) for number, ports in asked.items()},
+        idle,
+    )
+    # what is there already is what is asked for
+    for number, ports in asked.items():
+        if sorted(there.get(number, [])) == sorted(ports):
+            name = containers.name_of("server", number)
+            assert containers.differences(found_asked[number], observed["containers"][name], IMAGES) == []
 
 
-def test_one_that_is_not_there_has_no_port_to_keep():
-    assert containers.with_ports(ASKED, None, IMAGES) == ASKED
+def test_a_container_that_is_made_anew_takes_what_is_new_and_loses_what_nobody_asks_for():
+    old = {"image_id": "sha256:bb"}
+    asked, idle = containers.of_side("server", {**SERVER, "publish": [A, C]}, "haproxy", beside("server", {1: [A, B]}, **old))
+    assert ({number: one["publish"] for number, one in asked.items()}, idle) == ({1: sorted([A, C])}, [])
+    # and each keeps what it has, for the other may still hold it
+    asked, _ = containers.of_side("server", {**SERVER, "publish": [A, B]}, "haproxy", beside("server", {1: [A], 2: [B]}, **old))
+    assert {number: one["publish"] for number, one in asked.items()} == {1: [A], 2: [B]}
+
+
+LOCAL, ANOTHER = "127.0.0.1:6379:6379", "127.0.0.1:5432:5432"
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "asked", "idle"),
+    [
+        ({}, [], {1: []}, []),
+        ({}, [LOCAL, ANOTHER], {1: [], 2: [LOCAL, ANOTHER]}, []),
+        ({1: []}, [LOCAL], {1: [], 2: [LOCAL]}, []),
+        ({1: [], 2: [LOCAL]}, [LOCAL, ANOTHER], {1: [], 2: [LOCAL], 3: [ANOTHER]}, []),
+        ({1: [], 2: [LOCAL, ANOTHER]}, [LOCAL], {1: [], 2: [LOCAL, ANOTHER]}, []),
+        ({1: [], 2: [LOCAL]}, [], {1: []}, [2]),
+        # as version 0.1.0 made it, and as it gives it up
+        ({1: [LOCAL]}, [LOCAL], {1: [LOCAL]}, []),
+        ({1: [LOCAL]}, [], {1: []}, []),
+    ],
+)
+def test_what_the_client_side_opens_on_its_host_is_no_business_of_the_container_that_has_the_names(there, wanted, asked, idle):
+    observed = beside("client", there)
+    found_asked, found_idle = containers.of_side("client", {**CLIENT, "publish": wanted}, "haproxy", observed)
+    assert ({number: one["publish"] for number, one in found_asked.items()}, found_idle) == (
+        {number: sorted(ports) for number, ports in asked.items()},
+        idle,
+    )
+    for number, one in found_asked.items():
+        assert (bool(one["aliases"]), bool(one["address"]), "AMBASSADOR_LOCAL" in one["env"]) == (number == 1, number == 1, number > 1)
+
+
+def test_an_engine_that_opens_all_ports_of_its_side_gives_one_up_by_another_container():
+    asked, _ = containers.of_side("client", {**CLIENT, "publish": [LOCAL]}, "nftables", beside("client", {1: [], 2: [LOCAL, ANOTHER]}))
+    assert asked[2]["publish"] == [LOCAL]
+
+
+def test_a_container_beside_the_ambassador_has_a_name_and_a_directory_of_its_own():
+    one = containers.numbered_as(a_side("server"), 2, "server", [A])
+    assert (one["name"], one["publish"]) == ("ambassador_server_2", [A])
+    assert "/var/lib/ambassador/server/run-2:/run/ambassador:rw" in one["volumes"]
+    assert "/var/lib/ambassador/server:/etc/ambassador:ro" in one["volumes"]
+
+
+def test_a_container_of_somebody_else_s_is_none_of_a_side_and_its_name_is_taken():
+    observed = beside("server", {1: [A]})
+    observed["containers"]["ambassador_server_2"] = {"ours": None, "publishes": []}
+    assert list(containers.numbered("server", observed)) == [1]
+    assert list(containers.of_side("server", {**SERVER, "publish": [A, B]}, "haproxy", observed)[0]) == [1, 3]
 
 
 def test_a_temporary_one_is_not_restarted():

@@ -34,11 +34,11 @@ def current(side, content="one"):
 class Engine(threading.Thread):
     """What answers on a master CLI: it runs a generation, and takes or refuses every other."""
 
-    def __init__(self, side, running, answer):
+    def __init__(self, side, running, answer, run="run"):
         super().__init__(daemon=True)
         self.running, self.answer, self.asked = running, answer, []
         self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(side / "run" / "master.sock"))
+        self.listener.bind(str(side / run / "master.sock"))
         self.listener.listen()
         self.start()
 
@@ -135,6 +135,35 @@ def test_an_engine_that_does_not_answer_is_named_by_its_socket(side):
     failed = module(path=str(side), state="loaded", generation=current(side), timeout=0)
     assert failed["failed"]
     assert f"expected the engine to answer on {side}/run/master.sock within 0 s" in failed["msg"]
+
+
+RUNS = ["run", "run-2"]
+
+
+def test_all_containers_of_a_side_load_what_is_on_disk_and_those_that_run_it_are_left_alone(side):
+    first, second = current(side), current(side, "two")
+    assert stage(side, "two", runs=RUNS)["changed"]
+    one, other = Engine(side, first, "Success=1\n"), Engine(side, second, "Success=1\n", "run-2")
+    assert stage(side, "two", runs=RUNS)["loaded"] is False
+    assert module(path=str(side), state="loaded", generation=second, runs=RUNS)["changed"]
+    assert ("reload" in one.asked, "reload" in other.asked) == (True, False)
+    one.running = second
+    assert stage(side, "two", runs=RUNS)["loaded"] is True
+    assert not module(path=str(side), state="loaded", generation=second, runs=RUNS)["changed"]
+    # a directory of a container that is gone goes as well
+    assert stage(side, "two")["changed"]
+    assert sorted(path.name for path in side.glob("run*")) == ["run"]
+
+
+def test_where_one_container_refuses_a_generation_all_run_the_last_good_one_again(side):
+    first, second = current(side), current(side, "two")
+    stage(side, "two", runs=RUNS)
+    one, _ = Engine(side, first, "Success=1\n"), Engine(side, first, "Success=0\n--\n[ALERT] no port\n", "run-2")
+    refused = module(path=str(side), state="loaded", generation=second, runs=RUNS)
+    assert refused["failed"]
+    assert "[ALERT] no port" in refused["msg"]
+    assert os.readlink(side / "current") == f"generations/{first}"
+    assert one.asked.count("reload") == 2
 
 
 def test_the_generation_before_is_kept_and_no_older_one(side):

@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, plan
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, plan
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proved
 from hypothesis import event, given
 from hypothesis import strategies as st
@@ -319,7 +319,7 @@ def test_a_container_of_redis_has_a_directory_of_its_own(part, name):
 
 @pytest.mark.parametrize("name", ["server", "client", "identity"])
 def test_no_directory_of_an_ambassador_is_removed_as_that_of_a_redis(fleet, name):
-    said = plan.absent("redis_client", "vm2", [name], [name], observed(fleet), SETTINGS).result()
+    said = plan.absent("redis_client", "vm2", name, [name], observed(fleet), SETTINGS).result()
     assert refused(said)[0].startswith("redis_client_name: expected another name than those of the ambassadors' directories")
 
 
@@ -336,7 +336,7 @@ def test_a_redis_is_refused_as_a_side_is():
     host.observed["python"]["missing"] = ["requests"]
     assert (
         "python3-requests"
-        in refused(plan.absent("redis_server", "vm1", ["redis_server"], ["redis_server"], host.observed, SETTINGS).result())[0]
+        in refused(plan.absent("redis_server", "vm1", "redis_server", ["redis_server"], host.observed, SETTINGS).result())[0]
     )
 
 
@@ -384,10 +384,13 @@ def drifts():
         on_disk(fleet).update(engine=None, running=None, links={}, error="timed out")
 
     def of_run(**changed):
-        return lambda fleet: on_disk(fleet)["run"].update(changed)
+        return lambda fleet: on_disk(fleet)["runs"].update(run={**on_disk(fleet)["runs"]["run"], **changed})
 
     def without_run(fleet):
-        on_disk(fleet)["run"] = None
+        on_disk(fleet)["runs"] = {}
+
+    def run_of_another(fleet):
+        on_disk(fleet)["runs"]["run-2"] = on_disk(fleet)["runs"]["run"]
 
     return {
         "another restart policy": (of_container(restart="no"), ["container", "load", "verify"], "its restart policy"),
@@ -412,6 +415,7 @@ def drifts():
         "somebody else's run directory": (of_run(owner=0), ["configuration", "load", "verify"], None),
         "an open run directory": (of_run(mode="0755"), ["configuration", "load", "verify"], None),
         "no run directory": (without_run, ["configuration", "load", "verify"], None),
+        "a run directory of a container that is gone": (run_of_another, ["configuration", "load", "verify"], None),
     }
 
 
@@ -425,7 +429,7 @@ def test_what_is_not_as_it_should_be_is_mended_and_then_all_is_well(fleet, drift
     if why:
         assert said["why"]["container"] == f"ambassador_client: {why}"
     if "run directory" in drift:
-        assert said["why"]["configuration"] == "the directory of its socket"
+        assert said["why"]["configuration"] == "the directories of its sockets"
     fleet.run("vm2", "client")
     again = fleet.plan("vm2", "client")
     assert (again["problems"], again["steps"]) == ([], [])
@@ -648,20 +652,60 @@ def test_a_link_that_goes_leaves_its_port_to_the_container_that_others_live_in(f
     assert [fleet.plan(*key)["steps"] for key in SIDES] == [[], []]
 
 
-def test_a_container_that_is_made_anew_says_why_and_what_that_breaks(fleet):
-    on_disk(fleet, "vm1", "server")["links"]["redis"]["connections"] = 3
+def test_a_new_port_gets_a_container_of_its_own_and_none_is_made_anew(fleet):
     fleet.links = {"redis": {**REDIS, "publish": 7000}}
-    assert fleet.plan("vm1", "server")["lines"] == [
-        "~ host vm1: ambassador_server is made anew, to publish 198.18.0.11:7000:7000 instead of 198.18.0.11:6379:6379;"
-        " connections through it break once. There are 3 connections now."
-    ]
-    fleet.links = {"redis": {**REDIS, "local": "127.0.0.1:6379"}}
-    (line,) = fleet.plan("vm2", "client")["lines"]
-    assert "is made anew, to publish 127.0.0.1:6379:6379 instead of nothing; connections through it break once." in line
+    found = fleet.plan("vm1", "server", leaving=handover.KEEP)
+    assert "+ container ambassador_server_2 on vm1, to publish 198.18.0.11:7000:7000" in found["lines"]
+    assert ([one["name"] for one in found["containers"]], found["runs"], found["anew"]) == (
+        ["ambassador_server_2"],
+        ["run", "run-2"],
+        False,
+    )
+    fleet.deploy()
+    # the old port's container is given up when nobody dials it any more
+    assert list(containers.numbered("server", observed(fleet, "vm1"))) == [2]
+    assert list(on_disk(fleet, "vm1", "server")["runs"]) == ["run-2"]
     fleet.links = {"redis": REDIS}
+    fleet.deploy()
+    assert list(containers.numbered("server", observed(fleet, "vm1"))) == [1]
+    assert [fleet.plan(*key)["steps"] for key in SIDES] == [[], []]
+    fleet.links = {}
+    fleet.deploy()
+    assert observed(fleet, "vm1")["containers"] == {}
+
+
+def test_a_port_on_the_client_host_comes_and_goes_beside_the_container_that_has_the_names(fleet):
+    before = container(fleet)["id"]
+    fleet.links = {"redis": {**REDIS, "local": "127.0.0.1:6379"}}
+    assert "+ container ambassador_client_2 on vm2, to publish 127.0.0.1:6379:6379" in fleet.plan("vm2", "client")["lines"]
+    fleet.deploy()
+    assert list(containers.numbered("client", observed(fleet))) == [1, 2]
+    fleet.links = {"redis": REDIS}
+    assert "- container ambassador_client_2 on vm2, which publishes nothing that a link has" in fleet.plan("vm2", "client")["lines"]
+    fleet.deploy()
+    assert (list(containers.numbered("client", observed(fleet))), container(fleet)["id"]) == ([1], before)
+
+
+def test_all_containers_of_a_side_go_with_it(fleet):
+    fleet.links = {"redis": REDIS, "pg": {**REDIS, "port": 5432, "local": "127.0.0.1:5432"}}
+    fleet.deploy()
+    for host, side in SIDES:
+        names = [f"ambassador_{side}", f"ambassador_{side}_2"]
+        said = plan.absent(side, host, f"ambassador_{side}", [side], observed(fleet, host), SETTINGS).result()
+        assert said["remove"]["containers"] == names
+
+
+def test_a_container_that_is_made_anew_says_why_and_what_that_breaks(fleet):
+    on_disk(fleet, "vm1", "server")["connections"] = {"run": 3, "run-2": 4}
     fleet.settings["pids"] = 4000
     (line,) = fleet.plan("vm1", "server")["lines"]
-    assert "ambassador_server is made anew (its limit of processes); connections" in line
+    assert line.startswith("~ host vm1: ambassador_server is made anew (its limit of processes); connections through it break once.")
+    assert line.endswith(" There are 3 connections now.")
+    fleet.settings["pids"] = 4096
+    container(fleet, "vm1", "server")["publishes"] = ["198.18.1.11:6379:6379"]
+    fleet.hosts["vm1"].listen()
+    (line,) = fleet.plan("vm1", "server")["lines"]
+    assert "is made anew, to publish 198.18.0.11:6379:6379 instead of 198.18.1.11:6379:6379; connections through it break once." in line
     container(fleet, "vm1", "server")["state"] = "exited"
     # what does not run has no connections to break
     assert fleet.plan("vm1", "server")["lines"] == []
@@ -903,7 +947,7 @@ def test_a_side_of_which_only_the_container_or_only_the_directory_is_left_goes_a
 def test_a_redis_leaves_the_key_of_the_ambassadors(fleet):
     for path in ("redis_server", "identity"):
         fleet.hosts["vm3"].observed["entries"].append(path)
-    said = plan.absent("redis_server", "vm3", ["redis_server"], ["redis_server"], observed(fleet, "vm3"), SETTINGS).result()
+    said = plan.absent("redis_server", "vm3", "redis_server", ["redis_server"], observed(fleet, "vm3"), SETTINGS).result()
     assert said["remove"]["paths"] == ["/var/lib/ambassador/redis_server"]
 
 
@@ -958,7 +1002,7 @@ def test_a_network_that_is_left_goes_with_any_part():
     assert (said["steps"], said["why"]["remove"], said["lines"]) == (["remove"], "ambassador", ["- network ambassador on vm9"])
     host.observed["volumes"]["data"] = {"ours": True}
     host.observed["networks"].clear()
-    said = plan.absent("redis_server", "vm9", ["redis_server"], ["redis_server"], host.look(), SETTINGS, "data").result()
+    said = plan.absent("redis_server", "vm9", "redis_server", ["redis_server"], host.look(), SETTINGS, "data").result()
     assert (said["steps"], said["why"]["remove"], said["lines"]) == (["remove"], "data", ["- volume data on vm9"])
 
 
@@ -989,7 +1033,7 @@ def test_data_goes_where_it_was_asked_for_and_is_the_collection_s(volume, ours, 
     host = Host("vm1")
     Redis(host, "redis_server", PASSWORDS).run()
     host.observed["volumes"]["redis_server"]["ours"] = ours
-    said = plan.absent("redis_server", "vm1", ["redis_server"], ["redis_server"], host.look(), SETTINGS, volume).result()
+    said = plan.absent("redis_server", "vm1", "redis_server", ["redis_server"], host.look(), SETTINGS, volume).result()
     assert said["phases"]["expand"] == ["remove"]
     assert (said["remove"]["volume"] == "redis_server") == gone
     assert ("- volume redis_server on vm1" in said["lines"]) == gone

@@ -22,7 +22,7 @@ def problems(*wanted, own=(), others=(), addresses=("198.18.0.11",), listening=N
         listening = [one for protocol, names in KERNEL.items() for name in names for one in sockets(read_proc(name), protocol)]
     containers = {NAME: {"publishes": list(own)}, "web": {"publishes": list(others)}}
     observed = {"containers": containers, "addresses": list(addresses), "listening": listening}
-    return port_problems({"publish": list(wanted)}, NAME, observed)
+    return port_problems({"publish": list(wanted)}, [NAME], observed)
 
 
 @pytest.fixture

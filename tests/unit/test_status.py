@@ -43,15 +43,16 @@ def find(links=None, engine="haproxy", hostvars=HOSTVARS):
     wiring = Wiring({"redis": REDIS} if links is None else links, GROUPS.__getitem__, engine)
     answers = {}
     for host in ("vm1", "vm2", "vm3"):
-        answers[host] = {"engine": engine, "network": "ambassador", "observed": {"containers": {}}}
+        answers[host] = {"engine": engine, "network": "ambassador", "observed": {"docker": {"error": None}, "containers": {}}}
         for side in ("server", "client"):
             resolved = wiring.side(host, side, hostvars)
             environment = [f"{name}={value}" for name, value in resolved["variables"].items()]
-            container = {"State": {"Status": "running"}, "Config": {"Env": environment}}
-            there = bool(resolved["links"])
+            name, there = f"ambassador_{side}", bool(resolved["links"])
+            if there:
+                answers[host]["observed"]["containers"][name] = {"ours": name, "state": "running", "networks": {}}
             answers[host][side] = {
                 "wiring": resolved,
-                "container": {"exists": there, "container": container if there else None},
+                "environment": environment if engine == "socat" else [],
                 "info": info_of(resolved) if engine == "haproxy" and there else {"skipped": True},
             }
     return answers
@@ -150,19 +151,17 @@ def test_a_generation_that_does_not_run_is_a_problem(found):
     assert problem.startswith("host vm2, client side: expected generation c12964c32605, which is on disk, to run, found eed9e6b61e70;")
 
 
-@pytest.mark.parametrize(
-    ("container", "sentence"),
-    [
-        ({"exists": False, "container": None}, "expected the container ambassador_client, found none; run crosshost.ambassador.site."),
-        (
-            {"exists": True, "container": {"State": {"Status": "exited"}}},
-            "expected the container ambassador_client to run, found it exited; `docker logs ambassador_client` on the host says why.",
-        ),
-    ],
-)
-def test_a_side_that_is_not_there_is_a_problem(found, container, sentence):
-    found["vm2"]["client"]["container"] = container
-    assert status(found)["problems"] == [f"host vm2, client side: {sentence}"]
+def test_a_side_that_is_not_there_is_a_problem(found):
+    there = found["vm2"]["observed"]["containers"]
+    there["ambassador_client_2"] = {**there["ambassador_client"], "ours": "ambassador_client_2", "state": "exited"}
+    assert status(found)["problems"] == [
+        "host vm2, client side: expected the container ambassador_client_2 to run, found it exited;"
+        " `docker logs ambassador_client_2` on the host says why."
+    ]
+    there.clear()
+    assert status(found)["problems"] == [
+        "host vm2, client side: expected the container ambassador_client, found none; run crosshost.ambassador.site."
+    ]
 
 
 def test_an_engine_that_does_not_answer_is_a_problem(found):
@@ -171,8 +170,7 @@ def test_an_engine_that_does_not_answer_is_a_problem(found):
 
 
 def test_a_docker_engine_that_does_not_answer_is_told_once(found):
-    for side in ("server", "client"):
-        found["vm1"][side]["container"] = {"msg": "Connection refused"}
+    found["vm1"]["observed"] = {"docker": {"error": "Connection refused"}, "containers": {}}
     assert status(found)["problems"] == ["host vm1: expected a Docker Engine that answers, found: Connection refused; start it."]
 
 
@@ -203,7 +201,7 @@ def test_a_link_that_is_not_carried_is_a_problem_and_one_that_is_not_wanted_a_wa
 
 
 def test_a_side_that_no_link_wants_is_a_warning(found):
-    found["vm1"]["client"]["container"] = {"exists": True, "container": {"State": {"Status": "running"}}}
+    found["vm1"]["observed"]["containers"]["ambassador_client"] = {"ours": "ambassador_client", "state": "running", "networks": {}}
     said = status(found)
     assert said["problems"] == []
     assert said["warnings"][0].startswith(
@@ -246,7 +244,7 @@ def test_of_socat_no_more_is_said_than_docker_knows():
         ["vm1", "server", "redis", "6379", "redis_server", "redis_server:6379", "not", "checked", "-", "-", "-"],
         ["vm2", "client", "redis", "6379", "vm1", "198.18.0.11:6379", "not", "checked", "-", "-", "-"],
     ]
-    answers["vm2"]["client"]["container"]["container"]["Config"]["Env"] = None
+    answers["vm2"]["client"]["environment"] = []
     (problem,) = status(answers)["problems"]
     assert problem.startswith("host vm2, client side, link redis: expected REDIS_PORT_6379_TCP in the container's environment, found none;")
 
@@ -288,7 +286,7 @@ def test_a_container_that_answers_to_an_alias_is_a_problem(found):
     networks = {"ambassador": {"names": ["redis"]}}
     one = {"ours": None, "state": "running", "image": "theirs:1", "networks": networks}
     for host in ("vm1", "vm2"):
-        found[host]["observed"] = {"containers": {"theirs": one}}
+        found[host]["observed"]["containers"]["theirs"] = one
     # on a host where consumers dial it, and nowhere else
     (problem,) = status(found)["problems"]
     assert problem.startswith("link redis: expected ambassador_client alone to answer to this name on the network ambassador of host vm2,")
