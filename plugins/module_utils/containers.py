@@ -338,6 +338,19 @@ def check(container, generation):
     return {**container, "name": f"{container['name']}_check", "command": command, "volumes": volumes}
 
 
+def left_over(side, observed):
+    """Return the names of containers that only told of an image or a generation, and that a run which was killed has left behind.
+
+    Each run gives them a number of its own, for two may be at it at once.
+
+    :param str side: ``server`` or ``client``
+    :param dict observed: the observation
+    :rtype: list[str]
+    """
+    name = re.compile(rf"ambassador_{side}(_[0-9]+)?_(check|version)_[0-9]+")
+    return [one for one, found in observed["containers"].items() if found["ours"] and name.fullmatch(one) and found["state"] == "exited"]
+
+
 def standin(container, directory, with_names):
     """Return what is asked of the container that stands in for a client side while that is away.
 

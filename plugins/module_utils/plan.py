@@ -20,7 +20,7 @@ from __future__ import annotations
 from ansible_collections.crosshost.ambassador.plugins.module_utils import containers
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import targets_of, unchecked
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint, is_own, overlap
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import certified, endpoint, is_own, overlap
 
 EXPAND, TURN, CONTRACT = "expand", "turn", "contract"
 # part -> when its steps are taken, but for `remove` of a side, which is to contract
@@ -228,6 +228,11 @@ def _names(side, numbers):
     return [containers.name_of(side, number) for number in numbers]
 
 
+def _all_names(side, observed):
+    """Return the names of all containers of a side that there may be."""
+    return _names(side, {1, *containers.numbered(side, observed)}) + containers.left_over(side, observed)
+
+
 def port_problems(wiring, own, observed):
     """Tell which ports cannot be published, before a container is made for them.
 
@@ -321,7 +326,7 @@ def certificate_due(host, key, authorities, held, revoked, now):
     told = [
         (held["serial"] in revoked, "revoked"),
         (key != "own", "of another key"),
-        (held["name"] != host, f"of {held['name']}"),
+        (held["name"] != certified(host), f"of {held['name']}"),
         (not authorities or held["authority"] != authorities[0]["key"], "of another CA"),
         (
             held["not_after"] - now < (held["not_after"] - held["not_before"]) * 2 / 3,
@@ -379,7 +384,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         # nothing to do, and then nothing of this host is of interest
         if not plan.problems and (on_disk or there):
             plan.problems = host_problems(host, observed)
-            _remove(plan, _names(side, {1, *there}), [side], observed, settings)
+            _remove(plan, _all_names(side, observed), [side], observed, settings)
             plan.lines, plan.warnings = removed_lines(side, host, wiring, on_disk), removal_warnings(side, host, wiring, on_disk)
         return plan
 
@@ -422,11 +427,11 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         if other:
             plan.step("container", f"{one['name']}: {', '.join(other)}")
             changed.append(one)
-    if idle:
+    if idle or containers.left_over(side, observed):
         paths = [f"{settings['state_dir']}/{side}/{containers.run_of(number)}" for number in idle]
-        names = [containers.name_of(side, number) for number in idle]
-        plan.step("remove", f"{', '.join(names)} publishes nothing that a link has")
-        gone = [f"- container {one} on {host}, which publishes nothing that a link has" for one in names]
+        names = _names(side, idle) + containers.left_over(side, observed)
+        plan.step("remove", f"nobody needs {', '.join(names)}")
+        gone = [f"- container {one} on {host}, which publishes nothing that a link has" for one in _names(side, idle)]
         plan.inputs["remove"] = {"containers": names, "paths": paths, "network": None, "volume": None}
     # it may have the names still, which are taken back when the configuration is loaded
     standin = observed["containers"].get(f"{name}_standin", {})
@@ -453,6 +458,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     plan.lines += gone
     plan.inputs |= {
         "side": side,
+        "certified": certified(host),
         "wiring": {key: served[key] for key in ("links", "hosts", "addresses")},
         "container": container,
         "containers": changed,
@@ -590,7 +596,7 @@ def absent(part, host, name, directories, observed, settings, volume=None):
     if plan.problems:
         return plan
     found = observed["volumes"].get(volume, {}) if volume else {}
-    names = _names(part, {1, *containers.numbered(part, observed)}) if part in SIDES else [name]
+    names = _all_names(part, observed) if part in SIDES else [name]
     _remove(plan, names, directories, observed, settings, volume if found.get("ours") else None)
     remove = plan.inputs["remove"]
     attached = [name for name, one in observed["containers"].items() if settings["network"] in one["networks"]]

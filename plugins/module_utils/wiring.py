@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import hashlib
 import ipaddress
 import re
 
@@ -46,8 +47,9 @@ ENGINES = {
     # without checks there is no first that is healthy, and the kernel counts no connections of a target
     "nftables": ("TLS", "admission", "balance first", "balance leastconn", "check", *FRACTIONS, "wait"),
 }
-# What a certificate can name: RFC 5280, appendix A.1, ub-common-name, and a dNSName's characters.
-CERTIFIED = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+# What a certificate can name: a dNSName's characters, and as many as RFC 5280, appendix A.1, ub-common-name, has
+CERTIFIED = re.compile(r"[A-Za-z0-9_.:-]+")
+CERTIFIED_LENGTH = 64
 
 
 def variable_prefix(alias):
@@ -153,6 +155,18 @@ def _is_dialable(value):
     address = ipaddress.ip_address(value)
     special = address.is_link_local or address.is_loopback or address.is_multicast or address.is_unspecified
     return not special and value != "255.255.255.255"
+
+
+def certified(host):
+    """Return the name of a host in its certificate: its own, or the begin of one that is too long and what tells it from others.
+
+    :param str host: inventory name of the host
+    :rtype: str
+    """
+    if len(host) <= CERTIFIED_LENGTH:
+        return host
+    # a label of a DNS name has 63 characters at most
+    return f"{host[:46]}-{hashlib.sha256(host.encode()).hexdigest()[:16]}"
 
 
 def overlap(one, other):
@@ -488,7 +502,7 @@ class Wiring:
             for host in wrong:
                 if host in link["servers"] + link["clients"]:
                     self.problems.append(
-                        f"link {alias}: expected names of hosts that a certificate can hold (letters, digits and _.:-, at most 64), found"
+                        f"link {alias}: expected names of hosts that a certificate can hold (letters, digits and _.:-), found"
                         f" {host!r}; rename the host in the inventory, or set ambassador_tls to false."
                     )
             if link["targets"] and len(link["servers"]) not in (0, 1, len(link["targets"])):
@@ -566,7 +580,9 @@ class Wiring:
         # the number in the name is the port that this side listens on: two links may share `port`, never `publish`
         self._add(resolved, link, link["publish"], [(name, name, port, None), *targets], "ambassador_server")
         admitted = link["clients"] + peers if self._admits else []
-        if not self._tls:
+        if self._tls:
+            admitted = [certified(name) for name in admitted]
+        else:
             # what comes from the host itself comes from the gateway of its own network
             local = ["gateway"] if host in admitted else []
             admitted = [self._address(resolved, alias, name, hostvars) for name in admitted] + local
@@ -649,10 +665,10 @@ class Wiring:
     def _add(self, resolved, link, listen, targets, holder):
         prefix, protocol = variable_prefix(link["alias"]), link["protocol"]
         entries = []
-        for number, (name, address, port, certified) in enumerate(targets, 1):
+        for number, (name, address, port, server) in enumerate(targets, 1):
             numbered = f"{prefix}_{number}" if len(targets) > 1 else prefix
             variable = f"{numbered}_PORT_{listen}_{protocol.upper()}"
-            verify = certified if self._tls else None
+            verify = certified(server) if self._tls and server else None
             entry = {"name": name, "address": address, "port": port, "variable": variable, "verify": verify}
             entries.append({**entry, "families": self._families(address)})
         resolved["links"].append(

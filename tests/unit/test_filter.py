@@ -2,6 +2,7 @@
 
 import pytest
 from ansible.errors import AnsibleUndefinedVariable
+from ansible_collections.crosshost.ambassador.plugins.filter.said_once import said_once
 from ansible_collections.crosshost.ambassador.plugins.filter.wiring import hosts_of, wiring
 
 GROUPS = {"all": ["vm1", "web1", "web2"], "VM1": ["vm1"], "web": ["web1", "web2"]}
@@ -43,3 +44,14 @@ def test_the_address_of_a_host_is_found_in_its_variables():
 def test_an_address_that_waits_for_facts_is_gathered():
     resolved = wiring({"redis": LINK}, "web1", "client", GROUPS, {"vm1": Untemplatable()})
     assert resolved["unknown"] == ["vm1"]
+
+
+def test_what_is_wrong_with_the_map_is_said_by_the_first_host_alone():
+    hostvars = {name: {"plan": {"problems": problems}} for name, problems in {"vm1": ["b"], "vm2": ["a"], "vm3": ["a"]}.items()}
+    hostvars |= {"vm0": {}, "vm4": {"plan": {"problems": ["a", "c"]}}}
+    said = {
+        host: said_once(list(found["plan"]["problems"]), host, list(hostvars), hostvars, "plan")
+        for host, found in hostvars.items()
+        if found
+    }
+    assert said == {"vm1": "b", "vm2": "a", "vm3": "host vm3: the same as on host vm2.", "vm4": "a\nc"}

@@ -695,6 +695,20 @@ def test_all_containers_of_a_side_go_with_it(fleet):
         assert said["remove"]["containers"] == names
 
 
+def test_what_a_killed_run_has_left_behind_goes_with_the_next_one(fleet):
+    left = {"ours": "check", "state": "exited", "image": "haproxy:3.2.26", "networks": {}, "publishes": []}
+    there = observed(fleet)["containers"]
+    there["ambassador_client_check_4711"] = left
+    # another run's, which is at it now, and somebody else's
+    there["ambassador_client_check_4712"] = {**left, "state": "running"}
+    there["ambassador_client_version_1"] = {**left, "ours": None}
+    found = fleet.plan("vm2", "client")
+    assert found["remove"]["containers"] == ["ambassador_client_check_4711"]
+    fleet.deploy()
+    assert "ambassador_client_check_4711" not in observed(fleet)["containers"]
+    assert "remove" not in fleet.plan("vm2", "client")["steps"]
+
+
 def test_a_container_that_is_made_anew_says_why_and_what_that_breaks(fleet):
     on_disk(fleet, "vm1", "server")["connections"] = {"run": 3, "run-2": 4}
     fleet.settings["pids"] = 4000

@@ -3,6 +3,7 @@
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import (
     Wiring,
+    certified,
     endpoint,
     host_address,
     link_variables,
@@ -577,8 +578,20 @@ def test_an_engine_that_cannot_encrypt_is_refused_with_one_that_can():
 
 
 def test_a_name_that_no_certificate_holds_is_refused():
-    long = "a" * 65
-    wiring = Wiring({"redis": a_link()}, lambda pattern: [long] if pattern == "VM2" else [pattern], tls=True)
+    odd = "a b"
+    wiring = Wiring({"redis": a_link()}, lambda pattern: [odd] if pattern == "VM2" else [pattern], tls=True)
     (problem,) = wiring.problems
     assert "expected names of hosts that a certificate can hold" in problem
-    assert repr(long) in problem
+    assert repr(odd) in problem
+
+
+def test_a_name_that_is_too_long_for_a_certificate_has_another_one_there():
+    names = {"VM1": "a" * 64, "VM2": "b" * 200 + ".example.com"}
+    wiring = Wiring({"redis": a_link()}, lambda pattern: [names[pattern]], tls=True)
+    hostvars = {name: {"ambassador_address": "198.18.0.11"} for name in names.values()}
+    (served,), (dialled,) = (wiring.side(names[group], side, hostvars)["links"] for group, side in (("VM1", "server"), ("VM2", "client")))
+    assert dialled["targets"][0]["verify"] == names["VM1"]
+    assert (served["admitted"], served["clients"]) == ([certified(names["VM2"])], [names["VM2"]])
+    assert certified(names["VM2"]).startswith("b" * 46 + "-")
+    assert len(certified(names["VM2"])) == 63
+    assert certified(names["VM2"]) != certified(names["VM2"] + ".")

@@ -1,0 +1,68 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The filter that has one host say what is wrong with all. Pure Python without Ansible."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: said_once
+short_description: Has one host say what is wrong with all
+version_added: 0.2.0
+author: the crosshost.ambassador contributors
+description:
+  - A mistake in the map is one on every host. The first host that makes it says so, and the others name that one.
+options:
+  _input:
+    description: What is wrong on this host, a sentence each.
+    type: list
+    elements: str
+    required: true
+  host:
+    description: Inventory name of this host.
+    type: str
+    required: true
+  hosts:
+    description: Inventory names of all hosts of the play, in their order.
+    type: list
+    elements: str
+    required: true
+  hostvars:
+    description: The variables of all hosts.
+    type: dict
+    required: true
+  name:
+    description: Name of the variable that holds a host's plan.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Refuse what is wrong
+  ansible.builtin.fail:
+    msg: "{{ plan.problems | crosshost.ambassador.said_once(inventory_hostname, ansible_play_batch, hostvars, 'plan') }}"
+  when: plan.problems != []
+"""
+
+RETURN = r"""
+_value:
+  description: What this host says, a line for each sentence.
+  type: str
+"""
+
+
+def said_once(problems, host, hosts, hostvars, name):
+    """Return what a host says: see the documentation above."""
+    for other in hosts:
+        if other == host:
+            break
+        if list((hostvars[other].get(name) or {}).get("problems") or []) == list(problems):
+            return f"host {host}: the same as on host {other}."
+    return "\n".join(problems)
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self):
+        """Return name -> callable."""
+        return {"said_once": said_once}
