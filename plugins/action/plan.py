@@ -220,6 +220,7 @@ class ActionModule(ActionBase):
             "variables": wiring["variables"],
             "gateways": gateways,
             "image_id": self.observed["images"].get(containers.reference(settings["image"]), ""),
+            "connections": containers.connections(settings["memory"]),
             "tls": settings["tls"],
             "ipv6": settings["ipv6"],
             "revoked": revoked,

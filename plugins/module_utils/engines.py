@@ -134,12 +134,13 @@ def read_link(alias, stats):
     targets = {name: target(row) for name, row in servers(now).items()}
     # a server side's port can be other links' as well: its own proxy has no frontend
     shut = now["FRONTEND"]["status"] != "OPEN" if "FRONTEND" in now else not any(row["up"] for row in list(targets.values())[:1])
-    link = {**dict.fromkeys((*SUMS, "failed", "held"), 0), "listen": ("shut" if shut else "open") if now else "gone"}
+    link = {**dict.fromkeys((*SUMS, "failed", "refused", "held"), 0), "listen": ("shut" if shut else "open") if now else "gone"}
     leaving = {}
     for proxies in stats:
         rows, held = proxies.get(alias, {}), proxies.get(alias + HELD, {})
         for key, column in SUMS.items():
             link[key] += int(rows.get("BACKEND", {}).get(column) or 0)
+        link["refused"] += sum(int(rows.get(row, {}).get("dreq") or 0) for row in ("FRONTEND", "BACKEND"))
         link["failed"] += sum(int(proxy.get("BACKEND", {}).get("econ") or 0) for proxy in (rows, held))
         # one that was held and has a server is like any other
         link["held"] += int(held.get("FRONTEND", {}).get("scur") or 0)
@@ -188,7 +189,7 @@ def kernel_links(table, flows, alias=None):
         found = {key: value for expression in rule["expr"] for key, value in expression.items() if key in ("counter", "dnat")}
         dport = next(match for match in (entry.get("match", {}) for entry in rule["expr"]) if "payload" in match.get("left", {}))
         way = dport["left"]["payload"]["protocol"], dport["right"]
-        empty = {**dict.fromkeys(("connections", "total", "failed", "held"), 0), "bytes_in": None, "bytes_out": None}
+        empty = {**dict.fromkeys(("connections", "total", "failed", "refused", "held"), 0), "bytes_in": None, "bytes_out": None}
         link = links.setdefault(name, {"listen": "open", **empty, "targets": {}, "leaving": []})
         unknown = dict.fromkeys(("address", "check_status", "check_code", "last_check", "check_duration", "last_change", "downs"))
         counts = {"connections": 0, "total": 0, "bytes_in": None, "bytes_out": None}
@@ -351,7 +352,7 @@ def together(one, other):
 
 def _together(one, other):
     """Return what two containers do of one link, or for one target of it."""
-    numbers = (*SUMS, "failed", "held")
+    numbers = (*SUMS, "failed", "refused", "held")
     found = {**one, **{key: None if None in (one[key], other[key]) else one[key] + other[key] for key in numbers if key in one}}
     if "targets" not in one:
         counted = {key: found[key] for key in SUMS}

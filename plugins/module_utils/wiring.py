@@ -24,7 +24,7 @@ BACKEND_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
 
 KEYS = (
     *("port", "servers", "clients", "backend", "publish", "check", "check_interval", "balance", "connect", "wait", "drain"),
-    *("local", "targets", "protocol"),
+    *("max_connections", "local", "targets", "protocol"),
 )
 REQUIRED = ("port", "clients", "backend")
 CHOICES = {"check": ("tcp", "redis", "none"), "balance": ("first", "roundrobin", "leastconn"), "protocol": ("tcp", "udp")}
@@ -32,6 +32,8 @@ CHOICES = {"check": ("tcp", "redis", "none"), "balance": ("first", "roundrobin",
 SECONDS = {"wait": 3, "drain": 10}
 # keys of a link in seconds or parts of one, whose default is the engine's business
 FRACTIONS = ("check_interval", "connect")
+# key of a link that is a number; its default is a part of what the memory of its ambassador admits
+LIMIT = "max_connections"
 SIDES = ("server", "client")
 # a variable of every host that a run has looked at
 OBSERVED = "__ambassador_engine_observed"
@@ -43,9 +45,9 @@ BALANCES = tuple(f"balance {balance}" for balance in CHOICES["balance"])
 # engine -> what it cannot do
 ENGINES = {
     "haproxy": ("protocol udp",),
-    "socat": ("TLS", "admission", "protocol udp", "several targets", *BALANCES, "check", *FRACTIONS, "wait", "drain"),
+    "socat": ("TLS", "admission", "protocol udp", "several targets", *BALANCES, "check", *FRACTIONS, LIMIT, "wait", "drain"),
     # without checks there is no first that is healthy, and the kernel counts no connections of a target
-    "nftables": ("TLS", "admission", "balance first", "balance leastconn", "check", *FRACTIONS, "wait"),
+    "nftables": ("TLS", "admission", "balance first", "balance leastconn", "check", *FRACTIONS, LIMIT, "wait"),
 }
 # What a certificate can name: a dNSName's characters, and as many as RFC 5280, appendix A.1, ub-common-name, has
 CERTIFIED = re.compile(r"[A-Za-z0-9_.:-]+")
@@ -361,7 +363,7 @@ class Wiring:
             if key not in settings:
                 wrong(f"the key {key}", "none", f"add {key} to the link")
 
-        link = {"alias": alias, "asked": [key for key in ("check", "balance", *FRACTIONS, *SECONDS, "protocol") if key in settings]}
+        link = {"alias": alias, "asked": [key for key in ("check", "balance", *FRACTIONS, LIMIT, *SECONDS, "protocol") if key in settings]}
         for key in ("port", "publish"):
             value = settings.get(key, link.get("port"))
             if key in settings and not _is_port(value):
@@ -385,6 +387,14 @@ class Wiring:
                     wrong("seconds from 0.05 to 99", repr(settings[key]), "correct it", key)
                 else:
                     link[key] = round(float(said) * 1000)
+
+        link[LIMIT] = None
+        if LIMIT in settings:
+            said = str(settings[LIMIT])
+            if isinstance(settings[LIMIT], bool) or not re.fullmatch(r"[1-9][0-9]{0,6}", said):
+                wrong("a number from 1 to 9999999", repr(settings[LIMIT]), "correct it", LIMIT)
+            else:
+                link[LIMIT] = int(said)
 
         link["backend"] = parse_endpoint(settings.get("backend"))
         if "backend" in settings and (not link["backend"] or not _is_host(link["backend"][0])):
@@ -520,7 +530,7 @@ class Wiring:
             )
         for alias, link in self.links.items():
             # a check of none, and TCP, need nothing
-            plain = ("check", *FRACTIONS, *SECONDS)
+            plain = ("check", *FRACTIONS, LIMIT, *SECONDS)
             asked = [key if key in plain else f"{key} {link[key]}" for key in link["asked"] if link[key] != "none"]
             several = "several targets" if len(link["targets"] or link["servers"]) > 1 else None
             if several:
@@ -679,7 +689,7 @@ class Wiring:
                 "protocol": protocol,
                 "check": link["check"],
                 "balance": link["balance"],
-                **{key: link[key] for key in FRACTIONS},
+                **{key: link[key] for key in (*FRACTIONS, LIMIT)},
                 **{key: int(link[key]) for key in SECONDS},
                 "backend": endpoint(*link["backend"]),
                 "servers": link["servers"],

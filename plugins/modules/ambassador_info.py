@@ -161,6 +161,10 @@ links:
       description: Connections for which no server could be reached.
       type: int
       sample: 0
+    refused:
+      description: Connections that were closed at once, because the link had as many as it may (C(max_connections)).
+      type: int
+      sample: 0
     held:
       description: Connections that are held now, for want of a server that is up.
       type: int

@@ -361,6 +361,7 @@ class Fleet:
                 }
         variables = {"ansible_managed": managed, "side": side, "links": wiring["links"], "variables": wiring["variables"]}
         variables |= {"gateways": gateways, "image_id": observed["images"].get(containers.reference(told["image"]), "")}
+        variables |= {"connections": containers.connections(told["memory"])}
         variables |= {"tls": told["tls"], "ipv6": told["ipv6"], "revoked": [], "crl": False}
         return render.generation(told["engine"], ROLE, variables, more)
 

@@ -34,6 +34,7 @@ def test_a_link_with_its_target(side):
         "bytes_in": 53891,
         "bytes_out": 520533,
         "failed": 0,
+        "refused": 0,
         "held": 0,
         "leaving": [],
     }

@@ -76,6 +76,11 @@ def test_a_size_is_what_docker_takes_it_for(said, found):
 # -- what is asked ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("memory", "most"), [("512M", 8601), ("2G", 38092), ("64M", 100), ("32M", 100), ("0", 32000)])
+def test_memory_says_how_many_connections_an_ambassador_takes(memory, most):
+    assert containers.connections(memory) == most
+
+
 def test_a_client_side_has_the_aliases_and_an_address_of_its_own_and_a_server_side_has_neither():
     client, server = a_side("client"), a_side("server")
     assert (client["aliases"], server["aliases"]) == (["redis", "pg", containers.all_of(["redis", "pg"])], [])

@@ -1204,6 +1204,7 @@ def maps_and_runs(draw, ipv6, engines=tuple(IMAGES), least=0):
             ("wait", [0, 5], haproxy),
             ("connect", [0.2, 5], haproxy),
             ("check_interval", [1, "2.5"], haproxy),
+            ("max_connections", [1, "5000"], haproxy),
             ("drain", [0, 5], not socat),
             ("protocol", ["tcp", "udp"], changed["engine"] == "nftables"),
             ("targets", [["198.18.0.20:1"], *([["[2001:DB8::20]:1"]] if ipv6 else [])], not changed["tls"]),

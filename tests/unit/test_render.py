@@ -29,6 +29,7 @@ def variables(side="client", engine="haproxy", tls=False, ipv6=True, **changes):
     wiring = Wiring(links, lambda pattern: pattern.split(":"), engine, ipv6, tls).side(host, side, HOSTVARS)
     assert wiring["problems"] == []
     told = {"ansible_managed": "Ansible managed", "side": side, "links": wiring["links"], "variables": wiring["variables"]}
+    told |= {"connections": 8000}
     told |= {"gateways": ["198.19.0.1"], "image_id": "sha256:aa", "tls": tls, "ipv6": ipv6, "revoked": [], "crl": False}
     return {**told, "ports": ports(told["links"]), **changes}
 
@@ -101,6 +102,33 @@ def test_what_was_asked_for_is_the_time_of_a_connection_and_of_a_check():
     assert [line for line in part(config, "backend two") if line.startswith("timeout")] == []
     assert any(line.startswith("server one ") and line.endswith(" inter 5000ms downinter 5000ms") for line in part(config, "backend one"))
     assert {"timeout connect 1500ms", "timeout check 1500ms"} <= set(part(config, "backend two.peers"))
+
+
+# -- its limits -----------------------------------------------------------------------------------------------------
+
+
+def test_haproxy_takes_as_many_connections_as_there_is_memory_for_and_one_link_not_all_of_them():
+    config = timed("client")
+    assert "    fd-hard-limit 16216\n" in config
+    for alias in ("one", "two"):
+        assert 'tcp-request content set-var(sess.refused) str("more than 6000 connections") if { fe_conn gt 6000 }' in part(
+            config, f"listen {alias}"
+        )
+    assert "be_conn" not in config
+    config = timed("server")
+    assert 'tcp-request content set-var(sess.refused) str("more than 6000 connections") if { be_conn gt 6000 }' in part(
+        config, "backend one"
+    )
+    config = timed("client", max_connections=7)
+    assert 'tcp-request content set-var(sess.refused) str("more than 7 connections") if { fe_conn gt 7 }' in part(config, "listen one")
+
+
+def test_a_link_that_is_alone_may_have_all_connections():
+    links = {"one": {"port": 1, "servers": "vm1", "clients": "vm2", "backend": "one:1"}}
+    for side, host in (("server", "vm1"), ("client", "vm2")):
+        wiring = Wiring(links, lambda pattern: pattern.split(":"), "haproxy", False, True).side(host, side, HOSTVARS)
+        told = variables(side, tls=True, links=wiring["links"], ports=ports(wiring["links"]))
+        assert "more than" not in render.generation("haproxy", ROLE, told, {})["files"]["haproxy.cfg"]
 
 
 # -- its name -----------------------------------------------------------------------------------------------------

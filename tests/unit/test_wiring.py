@@ -140,6 +140,13 @@ def test_parts_of_a_second_have_no_default_of_their_own(key):
         ]
 
 
+@pytest.mark.parametrize("said", [0, -1, "many", True, 1.5, 12345678])
+def test_a_number_of_connections_that_is_none_is_refused(said):
+    assert problems({"redis": a_link(max_connections=said)}) == [
+        f"link redis, max_connections: expected a number from 1 to 9999999, found {said!r}; correct it."
+    ]
+
+
 def test_several_servers_are_numbered_in_the_order_of_the_inventory():
     client = side({"db": a_link(port=5432, servers="db", clients="web")}, "web2", "client")
     addresses = [HOSTVARS[host]["ambassador_address"] for host in GROUPS["db"]]

@@ -1,6 +1,6 @@
 """What is at the two ends of the links `echo` (TCP) and `datagrams` (UDP): `serve NAME`, or `consume` until SIGTERM.
 
-The server says its name before whatever it is sent. The consumer opens a connection 20 times a second, keeps one to the
+The server says its name before whatever it is sent, and resets the connection when it is told to. The consumer opens a connection 20 times a second, keeps one to the
 echo, one to Redis, and one socket of UDP, asks each of them as often, and at the end prints what it saw as JSON.
 """
 
@@ -9,6 +9,7 @@ import json
 import signal
 import socket
 import socketserver
+import struct
 import sys
 import threading
 import time
@@ -24,7 +25,17 @@ def serve(name):
     class Line(socketserver.StreamRequestHandler):
         def handle(self):
             for line in self.rfile:
+                if line == b"reset\n":
+                    # what SO_LINGER of 0 s makes of a close
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.connection.close()
+                    return
                 self.wfile.write(f"{name} ".encode() + line)
+
+        def finish(self):
+            # there is nothing to flush after a reset
+            with contextlib.suppress(OSError, ValueError):
+                super().finish()
 
     class Datagram(socketserver.DatagramRequestHandler):
         def handle(self):

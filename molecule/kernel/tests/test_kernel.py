@@ -94,6 +94,15 @@ def test_tcp_and_udp_are_answered_on_one_port(vm1, vm2, echoes):
     assert set(inspect(vm1, "ambassador_server")["HostConfig"]["PortBindings"]) == {"6379/tcp"}
 
 
+def test_a_connection_that_the_server_resets_arrives_reset(vm2, echoes):
+    words = (
+        f"import socket\nlink = socket.create_connection(('echo', {PORT})); link.settimeout(5); link.sendall(b'hello\\n')\n"
+        "print(link.recv(99)); link.sendall(b'reset\\n')\ntry: print(link.recv(99))\nexcept ConnectionResetError: print('reset')"
+    )
+    said = vm2.check_output("docker run --rm --network ambassador %s python3 -c %s", echoes, words)
+    assert said.splitlines()[-1] == "reset", said
+
+
 def test_the_link_variables_are_the_input_of_the_ruleset(vm2, echoes):
     address = ADDRESSES["vm1"]
     defines = vm2.check_output(f"cat {SIDE}/current/links.nft")
