@@ -27,7 +27,11 @@ KEYS = (
     *("max_connections", "local", "targets", "protocol"),
 )
 REQUIRED = ("port", "clients", "backend")
-CHOICES = {"check": ("tcp", "redis", "none"), "balance": ("first", "roundrobin", "leastconn"), "protocol": ("tcp", "udp")}
+CHOICES = {
+    "check": ("tcp", "redis", "postgresql", "mysql", "http", "smtp", "none"),
+    "balance": ("first", "roundrobin", "leastconn"),
+    "protocol": ("tcp", "udp"),
+}
 # key of a link -> its default, both in seconds
 SECONDS = {"wait": 3, "drain": 10}
 # keys of a link in seconds or parts of one, whose default is the engine's business

@@ -1,6 +1,7 @@
 """What is at the two ends of the links `echo` (TCP) and `datagrams` (UDP): `serve NAME`, or `consume` until SIGTERM.
 
-The server says its name before whatever it is sent, and resets the connection when it is told to. The consumer opens a connection 20 times a second, keeps one to the
+The server says its name before whatever it is sent, and resets the connection when it is told to.
+The consumer opens a connection 20 times a second, keeps one to the
 echo, one to Redis, and one socket of UDP, asks each of them as often, and at the end prints what it saw as JSON.
 """
 
