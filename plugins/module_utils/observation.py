@@ -45,11 +45,23 @@ def published(ports):
     )
 
 
-def container(listed, inspected=None):
+def users_of(info):
+    """Return what makes the users of containers others than those of the host, or None.
+
+    :param dict info: what Docker says of itself
+    :rtype: str | None
+    :source: Docker's API, ``SystemInfo``: ``SecurityOptions``
+    """
+    options = [option.partition(",")[0] for option in info.get("SecurityOptions") or []]
+    return next((word for word in ("userns", "rootless") if f"name={word}" in options), None)
+
+
+def container(listed, inspected=None, info=None):
     """Return what is known of a container.
 
     :param dict listed: the container in Docker's list of all
     :param dict | None inspected: what Docker says of it alone; asked of the collection's own ones, and of those on its network
+    :param dict | None info: what Docker says of itself: a limit that the kernel does not know is None, whatever was asked for
     :rtype: dict
     """
     labels, networks = listed.get("Labels") or {}, (listed.get("NetworkSettings") or {}).get("Networks") or {}
@@ -74,13 +86,13 @@ def container(listed, inspected=None):
                 said={option: address for option, address in said.items() if address},
             )
     if found["ours"] is not None:
-        host = inspected["HostConfig"]
+        host, knows = inspected["HostConfig"], info or {}
         found.update(
             {
                 "hash": labels.get(HASH_LABEL),
                 "restart": (host.get("RestartPolicy") or {}).get("Name") or "no",
-                "memory": host.get("Memory") or 0,
-                "pids": host.get("PidsLimit") or 0,
+                "memory": (host.get("Memory") or 0) if knows.get("MemoryLimit", True) else None,
+                "pids": (host.get("PidsLimit") or 0) if knows.get("PidsLimit", True) else None,
                 "health": ((inspected["State"].get("Health")) or {}).get("Status"),
             }
         )
@@ -118,6 +130,7 @@ def network(said):
     return {
         "ours": LABEL in (said.get("Labels") or {}),
         "ipv6": bool(said.get("EnableIPv6")),
+        "internal": bool(said.get("Internal")),
         "pools": [{"Subnet": pool["Subnet"], "IPRange": pool.get("IPRange"), "Gateway": pool.get("Gateway")} for pool in pools],
     }
 

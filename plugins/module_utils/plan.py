@@ -116,6 +116,11 @@ def host_problems(host, observed):
             f"host {host}: expected a Docker Engine that answers, found: {observed['docker']['error']};"
             " install or start it on the host (installing it is not this collection's job), or let the user of this play use it."
         ]
+    if observed["docker"].get("users"):
+        return [
+            f"host {host}: expected a Docker Engine whose containers have the users of the host, for keys and passwords are files of these,"
+            f" found {observed['docker']['users']}; take userns-remap out of the engine's daemon.json, or run the engine as root."
+        ]
     return []
 
 
@@ -123,8 +128,16 @@ def network_problems(host, observed, settings):
     """Tell why a network that is there does not do: Docker cannot give it IPv6, only make it anew, and cut off all on it.
 
     :rtype: list[str]
+    :source: Docker's documentation, "Networking", sections "Bridge network driver" (no names on the default one) and "Internal"
     """
-    network = observed["networks"].get(settings["network"])
+    network, name = observed["networks"].get(settings["network"]), settings["network"]
+    where = f"host {host}, ambassador_network: expected a network"
+    if name in ("bridge", "host", "none"):
+        return [
+            f"{where} on which containers have names, found {name}, which Docker made; name another, which is made where it is missing."
+        ]
+    if network and network.get("internal"):
+        return [f"{where} that leads to other hosts, found {name} to be internal; name another, or make it anew without --internal."]
     if not settings["ipv6"] or network is None or network["ipv6"]:
         return []
     return [

@@ -46,10 +46,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 docker:
-  description: C(version) of the Docker Engine, and C(error), why it does not answer.
+  description: C(version) of the Docker Engine, C(error), why it does not answer, and C(users), V(userns) or V(rootless) where the users of
+    its containers are others than those of the host.
   returned: success
   type: dict
-  sample: {"version": "26.1.5", "error": null}
+  sample: {"version": "26.1.5", "error": null, "users": null}
 python:
   description: C(executable), and C(missing), a list of the libraries that the collection needs and this Python does not have.
   returned: success
@@ -237,20 +238,21 @@ def docker(network):
     :param str network: the network of the ambassadors
     :rtype: dict
     """
-    found = {"docker": {"version": None, "error": None}, "containers": {}, "networks": {}, "images": {}, "volumes": {}}
+    found = {"docker": {"version": None, "error": None, "users": None}, "containers": {}, "networks": {}, "images": {}, "volumes": {}}
     try:
         engine = DockerEngine()
         version = engine.get("/version")
         if version is None:
             raise OSError(f"{engine.url}: no Docker Engine")
-        found["docker"]["version"] = version["Version"]
+        info = engine.get("/info")
+        found["docker"].update(version=version["Version"], users=observation.users_of(info))
         for listed in engine.get("/containers/json?all=1"):
             ours = observation.LABEL in (listed.get("Labels") or {})
             neighbour = network in ((listed.get("NetworkSettings") or {}).get("Networks") or {})
             # one that has just gone has no names, or is not found
             inspected = engine.get(f"/containers/{listed['Id']}/json") if ours or neighbour else None
             for name in listed.get("Names") or []:
-                found["containers"][name[1:]] = observation.container(listed, inspected)
+                found["containers"][name[1:]] = observation.container(listed, inspected, info)
         found["networks"] = {said["Name"]: observation.network(said) for said in engine.get("/networks")}
         found["images"] = observation.images(engine.get("/images/json"))
         found["volumes"] = {said["Name"]: volume(said) for said in engine.get("/volumes")["Volumes"] or []}

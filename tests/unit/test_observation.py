@@ -75,6 +75,25 @@ def test_what_docker_leaves_out_is_told_as_none_of_it():
     assert found["networks"]["ambassador"] == {"addresses": ["198.19.0.130"], "aliases": [], "names": ["ambassador_server"], "said": {}}
 
 
+def test_a_limit_that_the_kernel_does_not_know_is_told_as_none():
+    info = {"MemoryLimit": False, "PidsLimit": True}
+    found = observation.container(LISTED["ambassador_client"], inspected("ambassador_client"), info)
+    assert (found["memory"], found["pids"]) == (None, 4096)
+
+
+@pytest.mark.parametrize(
+    ("options", "users"),
+    [
+        (["name=seccomp,profile=default"], None),
+        (["name=seccomp", "name=userns"], "userns"),
+        (["name=rootless,x=y"], "rootless"),
+        (None, None),
+    ],
+)
+def test_whose_users_the_containers_have_is_told(options, users):
+    assert observation.users_of({"SecurityOptions": options}) == users
+
+
 def test_a_container_of_somebody_else_s_is_told_as_far_as_it_can_be_in_the_way():
     found = observation.container(LISTED["web"])
     assert (found["ours"], found["image"], found["state"], found["networks"]) == (
@@ -102,16 +121,18 @@ def test_of_a_neighbour_the_names_are_told_to_which_it_answers():
 
 def test_networks_are_told_with_their_pools():
     bridge, ambassador, host = (observation.network(said) for said in DOCKER["/networks"])
-    assert bridge == {"ours": False, "ipv6": False, "pools": [{"Subnet": "172.17.0.0/16", "IPRange": None, "Gateway": "172.17.0.1"}]}
+    kind = {"ipv6": False, "internal": False}
+    assert bridge == {**kind, "ours": False, "pools": [{"Subnet": "172.17.0.0/16", "IPRange": None, "Gateway": "172.17.0.1"}]}
     assert ambassador == {
         "ours": True,
         "ipv6": True,
+        "internal": False,
         "pools": [
             {"Subnet": "198.19.0.0/24", "IPRange": "198.19.0.128/25", "Gateway": None},
             {"Subnet": "2001:db8:1::/64", "IPRange": "2001:db8:1::1:0/112", "Gateway": "2001:db8:1::1"},
         ],
     }
-    assert host == {"ours": False, "ipv6": False, "pools": []}
+    assert host == {**kind, "ours": False, "pools": []}
 
 
 def test_an_image_is_told_under_each_of_its_names():
@@ -365,7 +386,7 @@ def test_what_is_no_docker_is_told(docker):
         DockerEngine("tcp://127.0.0.1:http")
     del docker.answers["/version"]
     said = run_module("observe", state_dir="/nowhere", environment=docker.environment)
-    assert said["docker"] == {"version": None, "error": f"{docker.environment['DOCKER_HOST']}: no Docker Engine"}
+    assert said["docker"] == {"version": None, "error": f"{docker.environment['DOCKER_HOST']}: no Docker Engine", "users": None}
 
 
 def test_a_docker_that_is_frozen_is_told_in_time(tmp_path):
@@ -394,7 +415,7 @@ def test_what_docker_refuses_is_told_in_its_words(docker):
 def test_a_docker_that_does_not_answer_is_told_and_fails_nothing(url, words, tmp_path):
     said = run_module("observe", state_dir=str(tmp_path), environment={"DOCKER_HOST": url})
     assert not said.get("failed")
-    assert said["docker"] == {"version": None, "error": words}
+    assert said["docker"] == {"version": None, "error": words, "users": None}
     assert said["containers"] == said["networks"] == said["images"] == said["volumes"] == {}
     # the rest is told all the same
     assert said["addresses"]
@@ -415,7 +436,7 @@ def observed(docker, state, tmp_path):
 
 def test_the_module_tells_all_in_one_go(observed, docker, tmp_path):
     assert observed["changed"] is False
-    assert observed["docker"] == {"version": "26.1.5+dfsg1", "error": None}
+    assert observed["docker"] == {"version": "26.1.5+dfsg1", "error": None, "users": None}
     assert observed["root"] == (os.geteuid() == 0)
     assert observed["python"]["missing"] == []
     assert set(observed["containers"]) == {"ambassador_client", "ambassador_server", "ambassador_client_standin", "web", "job"}

@@ -220,6 +220,28 @@ def test_a_container_of_somebody_else_s_is_left_alone():
     assert plan.absent("client", "vm2", ["ambassador_client"], ["client"], observed(fleet), SETTINGS).result()["steps"] == []
 
 
+@pytest.mark.parametrize("key", SIDES)
+def test_an_engine_whose_containers_have_other_users_is_refused(fleet, key):
+    observed(fleet, key[0])["docker"]["users"] = "userns"
+    (problem,) = fleet.plan(*key)["problems"]
+    assert problem.startswith(f"host {key[0]}: expected a Docker Engine whose containers have the users of the host,")
+    assert "found userns;" in problem
+
+
+def test_a_network_on_which_no_ambassador_works_is_refused(fleet):
+    observed(fleet)["networks"]["ambassador"]["internal"] = True
+    (problem,) = fleet.plan("vm2", "client")["problems"]
+    assert "expected a network that leads to other hosts, found ambassador to be internal;" in problem
+    fleet.settings["network"] = "bridge"
+    (problem,) = fleet.plan("vm2", "client")["problems"]
+    assert "expected a network on which containers have names, found bridge, which Docker made;" in problem
+
+
+def test_a_limit_that_the_kernel_does_not_know_is_no_reason_to_change_anything(fleet):
+    container(fleet).update(memory=None, pids=None)
+    assert fleet.plan("vm2", "client")["steps"] == []
+
+
 def test_a_network_without_ipv6_cannot_be_given_it():
     fleet = a_fleet()
     fleet.deploy()
