@@ -65,7 +65,7 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
     _requires_connection = False
-    _VALID_ARGS = frozenset(("part", "state", "settings", "observed", "redis", "asked", "tested", "said", "leaving"))
+    _VALID_ARGS = frozenset(("part", "state", "settings", "observed", "redis", "asked", "gathered", "tested", "said", "leaving"))
 
     def run(self, tmp=None, task_vars=None):
         """Plan the part, and say why nothing is changed where something is wrong."""
@@ -82,10 +82,14 @@ class ActionModule(ActionBase):
             self.links = self._map()
         # hosts outside the run that hold a certificate; None where they were not asked yet
         self.asked = arguments.get("asked")
+        self.gathered = arguments.get("gathered") or []
         self.settings["tested"] = arguments.get("tested") or []
         self.redis = arguments.get("redis") or {}
         self.leaving = arguments.get("leaving") or handover.DROP
         found = self._plan(arguments.get("state") or "present").result()
+        # one that did not answer will not do so now
+        facts = [host for host in found["ask"].pop("facts", []) if host not in self.gathered]
+        found["ask"] |= {"facts": facts} if facts else {}
         lines = [line for line in found["lines"] if line not in (arguments.get("said") or [])]
         # a side that is to be gone has read no map
         if self.part == "server" and arguments.get("state") != "absent":

@@ -459,6 +459,11 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     if generation and settings["prove"] and (plan.why or dialled or not all_proved(served["links"], side, on_disk)):
         plan.step("verify", "the links are verified")
     plan.warnings = removal_warnings(side, host, wiring, on_disk)
+    plan.warnings += [
+        f"host {host}: {name} lets host {client} in to no link ({', '.join(aliases)}), for its address is not known;"
+        f" set ambassador_address for {client}, or run again when it answers."
+        for client, aliases in wiring["left_out"].items()
+    ]
     plan.warnings += account_warnings(plan, observed)
     plan.warnings += authority_warnings(settings, tls["authorities"], tls["now"]) if tls else []
     # an engine that tells nothing of its links has them in what was asked of its container

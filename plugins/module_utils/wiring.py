@@ -558,7 +558,8 @@ class Wiring:
         :param str side: ``server`` or ``client``
         :param hostvars: host name -> its variables
         :return: ``problems`` (list of str: those of the map, then those of this side), ``unknown`` (list of str: hosts
-            whose address neither variables nor facts give), ``hosts`` (list of str: all hosts of the map), ``variables`` (dict of
+            whose address neither variables nor facts give), ``left_out`` (dict: client host -> aliases to which it is not let in, for
+            its address is not known), ``hosts`` (list of str: all hosts of the map), ``variables`` (dict of
             str: the link variables that are this side's input), ``publish`` (list of dicts ``alias``, ``key``, ``address``,
             ``port``, ``container_port``, ``protocol``: what
             is opened on the host), ``addresses`` (dict: host -> ``origin`` of its address, and ``others``, list of str) and ``links``
@@ -577,7 +578,7 @@ class Wiring:
         if side not in SIDES:
             raise ValueError(f"side: expected one of {', '.join(SIDES)}, found {side!r}")
         resolved = {"problems": list(self.problems), "unknown": [], "hosts": list(self.hosts), "variables": {}, "publish": []}
-        resolved.update(links=[], addresses={})
+        resolved.update(links=[], addresses={}, left_out={})
         for alias, link in self.links.items():
             if host in link[f"{side}s"]:
                 getattr(self, f"_{side}")(resolved, alias, link, host, hostvars)
@@ -599,8 +600,8 @@ class Wiring:
         else:
             # what comes from the host itself comes from the gateway of its own network
             local = ["gateway"] if host in admitted else []
-            admitted = [self._address(resolved, alias, name, hostvars) for name in admitted] + local
-        resolved["links"][-1].update(admitted=list(dict.fromkeys(admitted)), clients=link["clients"])
+            admitted = [self._admitted_address(resolved, alias, name, hostvars, name in peers) for name in admitted] + local
+        resolved["links"][-1].update(admitted=list(dict.fromkeys(filter(None, admitted))), clients=link["clients"])
         if (link["publish"], link["protocol"]) not in [(published["port"], published["protocol"]) for published in resolved["publish"]]:
             self._publish(resolved, link, "publish", bind, link["publish"], link["publish"])
 
@@ -669,6 +670,15 @@ class Wiring:
                 f"link {alias}: expected a dialable IP address of host {host}, found {address!r} in {origin}; correct it."
             )
         return address
+
+    def _admitted_address(self, resolved, alias, host, hostvars, serves):
+        """Return the address of a host that may connect; none of one that only consumes and is away, which does not hold up the others."""
+        if serves or host_address(hostvars[host])[0] is not None:
+            return self._address(resolved, alias, host, hostvars)
+        if host not in resolved["unknown"]:
+            resolved["unknown"].append(host)
+        resolved["left_out"].setdefault(host, []).append(alias)
+        return ""
 
     def _families(self, address):
         """Return the families in which a target may be dialled, in the words of nftables; a name can stand for both."""

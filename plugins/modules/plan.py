@@ -42,6 +42,11 @@ options:
     description: Hosts outside the run that hold a certificate; not said where none was asked yet.
     type: list
     elements: str
+  gathered:
+    description: Hosts outside the run that were asked for their network facts; one that did not answer is not asked again.
+    type: list
+    elements: str
+    default: []
   tested:
     description: Images whose program was asked for its version in this run.
     type: list

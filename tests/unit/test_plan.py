@@ -295,6 +295,14 @@ def test_hosts_without_an_address_are_asked_for_their_facts():
     assert "set ambassador_address for vm1" in refused(said)[0]
 
 
+def test_a_client_host_that_is_not_let_in_is_told(fleet):
+    fleet.hostvars["vm2"], fleet.settings["tls"] = {}, False
+    found = fleet.plan("vm1", "server")
+    assert (found["problems"], found["ask"]) == ([], {"facts": ["vm2"]})
+    (warning,) = found["warnings"]
+    assert warning.startswith("host vm1: ambassador_server lets host vm2 in to no link (redis), for its address is not known;")
+
+
 def test_what_is_wrong_with_the_map_is_told_on_every_host_it_names_and_alone():
     fleet = a_fleet({"redis": {**REDIS, "port": "none"}})
     observed(fleet)["docker"]["error"] = "no answer"

@@ -251,7 +251,7 @@ def test_an_address_that_is_a_name_is_refused():
         ("redis", {"backend": "a b:1"}, "link redis, backend: expected name:port"),
         ("redis", {"backend": "redis:70000"}, "link redis, backend: expected name:port"),
         ("redis", {"backend": "$(id):1"}, "link redis, backend: expected name:port"),
-        ("redis", {"check": "http"}, "link redis, check: expected one of tcp, redis, none, found 'http'"),
+        ("redis", {"check": "ping"}, "link redis, check: expected one of tcp, redis, postgresql, mysql, http, smtp, none, found 'ping'"),
         ("redis", {"balance": "random"}, "link redis, balance: expected one of first, roundrobin, leastconn"),
         ("redis", {"local": "6379"}, "link redis, local: expected address:port of the client host"),
         ("redis", {"targets": []}, "link redis, targets: expected a list of address:port"),
@@ -602,3 +602,16 @@ def test_a_name_that_is_too_long_for_a_certificate_has_another_one_there():
     assert certified(names["VM2"]).startswith("b" * 46 + "-")
     assert len(certified(names["VM2"])) == 63
     assert certified(names["VM2"]) != certified(names["VM2"] + ".")
+
+
+def test_a_client_host_without_an_address_does_not_hold_up_the_others_where_addresses_are_let_in():
+    hostvars = {**HOSTVARS, "web1": {}}
+    links = {"db": a_link(port=5432, servers="VM1", clients="web")}
+    served = side(links, "vm1", "server", hostvars)
+    assert (served["problems"], served["unknown"], served["left_out"]) == ([], ["web1"], {"web1": ["db"]})
+    assert served["links"][0]["admitted"] == [HOSTVARS[host]["ambassador_address"] for host in ("web2", "web3")]
+    # names are let in, whatever the address
+    named = Wiring(links, lambda pattern: GROUPS.get(pattern, []), tls=True).side("vm1", "server", hostvars)
+    assert (named["problems"], named["left_out"], named["links"][0]["admitted"]) == ([], {}, ["web1", "web2", "web3"])
+    # and one that serves must have one
+    assert "expected an address of host web1" in side({"db": a_link(port=5432, servers="web")}, "web2", "server", hostvars)["problems"][0]
