@@ -434,6 +434,27 @@ def test_the_links_come_back_with_the_docker_engine(vm2, load, figures, how):
     assert after["IPAMConfig"] == before["IPAMConfig"] == {"IPv4Address": before["IPAddress"]}
 
 
+def test_a_server_side_goes_on_while_its_docker_engine_is_away(vm1, vm2, load):
+    postgresql, redis = load(POSTGRESQL, PATIENT), load(REDIS, f"--readonly {PATIENT}")
+    server = inspect(vm1, "redis_server")["State"]["Pid"]
+    vm1.check_output("engine kill")
+    try:
+        # Docker's DNS answers nothing meanwhile: HAProxy forgets addresses after 30 s, unless it is told not to
+        time.sleep(36)
+        for one in (redis, postgresql):
+            one.mark()
+            one.more(20)
+        assert vm1.run("kill -0 %s", str(server)).rc == 0
+        during = [one.stop() for one in (redis, postgresql)]
+    finally:
+        vm1.check_output("engine start")
+    until(vm1, "docker exec redis_server redis-cli ping | grep -q PONG")
+    for seen in during:
+        assert untouched(seen["total"]), json.dumps(seen)
+    # the first of both servers all the time
+    assert len({one["server"] for one in during[0]["total"]["servers"]}) == 1, json.dumps(during[0])
+
+
 def test_psql_asks_through_the_link(vm2, load):
     postgresql = load(POSTGRESQL, PATIENT)
     assert vm2.check_output(f"docker exec {postgresql.name} psql {POSTGRESQL} -Atc 'select 6 * 7'") == "42"

@@ -4,6 +4,7 @@ import json
 import socket
 import ssl
 import sys
+import time
 
 job = json.loads(sys.argv[1])
 target = (job["address"], job["port"])
@@ -16,8 +17,8 @@ def plain():
         return connection.recv(1000).decode(errors="replace")
 
 
-def encrypted():
-    """Send a request over TLS, return what comes back."""
+def over_tls():
+    """Return a context that has the certificate, and asks for nothing."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # the attacker does not care whom it talks to
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -27,12 +28,40 @@ def encrypted():
         context.set_alpn_protocols(job["alpn"])
     if job.get("version"):
         context.maximum_version = ssl.TLSVersion[job["version"]]
-    answers, session = [], None
+    return context
+
+
+def encrypted():
+    """Send a request over TLS, return what comes back."""
+    context, answers, session = over_tls(), [], None
     for _ in range(job.get("times", 1)):
         with socket.create_connection(target, timeout=5) as connection, context.wrap_socket(connection, session=session) as link:
             link.sendall(b"PING\r\n")
             answers.append([link.recv(1000).decode(errors="replace"), link.session_reused])
             session = link.session
+    return answers
+
+
+def ping(link):
+    """Return what comes back over a connection; nothing where it is refused."""
+    try:
+        link.sendall(b"PING\r\n")
+        return link.recv(1000).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def expiring():
+    """Ask before and after the certificate expires: over one connection, over a new one with its session, and over one without."""
+    context, answers = over_tls(), []
+    with socket.create_connection(target, timeout=5) as connection, context.wrap_socket(connection) as link:
+        answers.append(ping(link))
+        session = link.session
+        time.sleep(job["seconds"])
+        answers.append(ping(link))
+    for kept in (session, None):
+        with socket.create_connection(target, timeout=5) as connection, context.wrap_socket(connection, session=kept) as link:
+            answers.append(ping(link))
     return answers
 
 
@@ -54,7 +83,7 @@ def half_open():
 
 
 try:
-    said = {"plain": plain, "encrypted": encrypted, "half_open": half_open}[job["how"]]()
+    said = {"plain": plain, "encrypted": encrypted, "expiring": expiring, "half_open": half_open}[job["how"]]()
     print(json.dumps({"said": said}))
 except OSError as error:
     print(json.dumps({"error": f"{type(error).__name__}: {error}"}))

@@ -154,6 +154,13 @@ def test_a_stranger_gets_no_byte_and_the_log_says_why(attack, vm3, stranger):
     assert re.search(logged, log), log
 
 
+def test_a_certificate_that_expires_lets_nobody_in_any_more_and_what_was_let_in_goes_on(attack):
+    seconds = 6
+    said, log = attack("expiring", Authority(CONTROLLER).certify("vm2", end=seconds / 86400), alpn=["redis"], seconds=seconds + 2)
+    assert said == {"said": ["+PONG\r\n", "+PONG\r\n", "", ""]}
+    assert log.count('link=redis peer=vm2 refused="certificate expired') == 2, log
+
+
 @pytest.mark.parametrize("data", [b"PING\r\n", b"\x00\xff" * 500, b"GET / HTTP/1.0\r\n\r\n"], ids=["redis", "garbage", "http"])
 def test_what_is_no_handshake_gets_no_answer_of_the_service(attack, data):
     said, log = attack("plain", data=data.hex())
