@@ -16,7 +16,7 @@ import itertools
 import json
 import re
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import AMBASSADOR, RESERVED, endpoint, overlap, parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import AMBASSADOR, endpoint, overlap, parse_endpoint
 
 # what all containers have in common (container.yml) is of this version: another number, and they are made anew
 COMMON = 1
@@ -33,6 +33,8 @@ BITS = 16
 CHANGEABLE = ("image", "memory", "pids", "aliases", "address", "hash", "name")
 # bytes: what an ambassador needs without a connection, and for one over TLS while it is busy (measured: 40 KiB)
 IDLE, CONNECTION = 64 << 20, 40 << 10
+# what has the names of the client side while that is away
+STANDIN = re.compile(r"ambassador_client_standin(_[0-9]+)?")
 UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 
 
@@ -190,17 +192,6 @@ def all_of(aliases):
     return f"ambassador-{hashlib.sha256(' '.join(sorted(aliases)).encode()).hexdigest()[:12]}"
 
 
-def has_names(asked, found):
-    """Tell whether a container has all aliases that consumers dial, and maybe more.
-
-    :param dict asked: the description
-    :param dict found: the container as it was observed
-    :rtype: bool
-    """
-    dialled = [alias for alias in asked["aliases"] if not RESERVED.fullmatch(alias)]
-    return set(dialled) <= set((found["networks"].get(asked["network"]) or {}).get("aliases", []))
-
-
 # -- the containers of a side -----------------------------------------------------------------------------------------
 
 
@@ -353,17 +344,38 @@ def left_over(side, observed):
     return [one for one, found in observed["containers"].items() if found["ours"] and name.fullmatch(one) and found["state"] == "exited"]
 
 
-def standin(container, directory, with_names):
+def standins(observed):
+    """Return the names of the stand-ins that are there: each ends with its last connection, and a later run may need another one.
+
+    :param dict observed: the observation
+    :rtype: list[str]
+    """
+    return sorted(name for name, found in observed["containers"].items() if STANDIN.fullmatch(name) and found["ours"] == name)
+
+
+def free_standin(observed):
+    """Return a name that no stand-in has.
+
+    :param dict observed: the observation
+    :rtype: str
+    """
+    names = ("ambassador_client_standin" + (f"_{number}" if number > 1 else "") for number in itertools.count(1))
+    return next(name for name in names if name not in observed["containers"])
+
+
+def standin(container, name, directory, with_names):
     """Return what is asked of the container that stands in for a client side while that is away.
 
     :param dict container: the description of the client side's container
+    :param str name: its name
     :param str directory: the state directory of the client side
     :param bool with_names: whether it has the aliases; without them nobody dials it
     :rtype: dict
     """
-    volumes = [volume.replace(f"{directory}/run:", f"{directory}/standin/run:") for volume in container["volumes"]]
-    own = {"publish": [], "address": {}, "aliases": container["aliases"] if with_names else [], "temporary": True, "volumes": volumes}
-    return described(**{**container, "name": f"{container['name']}_standin", **own})
+    own = f"{directory}/{name.removeprefix(container['name'] + '_')}"
+    volumes = [volume.replace(f"{directory}/run:", f"{own}/run:") for volume in container["volumes"]]
+    more = {"publish": [], "address": {}, "aliases": container["aliases"] if with_names else [], "temporary": True, "volumes": volumes}
+    return described(**{**container, "name": name, **more})
 
 
 # -- Redis ------------------------------------------------------------------------------------------------------------

@@ -25,7 +25,6 @@ LABEL = "crosshost.ambassador"
 # the hash of all that was asked of a container
 HASH_LABEL = "crosshost.ambassador.hash"
 SIDES = ("server", "client")
-STANDIN = "standin"
 USERS = "users.acl"
 
 
@@ -350,7 +349,7 @@ def state(path):
     """Return what the state directory holds.
 
     :param str path: the state directory of the collection on this host
-    :return: ``sides`` (side, or ``standin`` -> see :func:`side`), ``identity``, ``directories`` (name -> see :func:`directory`, of what
+    :return: ``sides`` (side -> see :func:`side`), ``identity``, ``directories`` (name -> see :func:`directory`, of what
         is neither), ``users`` (directory -> see :func:`users`), ``entries`` (list of str: all names in it)
     :rtype: dict
     """

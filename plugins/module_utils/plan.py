@@ -28,6 +28,8 @@ PHASES = {"server": EXPAND, "client": TURN, "redis_server": EXPAND, "redis_clien
 # the steps in their order
 STEPS = ("image", "network", "certificate", "data", "directory", "configuration", "standin", "container", "load", "verify", "remove")
 SIDES = ("server", "client")
+# the most stand-ins of earlier runs that may have connections: each takes its memory
+STANDINS = 5
 # files of Redis' directory that the server need not be told of
 LOADED = "loaded"
 
@@ -172,7 +174,7 @@ def alias_problems(host, wiring, observed, network):
     # name in lower case -> containers that answer to it, each with its image
     others = {}
     for container, found in observed["containers"].items():
-        own = found["ours"] in ("ambassador_client", "ambassador_client_standin")
+        own = found["ours"] == "ambassador_client" or containers.STANDIN.fullmatch(found["ours"] or "")
         if not own and found["state"] not in ("created", "exited", "dead"):
             for name in found["networks"].get(network, {}).get("names", []):
                 others.setdefault(name.lower(), {})[container] = found["image"]
@@ -428,9 +430,6 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     _configuration(plan, side, on_disk, generation, container, runs)
     plan.problems += disk_problems(plan, observed, settings)
     differences = containers.differences(container, found, observed["images"])
-    if differences == ["its aliases"] and f"{name}_standin" in observed["containers"] and containers.has_names(container, found):
-        # nothing can stand in while an earlier one has connections: what is only too much is given back by a later run
-        differences = []
     if differences:
         plan.step("container", f"{container['name']}: {', '.join(differences)}")
         _stand_in(plan, side, settings, on_disk, observed, container, found)
@@ -446,10 +445,10 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         plan.step("remove", f"nobody needs {', '.join(names)}")
         gone = [f"- container {one} on {host}, which publishes nothing that a link has" for one in _names(side, idle)]
         plan.inputs["remove"] = {"containers": names, "paths": paths, "network": None, "volume": None}
-    # it may have the names still, which are taken back when the configuration is loaded
-    standin = observed["containers"].get(f"{name}_standin", {})
-    if side == "client" and standin.get("ours"):
-        plan.step("container", f"{name}_standin is left of an earlier run")
+    # they may have the names still, which are taken back when the configuration is loaded
+    standins = containers.standins(observed) if side == "client" else []
+    if standins:
+        plan.step("container", f"{', '.join(standins)} {'is' if len(standins) == 1 else 'are'} left of an earlier run")
         changed = changed or [container]
     # one that is made where nothing was reads what is there, and is waited for by its verification
     fresh = not there and not on_disk and settings["prove"]
@@ -487,13 +486,16 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         ),
         "generation": generation,
         "check": containers.check(container, generation["name"]) if generation else None,
-        "standin": [containers.standin(container, f"{settings['state_dir']}/client", names) for names in (False, True)],
+        "standin": [
+            containers.standin(container, containers.free_standin(observed), f"{settings['state_dir']}/client", names)
+            for names in (False, True)
+        ],
+        "standins": standins + ([containers.free_standin(observed)] if "standin" in plan.why else []),
         "before": before(on_disk) if generation and on_disk.get("running") != generation["name"] else {},
         "running": on_disk.get("running"),
         "unchecked": dialled,
         # seconds: the first checks of many links take their time
         "patience": 5 + len(served["links"]) // 25,
-        "standin_is_ours": bool(standin.get("ours")),
     }
     return plan
 
@@ -571,11 +573,11 @@ def _configuration(plan, side, on_disk, generation, container, runs):
 def _stand_in(plan, side, settings, on_disk, observed, container, found):
     """A new alias is a reconnect, another image another container: a second HAProxy has the names meanwhile.
 
-    Only where the client side comes back at its address, and not while an earlier one has connections.
+    Only where the client side comes back at its address.
     """
     if side != "client" or settings["engine"] != "haproxy" or on_disk.get("engine") != "haproxy":
         return
-    if not container["address"] or f"{container['name']}_standin" in observed["containers"] or found is None:
+    if not container["address"] or found is None or len(containers.standins(observed)) >= STANDINS:
         return
     aliases = (found["networks"].get(container["network"]) or {}).get("aliases", [])
     if set(container["aliases"]) - set(aliases) or containers.made_anew(container, found, observed["images"]):
@@ -584,7 +586,7 @@ def _stand_in(plan, side, settings, on_disk, observed, container, found):
 
 def _remove(plan, names, directories, observed, settings, volume=None):
     """Remove what is this collection's: containers, directories, and the network with the last container on it."""
-    standins = [f"{name}_standin" for name in names]
+    standins = containers.standins(observed) if "ambassador_client" in names else []
     gone = [name for name in names + standins if observed["containers"].get(name, {}).get("ours") is not None]
     left = [name for name in observed["entries"] if name not in directories]
     if not set(left) & set(SIDES) and set(directories) & set(SIDES) and "identity" in left:

@@ -143,7 +143,7 @@ def test_a_generation_is_checked_by_the_same_image_without_the_sockets_of_the_on
 
 def test_a_stand_in_is_the_client_side_with_a_socket_of_its_own_and_no_place_to_stay():
     asked = a_side(tls=True)
-    found = containers.standin(asked, "/var/lib/ambassador/client", True)
+    found = containers.standin(asked, "ambassador_client_standin", "/var/lib/ambassador/client", True)
     assert set(asked["volumes"]) ^ set(found["volumes"]) == {
         "/var/lib/ambassador/client/run:/run/ambassador:rw",
         "/var/lib/ambassador/client/standin/run:/run/ambassador:rw",
@@ -151,7 +151,7 @@ def test_a_stand_in_is_the_client_side_with_a_socket_of_its_own_and_no_place_to_
     assert (found["publish"], found["address"], found["temporary"], found["aliases"]) == ([], {}, True, asked["aliases"])
     same = ("image", "user", "entrypoint", "command", "env", "dns", "memory", "pids", "network")
     assert all(found[key] == asked[key] for key in same)
-    assert containers.standin(asked, "/var/lib/ambassador/client", False)["aliases"] == []
+    assert containers.standin(asked, "ambassador_client_standin", "/var/lib/ambassador/client", False)["aliases"] == []
 
 
 def test_a_redis_server_reads_its_directory_and_writes_its_volume():

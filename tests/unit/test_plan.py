@@ -808,7 +808,9 @@ def harmed(fleet, how):
     fleet.links = {"redis": PLAIN, "cache": {**PLAIN, "port": 6380}}
     {
         "it has no address of its own": lambda: observed(fleet)["networks"]["ambassador"].update(ours=False),
-        "another stand-in has connections": lambda: observed(fleet)["containers"].update(ambassador_client_standin=dict(THEIRS)),
+        "too many others have connections": lambda: observed(fleet)["containers"].update(
+            {name: {**THEIRS, "ours": name} for name in (f"ambassador_client_standin_{number}" for number in range(2, 7))}
+        ),
         "it was not there": lambda: observed(fleet)["containers"].pop("ambassador_client"),
         "its engine is silent": lambda: on_disk(fleet).update(engine=None, running=None),
         "its engine was another": lambda: on_disk(fleet).update(engine="nftables"),
@@ -822,7 +824,7 @@ def harmed(fleet, how):
     "how",
     [
         "it has no address of its own",
-        "another stand-in has connections",
+        "too many others have connections",
         "it was not there",
         "its engine is silent",
         "its engine was another",
@@ -844,7 +846,7 @@ def test_a_stand_in_that_an_interrupted_run_left_gives_the_names_back(fleet):
     left = {**container(fleet), "ours": "ambassador_client_standin", "restart": "no"}
     observed(fleet)["containers"]["ambassador_client_standin"] = left
     said = fleet.plan("vm2", "client")
-    assert said["standin_is_ours"]
+    assert said["standins"] == ["ambassador_client_standin"]
     # the names are taken back when the configuration is loaded
     assert said["steps"] == ["container", "load", "verify"]
     assert said["why"]["container"] == "ambassador_client_standin is left of an earlier run"
@@ -868,19 +870,17 @@ def test_a_server_side_has_no_stand_in_and_an_alias_that_goes_is_given_back_as_o
     assert "cache" not in container(fleet)["networks"]["ambassador"]["aliases"]
 
 
-def test_while_a_stand_in_has_connections_an_alias_that_goes_is_given_back_by_a_later_run(fleet):
+def test_while_a_stand_in_has_connections_another_one_serves(fleet):
+    # and one name is somebody else's
+    observed(fleet)["containers"]["ambassador_client_standin"] = {**THEIRS, "ours": "ambassador_client_standin"}
+    observed(fleet)["containers"]["ambassador_client_standin_2"] = THEIRS
     fleet.links = {"redis": REDIS, "cache": {**REDIS, "port": 6380}}
-    fleet.deploy()
-    observed(fleet)["containers"]["ambassador_client_standin"] = THEIRS
-    fleet.links = {"redis": REDIS}
-    assert fleet.run("vm2", "client")["steps"] == ["configuration", "load", "verify"]
-    assert fleet.plan("vm2", "client")["steps"] == []
-    # what is not there yet is not put off
-    fleet.links = {"redis": REDIS, "other": {**REDIS, "port": 6381}}
-    assert "container" in fleet.plan("vm2", "client")["steps"]
-    fleet.links = {"redis": REDIS}
-    del observed(fleet)["containers"]["ambassador_client_standin"]
-    assert fleet.plan("vm2", "client")["steps"] == ["standin", "container", "load", "verify"]
+    said = fleet.plan("vm2", "client")
+    assert said["steps"] == ["configuration", "standin", "container", "load", "verify"]
+    assert {one["name"] for one in said["standin"]} == {"ambassador_client_standin_3"}
+    assert "/var/lib/ambassador/client/standin_3/run:/run/ambassador:rw" in said["standin"][0]["volumes"]
+    # both give the names back, and end with their last connections
+    assert said["standins"] == ["ambassador_client_standin", "ambassador_client_standin_3"]
 
 
 def test_where_a_client_side_would_lose_its_address_an_alias_that_goes_is_left_to_it(fleet):
