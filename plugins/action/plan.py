@@ -14,7 +14,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.filter.wiring import AllVariables, hosts_of
 from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, maps, plan, redis
-from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest
+from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, whole
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED, Wiring
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, passwords, render
 
@@ -72,7 +72,7 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         arguments = plain(self._task.args)
         self.host, self.variables = task_vars["inventory_hostname"], task_vars
-        self.part, self.observed = arguments["part"], arguments["observed"]
+        self.part, self.observed = arguments["part"], whole(arguments["observed"])
         self.settings = {
             **arguments["settings"],
             "controller_dir": os.path.realpath(os.path.expanduser(arguments["settings"]["controller_dir"])),
@@ -93,7 +93,8 @@ class ActionModule(ActionBase):
         lines = [line for line in found["lines"] if line not in (arguments.get("said") or [])]
         # a side that is to be gone has read no map
         if self.part == "server" and arguments.get("state") != "absent":
-            found["map"] = self.links
+            # a text: Ansible looks at each value of a dict in every task
+            found["map"] = json.dumps(self.links)
         if found["warnings"] and self.origin:
             found["warnings"] = [f"{warning} The map is that of {self.origin}." for warning in found["warnings"]]
         result.update(found, open=bool(found["problems"] or found["ask"] or found["steps"] or lines), lines=lines, changed=False)
@@ -157,8 +158,11 @@ class ActionModule(ActionBase):
 
         for other in self._play_hosts():
             planned = (self.variables["hostvars"].get(other) or {}).get(SERVER_PLANNED)
-            if other != self.host and planned and "map" in planned and (other in hosts or planned["map"]):
-                return maps.differences(self.host, self.links, other, plain(planned["map"]), named)
+            if other == self.host or not planned or "map" not in planned:
+                continue
+            theirs = json.loads(planned["map"])
+            if other in hosts or theirs:
+                return maps.differences(self.host, self.links, other, theirs, named)
         return []
 
     def _side(self):
@@ -194,7 +198,7 @@ class ActionModule(ActionBase):
     def _waiting(self, wiring):
         """Return the hosts that may still dial what the map asks for no more, and why."""
         failed = [host for host in self._play_hosts() if host not in self.variables.get("ansible_play_hosts", self._play_hosts())]
-        seen = {host: found for host, found in self._observations().items() if "sides" in found}
+        seen = {host: whole(plain(found)) for host, found in self._observations().items() if "sides" in found}
         return handover.waiting(wiring, self._held(), self.host, seen, self.variables["groups"]["all"], failed)
 
     def _image(self, name):

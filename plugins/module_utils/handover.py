@@ -42,12 +42,22 @@ def text(wiring, settings):
 
 
 def packed(content):
-    """Return the content of the file as an observation carries it: a thousand links are half a megabyte.
+    """Return a content as an observation carries it, for Ansible looks at each value of a dict in every task.
 
-    :param bytes content: the content
+    :param bytes content: the content; a thousand links are half a megabyte
     :rtype: str
     """
     return base64.b64encode(zlib.compress(content)).decode()
+
+
+def unpacked(text):
+    """Return the content that :func:`packed` made a text of.
+
+    :param str text: the text
+    :rtype: bytes
+    :raises ValueError, zlib.error: for any other text
+    """
+    return zlib.decompress(base64.b64decode(text))
 
 
 def former(observed, settings):
@@ -59,7 +69,7 @@ def former(observed, settings):
     :rtype: dict | None
     """
     try:
-        held = json.loads(zlib.decompress(base64.b64decode(observed.get("wiring") or "")))
+        held = json.loads(unpacked(observed.get("wiring") or ""))
     # somebody else's file, or half of one
     except (ValueError, binascii.Error, zlib.error):
         return None

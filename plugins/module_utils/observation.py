@@ -11,13 +11,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
+import json
 import os
 import re
 import stat
 import struct
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import engines
-from ansible_collections.crosshost.ambassador.plugins.module_utils.handover import FILE, packed
+from ansible_collections.crosshost.ambassador.plugins.module_utils.handover import FILE, packed, unpacked
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proved
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint, fact_name
 
@@ -343,6 +344,27 @@ def _der(pem):
         return base64.b64decode(block[1]) if block else b""
     except ValueError:
         return b""
+
+
+def light(found):
+    """Return what a host holds with the links of its sides packed.
+
+    :param dict found: with ``sides``
+    :rtype: dict
+    """
+    sides = {name: {**one, "links": packed(json.dumps(one["links"]).encode())} for name, one in found["sides"].items()}
+    return {**found, "sides": sides}
+
+
+def whole(observed):
+    """Return an observation with the links of its sides as they are.
+
+    :param dict observed: as the module ``observe`` returns it
+    :rtype: dict
+    """
+    sides = observed.get("sides") or {}
+    links = {name: json.loads(unpacked(one["links"])) if isinstance(one["links"], str) else one["links"] for name, one in sides.items()}
+    return {**observed, "sides": {name: {**one, "links": links[name]} for name, one in sides.items()}}
 
 
 def state(path):

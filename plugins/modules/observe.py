@@ -39,9 +39,9 @@ EXAMPLES = r"""
   crosshost.ambassador.observe:
   register: observed
 
-- name: Show which links the client side carries
+- name: Show which generation the client side runs
   ansible.builtin.debug:
-    msg: "{{ observed.sides.client.links | default({}) | list }}"
+    msg: "{{ observed.sides.client.running | default('none') }}"
 """
 
 RETURN = r"""
@@ -125,8 +125,8 @@ sides:
       answers, and the generation that it runs), C(error) (why it does not answer), C(certificate) and C(connections) (see
       M(crosshost.ambassador.ambassador_info)), C(wiring) (what a server side serves, packed).
     - >-
-      C(links), alias to C(connections) and C(targets), a list of C(name), C(address), C(up) and C(proved) (whether a check has said that
-      it is up).
+      C(links), packed - alias to C(connections) and C(targets), a list of C(name), C(address), C(up) and C(proved) (whether a check has
+      said that it is up).
   returned: success
   type: dict
 identity:
@@ -289,7 +289,7 @@ def main():
         ],
         disk=observation.disk(module.params["state_dir"]),
         **docker(module.params["network"]),
-        **state,
+        **observation.light(state),
     )
 
 

@@ -1,5 +1,6 @@
 """The action plugin that plans: what it makes of the inventory, of the controller and of what was observed of the other hosts."""
 
+import json
 import time
 import types
 
@@ -195,7 +196,7 @@ def test_a_map_that_is_not_defined_is_no_wish_to_remove_what_is_there(play):
 
 def test_the_map_of_the_server_side_is_told_and_a_client_side_that_sees_another_is_refused(play):
     said = play.plan("vm1", "server")
-    assert said["map"] == {"redis": LINK}
+    assert json.loads(said["map"]) == {"redis": LINK}
     assert "map" not in play.plan("vm2", "client")
     play.more["vm1"] = {SERVER_PLAN: said}
     assert play.plan("vm2", "client")["problems"] == []
@@ -214,7 +215,7 @@ def test_a_map_that_lacks_a_link_of_another_host_is_refused_and_links_of_others_
     (problem,) = play.plan("vm2", "client")["problems"]
     assert problem.startswith("link redis: expected the same map on all hosts that its links name, found the link on vm1 and none on vm2;")
     # the server sides plan first, and compare with nobody
-    play.more["vm2"] = {SERVER_PLAN: {"map": {"redis": {**LINK, "port": 1}}}}
+    play.more["vm2"] = {SERVER_PLAN: {"map": json.dumps({"redis": {**LINK, "port": 1}})}}
     play.links = {"redis": LINK}
     assert play.plan("vm1", "server")["problems"] == []
     # of what is no map each side says so

@@ -452,6 +452,10 @@ def test_the_module_tells_all_in_one_go(observed, docker, tmp_path):
         "theirs": {"ours": False, "path": f"{tmp_path}/volumes/theirs"},
     }
     assert set(observed["sides"]) == {"client", "server"}
+    # packed on their way
+    assert isinstance(observed["sides"]["client"]["links"], str)
+    assert list(observation.whole(observed)["sides"]["client"]["links"]) == ["redis"]
+    assert observation.whole(observation.whole(observed)) == observation.whole(observed)
     assert observed["identity"]["key"] == "own"
     assert set(observed["users"]["redis_server"]) == {"app", "operator"}
     # of somebody else's container there is no second question
