@@ -22,6 +22,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certif
 ROLE = str(pathlib.Path(__file__).parents[2] / "roles" / "ambassador_engine")
 PLANNED = "__redis_server_plan"
 SERVER_PLANNED = "__ambassador_server_plan"
+CLIENT_PLANNED = "__ambassador_client_plan"
 IMAGES = {"haproxy": "haproxy_image", "socat": "socat_image", "nftables": "nftables_image"}
 
 
@@ -95,6 +96,8 @@ class ActionModule(ActionBase):
         if self.part == "server" and arguments.get("state") != "absent":
             # a text: Ansible looks at each value of a dict in every task
             found["map"] = json.dumps(self.links)
+        if self.part == "client":
+            found["late_hosts"] = self._late_hosts()
         if found["warnings"] and self.origin:
             found["warnings"] = [f"{warning} The map is that of {self.origin}." for warning in found["warnings"]]
         result.update(found, open=bool(found["problems"] or found["ask"] or found["steps"] or lines), lines=lines, changed=False)
@@ -184,7 +187,7 @@ class ActionModule(ActionBase):
         generation = None
         if settings["engine"] in render.FILES and not wiring["problems"]:
             generation = self._generation(served, containers.gateways(pools, self.observed["addresses"]), tls)
-        return plan.ambassador(self.part, self.host, wiring, self.observed, settings, container, generation, tls, served)
+        return plan.ambassador(self.part, self.host, wiring, self.observed, settings, container, generation, tls, served, self._coming())
 
     def _held(self):
         """Return the wiring that the server side has, where there is one to go on with."""
@@ -197,9 +200,30 @@ class ActionModule(ActionBase):
 
     def _waiting(self, wiring):
         """Return the hosts that may still dial what the map asks for no more, and why."""
-        failed = [host for host in self._play_hosts() if host not in self.variables.get("ansible_play_hosts", self._play_hosts())]
         seen = {host: whole(plain(found)) for host, found in self._observations().items() if "sides" in found}
-        return handover.waiting(wiring, self._held(), self.host, seen, self.variables["groups"]["all"], failed)
+        return handover.waiting(wiring, self._held(), self.host, seen, self.variables["groups"]["all"], self._failed())
+
+    def _coming(self):
+        """Return the hosts of the play whose turn is still to come, as with ``serial``: their server sides have planned nothing yet."""
+        batch, failed = self.variables.get("ansible_play_batch") or self._play_hosts(), self._failed()
+        hostvars = self.variables["hostvars"]
+        return [
+            host
+            for host in self._play_hosts()
+            if host not in batch and host not in failed and SERVER_PLANNED not in (hostvars.get(host) or {})
+        ]
+
+    def _late_hosts(self):
+        """Return the hosts whose links are still to be proved, on the last host of a play; on all others nothing."""
+        if self._play_hosts()[-1] != self.host:
+            return []
+        plans = {host: (self.variables["hostvars"].get(host) or {}).get(CLIENT_PLANNED) or {} for host in self._play_hosts()}
+        failed = self._failed()
+        return [host for host, found in plans.items() if host != self.host and host not in failed and found.get("late")]
+
+    def _failed(self):
+        """Return the hosts at which this run has failed."""
+        return [host for host in self._play_hosts() if host not in self.variables.get("ansible_play_hosts", self._play_hosts())]
 
     def _image(self, name):
         prefix = f"{self.settings['registry']}/" if self.settings["registry"] else ""

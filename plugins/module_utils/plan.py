@@ -371,7 +371,7 @@ def authority_warnings(settings, authorities, now):
 # -- the ambassadors --------------------------------------------------------------------------------------------------
 
 
-def ambassador(side, host, wiring, observed, settings, container, generation, tls=None, served=None):
+def ambassador(side, host, wiring, observed, settings, container, generation, tls=None, served=None, coming=()):
     """Plan a side.
 
     :param str side: ``server`` or ``client``
@@ -386,6 +386,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         making a CA), ``ask`` (hosts that are still to be asked for a certificate) and ``now``; None without TLS
     :param dict | None served: the wiring that container and generation are made of, where a server side goes on serving what the map asks
         for no more (:mod:`handover`)
+    :param coming: names of hosts whose server sides this run has still to reach: a link that leads to these alone is proved later
     :rtype: Plan
     """
     plan, name = Plan(side, host), containers.name_of(side)
@@ -454,8 +455,11 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     fresh = not there and not on_disk and settings["prove"]
     if generation and not fresh and (plan.why or on_disk.get("running") != generation["name"]):
         plan.step("load", "what is on disk is what runs")
-    dialled = unchecked(wiring, settings["engine"]) if side == "client" and generation else []
-    if generation and settings["prove"] and (plan.why or dialled or not all_proved(served["links"], side, on_disk)):
+    late = [link for link in served["links"] if side == "client" and link["servers"] and set(link["servers"]) <= set(coming)]
+    now = [link for link in served["links"] if link not in late]
+    plan.always["late"] = late if generation and settings["prove"] else []
+    dialled = unchecked({"links": now}, settings["engine"]) if side == "client" and generation else []
+    if generation and settings["prove"] and (plan.why or dialled or not all_proved(now, side, on_disk)):
         plan.step("verify", "the links are verified")
     plan.warnings = removal_warnings(side, host, wiring, on_disk)
     plan.warnings += [
@@ -473,10 +477,14 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
             plan.lines.append(f"+ container {one['name']} on {host}, to publish {', '.join(one['publish']) or 'nothing'}")
         plan.lines += remade_lines(host, one, there.get(number), observed, on_disk.get("connections", {}).get(containers.run_of(number)))
     plan.lines += gone
+    plan.lines += [
+        f"= {link['alias']} {host} -> {', '.join(link['servers'])}: proved when this run has reached its server hosts"
+        for link in plan.always["late"]
+    ]
     plan.inputs |= {
         "side": side,
         "certified": certified(host),
-        "wiring": {key: served[key] for key in ("links", "hosts", "addresses")},
+        "wiring": {"links": now, **{key: served[key] for key in ("hosts", "addresses")}},
         "container": container,
         "containers": changed,
         "runs": runs,

@@ -47,6 +47,8 @@ class Play:
         self.links = {"redis": LINK} if links is None else links
         #: the hosts of the play; None where Ansible says none
         self.play_hosts = list(hosts)
+        #: the hosts whose turn it is, with serial
+        self.batch = None
         self.controller = controller
         self.settings = {
             **{"engine": "haproxy", "network": "ambassador", "ipv6": False, "tls": False, "prove": True, "registry": ""},
@@ -67,6 +69,7 @@ class Play:
         variables = {**hostvars[host], "inventory_hostname": host, "hostvars": hostvars}
         if self.play_hosts:
             variables["ansible_play_hosts_all"] = self.play_hosts
+            variables["ansible_play_batch"] = self.batch or self.play_hosts
         variables |= {"groups": {"all": list(ADDRESSES), **{name: [name] for name in ADDRESSES}}, "ansible_managed": MANAGED}
         if self.links is not None:
             variables["ambassador_links"] = self.links
@@ -504,3 +507,21 @@ def test_what_leaves_a_host_is_served_until_its_clients_have_turned(play):
     play.run("vm2", "client")
     assert "configuration" in play.plan("vm1", "server", leaving="turned")["steps"]
     assert "configuration" in play.plan("vm1", "server")["steps"]
+
+
+def test_a_link_whose_server_host_is_still_to_come_is_proved_by_the_last_host_of_the_play(play):
+    play.play_hosts = ["vm1", "vm2"]
+    play.links = {"redis": {**LINK, "servers": "vm2", "clients": "vm1"}, "own": {**LINK, "port": 1, "servers": "vm1", "clients": "vm1"}}
+    play.batch = ["vm1"]
+    said = play.plan("vm1", "client")
+    assert "= redis vm1 -> vm2: proved when this run has reached its server hosts" in said["lines"]
+    assert [link["alias"] for link in said["late"]] == ["redis"]
+    assert [link["alias"] for link in said["wiring"]["links"]] == ["own"]
+    assert "late_hosts" in play.plan("vm2", "client")
+    play.more["vm1"]["__ambassador_client_plan"] = {"late": said["late"]}
+    play.batch = ["vm2"]
+    assert play.plan("vm2", "client")["late_hosts"] == ["vm1"]
+    # one that has planned its server side is there, as one is that this run does not hold
+    play.batch = ["vm1"]
+    play.more["vm2"][SERVER_PLAN] = {"problems": []}
+    assert play.plan("vm1", "client")["late"] == []
