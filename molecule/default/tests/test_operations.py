@@ -95,3 +95,29 @@ def test_teardown_removes_what_was_made_and_nothing_else(hosts, others, playbook
     assert playbook(*purge).returncode == 0
     assert hosts["vm1"].check_output("docker volume ls -q") == "tests_volume"
     run(*purge, changed="0")
+
+
+SERIAL = """
+- hosts: vm1:vm2
+  gather_facts: false
+  serial: 1
+  vars:
+    ambassador_links:
+      there: {port: 6379, servers: vm2, clients: vm1, backend: "redis_server:6379", check: redis}
+      back: {port: 6379, servers: vm1, clients: vm2, backend: "redis_server:6379", check: redis}
+  roles:
+    - crosshost.ambassador.redis_server
+    - crosshost.ambassador.ambassador_server
+    - crosshost.ambassador.ambassador_client
+"""
+
+
+def test_hosts_that_serve_each_other_are_deployed_one_after_the_other_and_proved_at_the_end(playbook, tmp_path):
+    (tmp_path / "serial.yml").write_text(SERIAL)
+    run = playbook(str(tmp_path / "serial.yml"))
+    assert run.returncode == 0, run.stdout
+    assert "= there vm1 -> vm2: proved when this run has reached its server hosts" in run.stdout, run.stdout
+    # on vm1, by the last host
+    assert re.search(r"TASK \[crosshost\.ambassador\.ambassador_client : Verify the links\].*?\nok: \[vm2 -> vm1", run.stdout, re.S), (
+        run.stdout
+    )
