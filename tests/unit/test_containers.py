@@ -322,6 +322,15 @@ def beside(side, there, **changes):
     return {"containers": made, "images": IMAGES}
 
 
+def share(side, wanted, observed, asked, idle):
+    """Return what is asked of the containers of a side, which publish what they should."""
+    container = {"server": SERVER, "client": CLIENT}[side]
+    found_asked, found_idle = containers.of_side(side, {**container, "publish": wanted}, "haproxy", observed)
+    published = {number: one["publish"] for number, one in found_asked.items()}
+    assert (published, found_idle) == ({number: sorted(ports) for number, ports in asked.items()}, idle)
+    return found_asked
+
+
 @pytest.mark.parametrize(
     ("there", "wanted", "asked", "idle"),
     [
@@ -346,11 +355,7 @@ def beside(side, there, **changes):
 )
 def test_a_port_that_comes_or_goes_breaks_no_connection_of_another_one(there, wanted, asked, idle):
     observed = beside("server", there)
-    found_asked, found_idle = containers.of_side("server", {**SERVER, "publish": wanted}, "haproxy", observed)
-    assert ({number: one["publish"] for number, one in found_asked.items()}, found_idle) == (
-        {number: sorted(ports) for number, ports in asked.items()},
-        idle,
-    )
+    found_asked = share("server", wanted, observed, asked, idle)
     # what is there already is what is asked for
     for number, ports in asked.items():
         if sorted(there.get(number, [])) == sorted(ports):
@@ -385,12 +390,7 @@ LOCAL, ANOTHER = "127.0.0.1:6379:6379", "127.0.0.1:5432:5432"
     ],
 )
 def test_what_the_client_side_opens_on_its_host_is_no_business_of_the_container_that_has_the_names(there, wanted, asked, idle):
-    observed = beside("client", there)
-    found_asked, found_idle = containers.of_side("client", {**CLIENT, "publish": wanted}, "haproxy", observed)
-    assert ({number: one["publish"] for number, one in found_asked.items()}, found_idle) == (
-        {number: sorted(ports) for number, ports in asked.items()},
-        idle,
-    )
+    found_asked = share("client", wanted, beside("client", there), asked, idle)
     for number, one in found_asked.items():
         assert (bool(one["aliases"]), bool(one["address"]), "AMBASSADOR_LOCAL" in one["env"]) == (number == 1, number == 1, number > 1)
 
