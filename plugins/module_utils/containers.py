@@ -241,12 +241,13 @@ def of_side(side, container, engine, observed):
     :param dict container: what is asked of the ambassador, with all that is to be published
     :param str engine: the engine
     :param dict observed: the observation
-    :return: number -> what is asked of the container, and the numbers of those that are there and publish nothing that is asked for
-    :rtype: tuple[dict[int, dict], list[int]]
+    :return: number -> what is asked of the container; and of those that are there and publish nothing that is asked for, number -> whether
+        they still run what the others are asked for, and can load what these load
+    :rtype: tuple[dict[int, dict], dict[int, bool]]
     """
     there, wanted = numbered(side, observed), container["publish"]
     new = set(wanted) - {port for found in there.values() for port in found["publishes"]}
-    asked, idle = {}, []
+    asked, idle = {}, {}
     for number, found in there.items():
         names_only = side == "client" and number == 1
         own = sorted(set(wanted) & set(found["publishes"]))
@@ -262,7 +263,7 @@ def of_side(side, container, engine, observed):
         if own or names_only:
             asked[number] = one
         else:
-            idle.append(number)
+            idle[number] = not made_anew(one, found, observed["images"])
     if side == "client" and 1 not in asked:
         asked[1] = numbered_as(container, 1, side, [])
     if new or not asked:

@@ -427,7 +427,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     due = tls and certificate_due(host, observed["identity"]["key"], tls["authorities"], tls["held"], tls["revoked"], tls["now"])
     if due:
         plan.step("certificate", f"the certificate of {host} is {due}")
-    runs = [containers.run_of(number) for number in sorted({*asked, *idle})]
+    runs = [containers.run_of(number) for number in sorted([*asked, *(number for number, same in idle.items() if same)])]
     _configuration(plan, side, on_disk, generation, container, runs)
     plan.problems += disk_problems(plan, observed, settings)
     differences = containers.differences(container, found, observed["images"])

@@ -327,7 +327,7 @@ def share(side, wanted, observed, asked, idle):
     container = {"server": SERVER, "client": CLIENT}[side]
     found_asked, found_idle = containers.of_side(side, {**container, "publish": wanted}, "haproxy", observed)
     published = {number: one["publish"] for number, one in found_asked.items()}
-    assert (published, found_idle) == ({number: sorted(ports) for number, ports in asked.items()}, idle)
+    assert (published, list(found_idle)) == ({number: sorted(ports) for number, ports in asked.items()}, idle)
     return found_asked
 
 
@@ -366,10 +366,17 @@ def test_a_port_that_comes_or_goes_breaks_no_connection_of_another_one(there, wa
 def test_a_container_that_is_made_anew_takes_what_is_new_and_loses_what_nobody_asks_for():
     old = {"image_id": "sha256:bb"}
     asked, idle = containers.of_side("server", {**SERVER, "publish": [A, C]}, "haproxy", beside("server", {1: [A, B]}, **old))
-    assert ({number: one["publish"] for number, one in asked.items()}, idle) == ({1: sorted([A, C])}, [])
+    assert ({number: one["publish"] for number, one in asked.items()}, idle) == ({1: sorted([A, C])}, {})
     # and each keeps what it has, for the other may still hold it
     asked, _ = containers.of_side("server", {**SERVER, "publish": [A, B]}, "haproxy", beside("server", {1: [A], 2: [B]}, **old))
     assert {number: one["publish"] for number, one in asked.items()} == {1: [A], 2: [B]}
+
+
+def test_what_is_idle_loads_what_the_others_load_unless_it_runs_something_else():
+    for changes, same in (({}, True), ({"image_id": "sha256:bb"}, False)):
+        observed = beside("server", {1: [A], 2: [B]})
+        observed["containers"]["ambassador_server_2"].update(changes)
+        assert containers.of_side("server", {**SERVER, "publish": [A]}, "haproxy", observed)[1] == {2: same}
 
 
 LOCAL, ANOTHER = "127.0.0.1:6379:6379", "127.0.0.1:5432:5432"
