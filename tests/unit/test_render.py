@@ -89,6 +89,9 @@ def test_who_has_nobody_else_to_turn_to_waits_longer():
     config = timed("client")
     assert {"timeout connect 3000ms", "timeout check 3000ms"} <= set(part(config, "listen one"))
     assert [line for line in part(config, "listen two") if line.startswith("timeout")] == []
+    config = timed("server")
+    assert [line for line in part(config, "backend one") if line.startswith("timeout")] == ["timeout check 3000ms"]
+    assert [line for line in part(config, "backend two") if line.startswith("timeout")] == []
 
 
 def test_what_was_asked_for_is_the_time_of_a_connection_and_of_a_check():
@@ -98,10 +101,40 @@ def test_what_was_asked_for_is_the_time_of_a_connection_and_of_a_check():
         servers = [line for line in part(config, f"listen {alias}") if line.startswith("server vm")]
         assert all(line.endswith(" inter 5000ms downinter 5000ms") for line in servers), servers
     config = timed("server", connect=1.5, check_interval=5)
-    # its own backend is on this host
-    assert [line for line in part(config, "backend two") if line.startswith("timeout")] == []
+    # its own backend is on this host, and may be slow as any other
+    assert [line for line in part(config, "backend two") if line.startswith("timeout")] == ["timeout check 1500ms"]
     assert any(line.startswith("server one ") and line.endswith(" inter 5000ms downinter 5000ms") for line in part(config, "backend one"))
     assert {"timeout connect 1500ms", "timeout check 1500ms"} <= set(part(config, "backend two.peers"))
+
+
+# -- its checks -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("check", "lines"),
+    [
+        ("tcp", []),
+        ("postgresql", ["option pgsql-check user postgres"]),
+        ("mysql", ["option mysql-check user ambassador"]),
+        ("http", ["option httpchk", "http-check send meth GET uri / ver HTTP/1.1 hdr Host localhost", "http-check expect status 100-499"]),
+        ("smtp", ["option smtpchk"]),
+        (
+            "redis",
+            [
+                "option tcp-check",
+                "tcp-check connect",
+                "tcp-check send PING\\r\\n",
+                "tcp-check expect rstring '^(\\+PONG|-NOAUTH|-NOPERM|-BUSY)'",
+                "tcp-check send ROLE\\r\\n",
+                "tcp-check expect rstring '^(\\*[0-9]+\\r\\n\\$(6\\r\\nmaster|14\\r\\nactive-replica)|-NOAUTH|-NOPERM|-BUSY)'",
+            ],
+        ),
+    ],
+)
+def test_a_check_asks_in_the_protocol_s_own_way(check, lines):
+    for side, head in (("server", "backend one"), ("client", "listen one")):
+        said = [line for line in part(timed(side, tls=False, check=check), head) if "check" in line.split(" server ")[0]]
+        assert [line for line in said if not line.startswith(("server ", "timeout "))] == lines
 
 
 # -- its limits -----------------------------------------------------------------------------------------------------
