@@ -67,6 +67,9 @@ def given(**settings):
     return ["-e", json.dumps({"settings": settings})]
 
 
+# a Redis that asks everybody for a password
+LOCKED = ["-e", "served=locked:6379", "-e", "kind=redis"]
+SCRIPT = "local ends = redis.call('time')[1] + 4; while redis.call('time')[1] + 0 < ends do end"
 TARGETS = ["198.18.0.11:6379", "198.18.0.13:6379"]
 PUBLISHED = ["-e", "published=5433"]
 # every change of the map that the README lists, but protocol, which is the kernel engine's
@@ -75,8 +78,8 @@ CHANGES = {
     # in both directions at once: it comes to one host, and leaves one that goes on serving the other link
     "link re-pointed, from a host that serves another": ["-e", "redis=first"],
     "server host added": [],
-    "another link added": ["-e", "more=6380"],
-    "another link changed": ["-e", "more=6390"],
+    "another link added": ["-e", "more=6380", *LOCKED],
+    "another link changed": ["-e", "more=6390", *LOCKED],
     "another link removed": [],
     "times, checks, balance, targets and clients changed": given(
         check="tcp",
@@ -99,13 +102,31 @@ CHANGES = {
 }
 
 
-def test_planned_changes_cost_no_connection(hosts, vm2, playbook, load, figures):
+@pytest.fixture
+def locked(hosts):
+    """A Redis on vm3 that asks everybody for a password."""
+    image = inspect(hosts["vm3"], "redis_server")["Config"]["Image"]
+    hosts["vm3"].check_output("docker run -d --name locked --network ambassador %s redis-server --requirepass secret --save ''", image)
+    yield
+    hosts["vm3"].check_output("docker rm -fv locked")
+
+
+def lives(vm2, vm3):
+    """A Redis that asks for a password is none that is gone, nor is one that is in a script for longer than a check takes."""
+    vm3.check_output("docker exec -e REDISCLI_AUTH=secret locked redis-cli eval %s 0", SCRIPT)
+    assert vm2.check_output("docker exec redis_client redis-cli -h more -p 6380 ping").startswith("NOAUTH")
+    assert "Server more/locked is DOWN" not in vm3.check_output("docker logs --since 60s ambassador_server 2>&1")
+
+
+def test_planned_changes_cost_no_connection(hosts, vm2, playbook, load, figures, locked):
     sides = {(hosts["vm3"], "ambassador_server"), (vm2, "ambassador_client")}
     before = {side: inspect(*side)["Id"] for side in sides}
     redis, postgresql = load(REDIS, f"--readonly {PATIENT}"), load(POSTGRESQL, PATIENT)
     for change, arguments in CHANGES.items():
         run = playbook("site.yml", *arguments)
         assert run.returncode == 0, run.stdout
+        if change == "another link added":
+            lives(vm2, hosts["vm3"])
         if change == "local opened":
             dialled = vm2.check_output("bash -c 'exec 3<>/dev/tcp/127.0.0.1/6390; echo PING >&3; head -1 <&3'")
             assert dialled.strip() == "+PONG"
