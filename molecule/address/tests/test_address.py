@@ -106,6 +106,10 @@ def test_a_path_of_600_ms_there_and_back_carries_a_link(vm1, vm2, playbook):
     vm1.check_output("setsid python3 -c %s %s %s 6379 0.3 > /dev/null 2>&1 & echo $! > /run/relay", RELAY, first, str(port))
     try:
         links = {"redis": LINK["redis"] | {"targets": [f"{first}:{port}"]}}
+        hurried = {"redis": {**links["redis"], "connect": 0.5}}
+        run = playbook("site.yml", f"--extra-vars={json.dumps({'ambassador_links': hurried})}")
+        assert run.returncode == 2, run.stdout
+        assert "slower than" in run.stdout, run.stdout
         run = playbook("site.yml", f"--extra-vars={json.dumps({'ambassador_links': links})}")
         assert run.returncode == 0, run.stdout
         assert pong(vm2)
