@@ -157,7 +157,7 @@ class Load:
         if url.startswith("redis:"):
             docker += " --user 999:999 --volume /var/lib/ambassador/redis_client:/etc/ambassador:ro"
             options += " --user app --password-file /etc/ambassador/app"
-        self.host.check_output(f"{docker} {image} load {url} --rate {RATE} --seconds 600 {options}")
+        self.host.check_output(f"{docker} {image} load {url} --rate {RATE} --seconds 900 {options}")
         self.more(RATE)
 
     def more(self, attempts):

@@ -73,7 +73,7 @@ SCRIPT = "local ends = redis.call('time')[1] + 4; while redis.call('time')[1] + 
 TARGETS = ["198.18.0.11:6379", "198.18.0.13:6379"]
 PUBLISHED = ["-e", "published=5433"]
 # every change of the map that the README lists, but protocol, which is the kernel engine's
-CHANGES = {
+LINKS = {
     "link re-pointed": ["-e", "redis=second"],
     # in both directions at once: it comes to one host, and leaves one that goes on serving the other link
     "link re-pointed, from a host that serves another": ["-e", "redis=first"],
@@ -81,6 +81,8 @@ CHANGES = {
     "another link added": ["-e", "more=6380", *LOCKED],
     "another link changed": ["-e", "more=6390", *LOCKED],
     "another link removed": [],
+}
+SETTINGS = {
     "settings changed": given(
         check="tcp",
         max_connections=500,
@@ -118,11 +120,12 @@ def lives(vm2, vm3):
     assert "Server more/locked is DOWN" not in vm3.check_output("docker logs --since 60s ambassador_server 2>&1")
 
 
-def test_planned_changes_cost_no_connection(hosts, vm2, playbook, load, figures, locked):
+@pytest.mark.parametrize("changes", [LINKS, SETTINGS], ids=["links", "settings"])
+def test_planned_changes_cost_no_connection(hosts, vm2, playbook, load, figures, locked, changes):
     sides = {(hosts["vm3"], "ambassador_server"), (vm2, "ambassador_client")}
     before = {side: inspect(*side)["Id"] for side in sides}
     redis, postgresql = load(REDIS, f"--readonly {PATIENT}"), load(POSTGRESQL, PATIENT)
-    for change, arguments in CHANGES.items():
+    for change, arguments in changes.items():
         run = playbook("site.yml", *arguments)
         assert run.returncode == 0, run.stdout
         if change == "another link added":
@@ -141,12 +144,12 @@ def test_planned_changes_cost_no_connection(hosts, vm2, playbook, load, figures,
     assert vm2.run("docker exec redis_client getent ahostsv4 more").rc == 2
     assert {side: inspect(*side)["Id"] for side in sides} == before
     assert "ambassador_server_2" not in hosts["vm3"].check_output("docker ps -a")
-    changes = zip(CHANGES, redis.stop()["windows"], postgresql.stop()["windows"], strict=False)
-    for change, seen_redis, seen_postgresql in changes:
+    seen = zip(changes, redis.stop()["windows"], postgresql.stop()["windows"], strict=False)
+    for change, seen_redis, seen_postgresql in seen:
         figures(change, "redis", seen_redis)
         figures(change, "postgresql", seen_postgresql)
-        for seen in (seen_redis, seen_postgresql):
-            assert (seen["failures"], seen["lost"], seen["repeated"], seen["disordered"]) == (0, 0, 0, 0), (change, json.dumps(seen))
+        for one in (seen_redis, seen_postgresql):
+            assert (one["failures"], one["lost"], one["repeated"], one["disordered"]) == (0, 0, 0, 0), (change, json.dumps(one))
         # connections to a port that is left are cut after `drain`, as those to a host are
         if " port" not in change:
             assert untouched(seen_postgresql), (change, json.dumps(seen_postgresql))
