@@ -430,19 +430,18 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     runs = [containers.run_of(number) for number in sorted([*asked, *(number for number, same in idle.items() if same)])]
     _configuration(plan, side, on_disk, generation, container, runs)
     plan.problems += disk_problems(plan, observed, settings)
-    differences = containers.differences(container, found, observed["images"])
-    if differences:
-        plan.step("container", f"{container['name']}: {', '.join(differences)}")
-        _stand_in(plan, side, settings, on_disk, observed, container, found)
-    changed, gone = [container] if differences else [], []
+    changed, gone = [], []
     for number, one in asked.items():
-        other = containers.differences(one, there.get(number), observed["images"]) if number != first else []
-        if other:
-            plan.step("container", f"{one['name']}: {', '.join(other)}")
+        differences = containers.differences(one, there.get(number), observed["images"])
+        if differences:
+            plan.step("container", f"{one['name']}: {', '.join(differences)}")
             changed.append(one)
-    if idle or containers.left_over(side, observed):
+    if container in changed:
+        _stand_in(plan, side, settings, on_disk, observed, container, found)
+    left_over = containers.left_over(side, observed)
+    if idle or left_over:
         paths = [f"{settings['state_dir']}/{side}/{containers.run_of(number)}" for number in idle]
-        names = _names(side, idle) + containers.left_over(side, observed)
+        names = _names(side, idle) + left_over
         plan.step("remove", f"nobody needs {', '.join(names)}")
         gone = [f"- container {one} on {host}, which publishes nothing that a link has" for one in _names(side, idle)]
         plan.inputs["remove"] = {"containers": names, "paths": paths, "network": None, "volume": None}
@@ -481,6 +480,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         f"= {link['alias']} {host} -> {', '.join(link['servers'])}: proved when this run has reached its server hosts"
         for link in plan.always["late"]
     ]
+    another = containers.free_standin(observed)
     plan.inputs |= {
         "side": side,
         "certified": certified(host),
@@ -494,11 +494,8 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         ),
         "generation": generation,
         "check": containers.check(container, generation["name"]) if generation else None,
-        "standin": [
-            containers.standin(container, containers.free_standin(observed), f"{settings['state_dir']}/client", names)
-            for names in (False, True)
-        ],
-        "standins": standins + ([containers.free_standin(observed)] if "standin" in plan.why else []),
+        "standin": [containers.standin(container, another, f"{settings['state_dir']}/client", names) for names in (False, True)],
+        "standins": standins + ([another] if "standin" in plan.why else []),
         "before": before(on_disk) if generation and on_disk.get("running") != generation["name"] else {},
         "running": on_disk.get("running"),
         "unchecked": dialled,

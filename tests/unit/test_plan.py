@@ -217,7 +217,7 @@ def test_a_container_of_somebody_else_s_is_left_alone():
     fleet.links = {}
     said = fleet.plan("vm2", "client")
     assert (said["problems"], said["steps"]) == ([], [])
-    assert plan.absent("client", "vm2", ["ambassador_client"], ["client"], observed(fleet), SETTINGS).result()["steps"] == []
+    assert plan.absent("client", "vm2", "ambassador_client", ["client"], observed(fleet), SETTINGS).result()["steps"] == []
 
 
 @pytest.mark.parametrize("key", SIDES)

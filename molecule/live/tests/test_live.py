@@ -136,7 +136,7 @@ def test_planned_changes_cost_no_connection(hosts, vm2, playbook, load, figures,
         if change.endswith("server side only"):
             said = "= host vm3: ambassador_server serves what it served, until the next run that reaches vm2, which is not in this run"
             assert said in " ".join(run.stdout.split()), run.stdout
-        # while it had connections, the name of a link that goes would be left to a later run
+        # so that each window is that of one change
         until(vm2, "! docker inspect ambassador_client_standin")
         for one in (redis, postgresql):
             one.more(20)
