@@ -202,7 +202,7 @@ def name_of(side, number=1):
     :param int number: 1 is the ambassador, all others only publish ports that it cannot publish without being made anew
     :rtype: str
     """
-    return f"ambassador_{side}" + (f"_{number}" if number > 1 else "")
+    return _with_number(f"ambassador_{side}", number)
 
 
 def run_of(number=1):
@@ -210,7 +210,12 @@ def run_of(number=1):
 
     :rtype: str
     """
-    return "run" + (f"-{number}" if number > 1 else "")
+    return _with_number("run", number, "-")
+
+
+def _with_number(word, number, sign="_"):
+    """Return a word and a number behind it, which the first one has not."""
+    return word if number == 1 else f"{word}{sign}{number}"
 
 
 def numbered(side, observed):
@@ -360,8 +365,18 @@ def free_standin(observed):
     :param dict observed: the observation
     :rtype: str
     """
-    names = ("ambassador_client_standin" + (f"_{number}" if number > 1 else "") for number in itertools.count(1))
+    names = (_with_number("ambassador_client_standin", number) for number in itertools.count(1))
     return next(name for name in names if name not in observed["containers"])
+
+
+def standin_directory(name, directory):
+    """Return the directory that holds the one of a stand-in's endpoint.
+
+    :param str name: name of the stand-in
+    :param str directory: the state directory of the client side
+    :rtype: str
+    """
+    return f"{directory}/{name.partition('ambassador_client_')[2]}"
 
 
 def standin(container, name, directory, with_names):
@@ -373,7 +388,7 @@ def standin(container, name, directory, with_names):
     :param bool with_names: whether it has the aliases; without them nobody dials it
     :rtype: dict
     """
-    own = f"{directory}/{name.removeprefix(container['name'] + '_')}"
+    own = standin_directory(name, directory)
     volumes = [volume.replace(f"{directory}/run:", f"{own}/run:") for volume in container["volumes"]]
     more = {"publish": [], "address": {}, "aliases": container["aliases"] if with_names else [], "temporary": True, "volumes": volumes}
     return described(**{**container, "name": name, **more})

@@ -24,6 +24,8 @@ RUN = re.compile(r"run(-[0-9]+)?")
 CERTIFICATE = "@/host"
 ISO_8601 = "%Y-%m-%dT%H:%M:%SZ"
 HELD = ".held"
+# what is counted of a link alone, and not of its targets
+COUNTS = ("failed", "refused", "held")
 # what is summed -> its column
 SUMS = {"connections": "scur", "total": "stot", "bytes_in": "bin", "bytes_out": "bout"}
 
@@ -134,7 +136,7 @@ def read_link(alias, stats):
     targets = {name: target(row) for name, row in servers(now).items()}
     # a server side's port can be other links' as well: its own proxy has no frontend
     shut = now["FRONTEND"]["status"] != "OPEN" if "FRONTEND" in now else not any(row["up"] for row in list(targets.values())[:1])
-    link = {**dict.fromkeys((*SUMS, "failed", "refused", "held"), 0), "listen": ("shut" if shut else "open") if now else "gone"}
+    link = {**dict.fromkeys((*SUMS, *COUNTS), 0), "listen": ("shut" if shut else "open") if now else "gone"}
     leaving = {}
     for proxies in stats:
         rows, held = proxies.get(alias, {}), proxies.get(alias + HELD, {})
@@ -189,7 +191,7 @@ def kernel_links(table, flows, alias=None):
         found = {key: value for expression in rule["expr"] for key, value in expression.items() if key in ("counter", "dnat")}
         dport = next(match for match in (entry.get("match", {}) for entry in rule["expr"]) if "payload" in match.get("left", {}))
         way = dport["left"]["payload"]["protocol"], dport["right"]
-        empty = {**dict.fromkeys(("connections", "total", "failed", "refused", "held"), 0), "bytes_in": None, "bytes_out": None}
+        empty = {**dict.fromkeys(("connections", "total", *COUNTS), 0), "bytes_in": None, "bytes_out": None}
         link = links.setdefault(name, {"listen": "open", **empty, "targets": {}, "leaving": []})
         unknown = dict.fromkeys(("address", "check_status", "check_code", "last_check", "check_duration", "last_change", "downs"))
         counts = {"connections": 0, "total": 0, "bytes_in": None, "bytes_out": None}
@@ -352,7 +354,7 @@ def together(one, other):
 
 def _together(one, other):
     """Return what two containers do of one link, or for one target of it."""
-    numbers = (*SUMS, "failed", "refused", "held")
+    numbers = (*SUMS, *COUNTS)
     found = {**one, **{key: None if None in (one[key], other[key]) else one[key] + other[key] for key in numbers if key in one}}
     if "targets" not in one:
         counted = {key: found[key] for key in SUMS}

@@ -495,6 +495,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         "generation": generation,
         "check": containers.check(container, generation["name"]) if generation else None,
         "standin": [containers.standin(container, another, f"{settings['state_dir']}/client", names) for names in (False, True)],
+        "standin_directory": containers.standin_directory(another, f"{settings['state_dir']}/client"),
         "standins": standins + ([another] if "standin" in plan.why else []),
         "before": before(on_disk) if generation and on_disk.get("running") != generation["name"] else {},
         "running": on_disk.get("running"),
