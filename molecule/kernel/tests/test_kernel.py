@@ -17,13 +17,15 @@ SIDE = "/var/lib/ambassador/client"
 
 @pytest.fixture(scope="module")
 def run(playbook):
-    """Runs a playbook with this engine, and with the link of Redis and two more: TCP and UDP on one port."""
+    """Runs a playbook with this engine, and with the link of Redis and two more: TCP and UDP on one port; and a third, of `either`."""
 
-    def with_links(name="site.yml", to="vm1", **changes):
+    def with_links(name="site.yml", to="vm1", either=None, **changes):
         # both hosts serve them all the time: where a link leads to is what is tested here
         echo = {"port": PORT, "servers": "vm1:vm2", "clients": "vm2", "backend": f"echo_server:{PORT}", "drain": 3}
         echo |= changes or {"targets": [f"{ADDRESSES[to]}:{PORT}"]}
         links = {"redis": REDIS, "echo": echo, "datagrams": {**echo, "protocol": "udp"}}
+        if either:
+            links["either"] = {"port": PORT + 1, "servers": "vm1", "clients": "vm2", "backend": f"echo_server:{PORT}", "protocol": either}
         extra = json.dumps({"ambassador_engine": "nftables", "ambassador_tls": False, "ambassador_links": links})
         return playbook(name, "-e", extra)
 
@@ -67,12 +69,13 @@ def consumer(vm2, echoes):
     return stop
 
 
-def ask(host, registry, protocol="tcp", count=1):
+def ask(host, registry, protocol="tcp", count=1, either=False):
     """Return who answers new connections on a link, or new sockets of UDP."""
     alias, kind = ("echo", "STREAM") if protocol == "tcp" else ("datagrams", "DGRAM")
+    alias, port = ("either", PORT + 1) if either else (alias, PORT)
     words = (
         f"import socket\nfor _ in range({count}):\n  link = socket.socket(type=socket.SOCK_{kind}); link.settimeout(2)\n"
-        f"  link.connect(('{alias}', {PORT})); link.sendall(b'hello\\n'); print(link.recv(99).split()[0].decode()); link.close()"
+        f"  link.connect(('{alias}', {port})); link.sendall(b'hello\\n'); print(link.recv(99).split()[0].decode()); link.close()"
     )
     said = host.run("docker run --rm --network ambassador %s python3 -c %s", registry, words)
     return said.stdout.split() or [said.stderr.strip().splitlines()[-1]]
@@ -189,6 +192,22 @@ def test_a_re_point_drains_and_cuts_and_fails_nobody(run, vm2, consumer):
         redis["Id"],
         redis["State"]["StartedAt"],
     )
+
+
+def test_another_protocol_of_a_link_costs_the_others_nothing(run, vm1, vm2, echoes, consumer):
+    ports, before = [], inspect(vm1, "ambassador_server")["Id"]
+    for protocol in ("tcp", "udp", "tcp", None):
+        done = run(to="vm2", either=protocol)
+        assert done.returncode == 0, done.stdout
+        if protocol:
+            assert ask(vm2, echoes, protocol, either=True) == ["vm1"]
+        ports.append(vm1.check_output("docker ps --format '{{.Ports}}'").count(f":{PORT + 1}->"))
+    seen = consumer()
+    # both are not served at once, for nobody is told to dial them before they are proved
+    assert (seen["failures"], seen["cut"]) == ([], [])
+    assert {name for kind in ("new", "kept", "datagrams") for _, name in seen[kind]} == {"vm2"}
+    assert ports == [1, 1, 1, 0]
+    assert inspect(vm1, "ambassador_server")["Id"] == before
 
 
 def test_several_targets_take_turns(run, vm2, echoes):

@@ -72,7 +72,7 @@ LOCKED = ["-e", "served=locked:6379", "-e", "kind=redis"]
 SCRIPT = "local ends = redis.call('time')[1] + 4; while redis.call('time')[1] + 0 < ends do end"
 TARGETS = ["198.18.0.11:6379", "198.18.0.13:6379"]
 PUBLISHED = ["-e", "published=5433"]
-# every change of the map that the README lists, but protocol, which is the kernel engine's
+# every change of the map that the README lists, but protocol, which is the kernel engine's (see the scenario of that name)
 LINKS = {
     "link re-pointed": ["-e", "redis=second"],
     # in both directions at once: it comes to one host, and leaves one that goes on serving the other link
@@ -81,6 +81,8 @@ LINKS = {
     "another link added": ["-e", "more=6380", *LOCKED],
     "another link changed": ["-e", "more=6390", *LOCKED],
     "another link removed": [],
+    "another backend": ["--limit=second", "-e", "stored=postgres_again:5432"],
+    "the backend before": ["--limit=second"],
 }
 SETTINGS = {
     "settings changed": given(
@@ -150,8 +152,8 @@ def test_planned_changes_cost_no_connection(hosts, vm2, playbook, load, figures,
         figures(change, "postgresql", seen_postgresql)
         for one in (seen_redis, seen_postgresql):
             assert (one["failures"], one["lost"], one["repeated"], one["disordered"]) == (0, 0, 0, 0), (change, json.dumps(one))
-        # connections to a port that is left are cut after `drain`, as those to a host are
-        if " port" not in change:
+        # connections to a port or a backend that is left are cut after `drain`, as those to a host are
+        if not re.search(" port| backend", change):
             assert untouched(seen_postgresql), (change, json.dumps(seen_postgresql))
         if not change.startswith(("link re-pointed", "settings ")):
             assert seen_redis["long_dropped"] == 0, (change, json.dumps(seen_redis))
