@@ -143,15 +143,16 @@ class Load:
     :param str url: what it consumes, e.g. ``redis://redis:6379``
     :param str options: further options of `load`
     :param bool outside: in the network of vm2, but not on its Docker Engine, so that it outlives that one
+    :param str client: the container of the client side
     """
 
-    def __init__(self, host, url, options="", outside=False):
+    def __init__(self, host, url, options="", outside=False, client="ambassador_client"):
         self.host, self.name = host, "load_" + url.partition(":")[0]
         if outside:
             self.host, network, image = testinfra.get_host("local://"), "container:vm2", "crosshost-lab/client"
         else:
-            network = inspect(host, "ambassador_client")["HostConfig"]["NetworkMode"]
-            image = inspect(host, "ambassador_client")["Config"]["Image"].rpartition("/")[0] + "/client:lab"
+            network = inspect(host, client)["HostConfig"]["NetworkMode"]
+            image = inspect(host, client)["Config"]["Image"].rpartition("/")[0] + "/client:lab"
         self.remove()  # one that a failed test left
         docker = f"docker run -d --read-only --name {self.name} --network {network}"
         if url.startswith("redis:"):
@@ -186,8 +187,8 @@ def load(vm2):
     """Starts consumers on vm2: see Load."""
     started = []
 
-    def start(url, options="", outside=False):
-        started.append(Load(vm2, url, options, outside))
+    def start(url, options="", **more):
+        started.append(Load(vm2, url, options, **more))
         return started[-1]
 
     yield start

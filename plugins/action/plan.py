@@ -13,7 +13,7 @@ from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.filter.wiring import AllVariables, hosts_of
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, maps, plan, redis
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, maps, names, plan, redis
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, whole
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED, Wiring
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, passwords, render
@@ -74,6 +74,7 @@ class ActionModule(ActionBase):
         arguments = plain(self._task.args)
         self.host, self.variables = task_vars["inventory_hostname"], task_vars
         self.part, self.observed = arguments["part"], whole(arguments["observed"])
+        self.mesh = self.observed["mesh"]
         self.settings = {
             **arguments["settings"],
             "controller_dir": os.path.realpath(os.path.expanduser(arguments["settings"]["controller_dir"])),
@@ -91,6 +92,7 @@ class ActionModule(ActionBase):
         # one that did not answer will not do so now
         facts = [host for host in found["ask"].pop("facts", []) if host not in self.gathered]
         found["ask"] |= {"facts": facts} if facts else {}
+        found["mesh"] = self.mesh
         lines = [line for line in found["lines"] if line not in (arguments.get("said") or [])]
         # a side that is to be gone has read no map
         if self.part == "server" and arguments.get("state") != "absent":
@@ -104,7 +106,7 @@ class ActionModule(ActionBase):
         return result
 
     def _plan(self, state):
-        name = self.redis.get("name", f"ambassador_{self.part}")
+        name = self.redis.get("name") or names.ambassador(self.part, self.mesh)
         if state == "absent":
             volume = self.redis.get("volume") if self.redis.get("purge") else None
             directory = name if self.redis else self.part
@@ -142,7 +144,8 @@ class ActionModule(ActionBase):
         """Return the map, resolved for this host and a side; without links, where it is not defined."""
         settings, variables = self.settings, AllVariables(self.variables["hostvars"])
         known = hosts_of(self.variables["groups"])
-        wiring = Wiring(self.links if self.links is not None else {}, known, settings["engine"], settings["ipv6"], settings["tls"])
+        links = self.links if self.links is not None else {}
+        wiring = Wiring(links, known, settings["engine"], settings["ipv6"], settings["tls"], self.mesh)
         resolved = plain(wiring.side(self.host, side, variables))
         resolved["problems"] = self.problems or self._map_problems(resolved["hosts"], known) or resolved["problems"]
         return resolved
@@ -160,8 +163,8 @@ class ActionModule(ActionBase):
             return [host for pattern in patterns if isinstance(pattern, str) for host in known(pattern)]
 
         for other in self._play_hosts():
-            planned = (self.variables["hostvars"].get(other) or {}).get(SERVER_PLANNED)
-            if other == self.host or not planned or "map" not in planned:
+            planned = self._planned(other, SERVER_PLANNED)
+            if other == self.host or "map" not in planned:
                 continue
             theirs = json.loads(planned["map"])
             if other in hosts or theirs:
@@ -172,9 +175,9 @@ class ActionModule(ActionBase):
         settings, wiring = self.settings, self._wiring(self.part)
         waiting = self._waiting(wiring) if self.part == "server" and self.leaving == handover.TURNED else {}
         if waiting:
-            return plan.kept(self.host, waiting)
+            return plan.kept(self.host, wiring["holder"], waiting)
         if wiring["links"]:
-            wiring["problems"] = self._controller_problems(wiring["hosts"]) or wiring["problems"]
+            wiring["problems"] = self._several(wiring["hosts"]) or wiring["problems"]
         self._image(settings.get(IMAGES.get(settings["engine"])))
         if not wiring["links"] or settings["engine"] not in IMAGES:
             return plan.ambassador(self.part, self.host, wiring, self.observed, settings, None, None)
@@ -182,7 +185,7 @@ class ActionModule(ActionBase):
         network = self.observed["networks"].get(settings["network"])
         pools = network["pools"] if network else []
         served = self._served(wiring)
-        container = containers.ambassador(self.part, served, settings, scripts, pools if network and network["ours"] else [])
+        container = containers.ambassador(self.part, served, settings, scripts, self.observed)
         tls = self._tls(wiring) if settings["tls"] else None
         generation = None
         if settings["engine"] in render.FILES and not wiring["problems"]:
@@ -206,20 +209,19 @@ class ActionModule(ActionBase):
     def _coming(self):
         """Return the hosts of the play whose turn is still to come, as with ``serial``: their server sides have planned nothing yet."""
         batch, failed = self.variables.get("ansible_play_batch") or self._play_hosts(), self._failed()
-        hostvars = self.variables["hostvars"]
-        return [
-            host
-            for host in self._play_hosts()
-            if host not in batch and host not in failed and SERVER_PLANNED not in (hostvars.get(host) or {})
-        ]
+        return [host for host in self._play_hosts() if host not in batch and host not in failed and not self._planned(host, SERVER_PLANNED)]
 
     def _late_hosts(self):
         """Return the hosts whose links are still to be proved, on the last host of a play; on all others nothing."""
         if self._play_hosts()[-1] != self.host:
             return []
-        plans = {host: (self.variables["hostvars"].get(host) or {}).get(CLIENT_PLANNED) or {} for host in self._play_hosts()}
-        failed = self._failed()
-        return [host for host, found in plans.items() if host != self.host and host not in failed and found.get("late")]
+        others, failed = [host for host in self._play_hosts() if host != self.host], self._failed()
+        return [host for host in others if host not in failed and self._planned(host, CLIENT_PLANNED).get("late")]
+
+    def _planned(self, host, name):
+        """Return what this run has planned of a part of a host, empty where it has not: another play's plan is that of another mesh."""
+        found = (self.variables["hostvars"].get(host) or {}).get(name) or {}
+        return found if found.get("mesh") == self.mesh else {}
 
     def _failed(self):
         """Return the hosts at which this run has failed."""
@@ -260,20 +262,28 @@ class ActionModule(ActionBase):
         }
         return render.generation(settings["engine"], ROLE, variables, more)
 
-    def _controller_problems(self, named):
-        """Return what is wrong where hosts that the map names, and that this run has observed, come to different directories."""
+    def _several(self, named):
+        """Return what is wrong where hosts that the map names, and that this run has observed, differ in what is to be one for all."""
         first, *others = [host for host in self._play_hosts() if host in named]
-        own = self._controller_of(self.host)
-        # one that a playbook says for all is not in the host's variables
-        if own != self.settings["controller_dir"]:
-            return []
-        # once a run, not once a host for each host: the first looks at all, and all at the first
-        for other in others if first == self.host else [first]:
-            theirs = self._controller_of(other)
-            # one that could not be reached is given nothing
-            if theirs != own and "sides" in (self.variables["hostvars"][other].get(OBSERVED) or {}):
-                return maps.two_controllers(self.host, own, other, theirs)
+        asked = {
+            "ambassador_controller_dir": (self._controller_of, self.settings["controller_dir"]),
+            "ambassador_mesh": (self._mesh_of, self.mesh),
+        }
+        for variable, (of, holds) in asked.items():
+            own = of(self.host)
+            # one that a playbook says for all is not in the host's variables
+            if own != holds:
+                continue
+            # once a run, not once a host for each host: the first looks at all, and all at the first
+            for other in others if first == self.host else [first]:
+                theirs = of(other)
+                # one that could not be reached is given nothing
+                if theirs != own and "sides" in (self.variables["hostvars"][other].get(OBSERVED) or {}):
+                    return maps.SEVERAL[variable](self.host, own, other, theirs)
         return []
+
+    def _mesh_of(self, host):
+        return self.variables["hostvars"][host].get("ambassador_mesh") or names.DEFAULT
 
     def _controller_of(self, host):
         """Return the directory that a host's own variables lead to, as the role's default has it."""
@@ -301,9 +311,9 @@ class ActionModule(ActionBase):
         return self.variables.get("ansible_play_hosts_all") or [self.host]
 
     def _observations(self):
-        """Return host -> observation, of all hosts of the play that were observed."""
-        everyone = {host: self.variables["hostvars"].get(host) or {} for host in self._play_hosts()}
-        return {host: variables.get(OBSERVED) or {} for host, variables in everyone.items()}
+        """Return host -> observation, of all hosts of the play that were observed, as this mesh sees them."""
+        everyone = {host: (self.variables["hostvars"].get(host) or {}).get(OBSERVED) or {} for host in self._play_hosts()}
+        return {host: found if found.get("mesh") == self.mesh else {} for host, found in everyone.items()}
 
     def _holders(self):
         return [host for host, found in self._observations().items() if (found.get("identity") or {}).get("certificate")]
@@ -312,7 +322,7 @@ class ActionModule(ActionBase):
 
     def _redis_server(self, name):
         given, directory = self.redis["given"], self.settings["controller_dir"]
-        kept = {user: passwords.kept(directory, user) for user in given}
+        kept = {user: passwords.kept(directory, user, self.mesh) for user in given}
         held = {host: plain((found.get("users") or {}).get(name) or {}) for host, found in self._observations().items()}
         problems = redis.judge(given, kept, held, directory)
         known = {user: given[user] or kept[user] for user in given}
@@ -331,12 +341,12 @@ class ActionModule(ActionBase):
         if not problems:
             found, problem = redis.link_of(wiring["links"], self.redis["link"], self.host, self.links is not None)
             links, problems = ([found], []) if found else ([], [problem])
-        kept = {user: passwords.kept(directory, user) for user in given}
+        kept = {user: passwords.kept(directory, user, self.mesh) for user in given}
         held = {user: file["sha256"] for user, file in self.observed["directories"].get(name, {"files": {}})["files"].items()}
         # here a file holds a password and the end of its line
         problems += redis.judge(given, kept, {self.host: held}, directory, end="\n")
         missing = [user for user, password in given.items() if not password and kept[user] is None]
-        made = links and any((self.variables["hostvars"].get(server) or {}).get(PLANNED) for server in links[0]["servers"])
+        made = links and any(self._planned(server, PLANNED) for server in links[0]["servers"])
         if missing and not problems and not made:
             problems.append(
                 f"host {self.host}: expected passwords of Redis' users {', '.join(missing)}, found none in {directory} on the controller;"

@@ -51,6 +51,10 @@ options:
   addresses:
     description: The addresses of server hosts, as the filter P(crosshost.ambassador.wiring#filter) returns them.
     type: dict
+  mesh:
+    description: The mesh.
+    type: str
+    default: default
   certificates:
     description: >-
       What M(ansible.builtin.slurp) returned, in a loop over hosts, of the certificates of both ends of a handshake that is refused.
@@ -79,7 +83,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import 
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils.certificates import certificate
 
 
-def proof(verified, links, host, side, before, counted=(), addresses=None, certificates=()):
+def proof(verified, links, host, side, before, counted=(), addresses=None, certificates=(), mesh="default"):
     """Judge the links of one side: see the documentation above."""
     first, last = (counted[-2], counted[-1]) if len(counted) > 1 else ([], [])
     dialled = {"links": verified.get("dialled", {}), "before": first, "after": last}
@@ -89,7 +93,7 @@ def proof(verified, links, host, side, before, counted=(), addresses=None, certi
         if read.get("content")
     }
     authorities = {holder: found["authority"] for holder, found in held.items() if found}
-    return judge(verified["info"], links, host, side, before, dialled, addresses, authorities)
+    return judge(verified["info"], links, host, side, before, dialled, addresses, authorities, mesh)
 
 
 class FilterModule:

@@ -26,7 +26,7 @@ options:
     type: dict
     required: true
   consumer:
-    description: Who asked - C(host), C(container), C(user) and C(engine).
+    description: Who asked - C(host), C(mesh), C(container), C(user) and C(engine).
     type: dict
     required: true
 """
@@ -45,6 +45,7 @@ _value:
 
 import re
 
+from ansible_collections.crosshost.ambassador.plugins.module_utils import names
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint
 
 RUN_ID = re.compile(r"run_id:(\w+)")
@@ -58,7 +59,7 @@ def run_id(answer):
 
 def redis_proof(answer, servers, link, consumer):
     """Judge a request: see the documentation above."""
-    alias, host = link["alias"], consumer["host"]
+    alias, host, client = link["alias"], consumer["host"], names.ambassador("client", consumer["mesh"])
     targets = " or ".join(f"tcp://{endpoint(target['address'], target['port'])}" for target in link["targets"])
     found, known = run_id(answer), [run_id(server) for server in servers]
     # a server host that the controller cannot reach, or a target outside the inventory, cannot be asked
@@ -68,7 +69,7 @@ def redis_proof(answer, servers, link, consumer):
         said = (answer.get("stdout") or "") + (answer.get("stderr") or answer.get("msg") or "")
         who = f" for user {consumer['user']}" if consumer["user"] else ""
         problem = (
-            f"link {alias}: expected answers to PING and INFO{who} through ambassador_client on {host} from {targets}, found:"
+            f"link {alias}: expected answers to PING and INFO{who} through {client} on {host} from {targets}, found:"
             f" {said.strip() or 'none'}; if the run was limited, run it for {', '.join(link['servers']) or 'the targets'} as well."
         )
     elif asked and found not in known:
@@ -79,9 +80,9 @@ def redis_proof(answer, servers, link, consumer):
     path = [
         consumer["container"],
         f"{alias}:{link['listen']}",
-        f"ambassador_client on {host} ({consumer['engine']})",
+        f"{client} on {host} ({consumer['engine']})",
         targets,
-        "ambassador_server",
+        names.ambassador("server", consumer["mesh"]),
         link["backend"] + ("" if asked else " (that it is that one was not checked: it could not be asked)"),
     ]
     return {"problem": problem, "path": " -> ".join(path)}

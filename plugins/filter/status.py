@@ -41,9 +41,11 @@ _value:
 import datetime
 import re
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils.containers import name_of, numbered
+from ansible_collections.crosshost.ambassador.plugins.module_utils.containers import numbered
+from ansible_collections.crosshost.ambassador.plugins.module_utils.names import ambassador
 from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import alias_problems
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import told
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils.table import aligned
 
 SIDES = ("server", "client")
 HEAD = ("host", "side", "link", "port", "target", "address", "state", "check", "connections", "since")
@@ -118,20 +120,21 @@ class Judge:
 
     def _side(self, host, side, engine, found, observed):
         where, wiring, there = f"host {host}, {side} side", found["wiring"], numbered(side, observed)
+        mesh = observed["mesh"]
         for problem in wiring["problems"]:
             # a host that is not reached, or not asked, has been told already, or needs not be
             if not any(f"expected an address of host {unknown}," in problem for unknown in wiring["unknown"]):
                 self._problem(problem)
         error = observed["docker"]["error"]
-        stopped = {name_of(side, number): one["state"] for number, one in there.items() if one["state"] != "running"}
+        stopped = {ambassador(side, mesh, number): one["state"] for number, one in there.items() if one["state"] != "running"}
         if error:
             self._problem(f"host {host}: expected a Docker Engine that answers, found: {error}; start it.")
         elif not wiring["links"]:
             for number in there:
-                name = name_of(side, number)
+                name = ambassador(side, mesh, number)
                 self.warnings.append(f"{where}: expected no container {name}, for no link wants it, found one; {DEPLOY}, which removes it.")
         elif not there:
-            self._problem(f"{where}: expected the container {name_of(side)}, found none; {DEPLOY}.")
+            self._problem(f"{where}: expected the container {wiring['holder']}, found none; {DEPLOY}.")
         elif stopped:
             for name, state in stopped.items():
                 self._problem(
@@ -143,7 +146,7 @@ class Judge:
 
     def _row(self, host, side, alias, port, *cells):
         self.links.add(alias)
-        self.rows.append((host, side, alias, port, *map(str, cells)))
+        self.rows.append((host, side, alias, port, *cells))
 
     def _socat(self, host, side, where, found):
         """Of socat Docker knows what it was told to dial, and that it runs."""
@@ -249,9 +252,7 @@ class Judge:
 
     def lines(self):
         """Return the table, its columns aligned."""
-        rows = [HEAD, *(tuple(map(str, row)) for row in self.rows)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return aligned([HEAD, *self.rows])
 
 
 def status(answers):

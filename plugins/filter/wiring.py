@@ -46,6 +46,10 @@ options:
     description: Whether ambassadors speak TLS with each other.
     type: bool
     default: false
+  mesh:
+    description: The mesh.
+    type: str
+    default: default
 """
 
 EXAMPLES = r"""
@@ -62,6 +66,7 @@ _value:
     - C(problems), a list of sentences, empty where the map is right and every address is known.
     - C(unknown), the hosts whose facts are needed and missing, and C(hosts), all hosts of the map.
     - C(addresses), of the hosts whose address is known its C(origin) and the C(others) that they have.
+    - C(holder), the name of the side's ambassador.
     - C(variables), the link variables that are the side's input, and C(consumer), those of a consumer on the host.
     - C(publish), what is opened on the host, a list of C(alias), C(key), C(address), C(port), C(container_port),
       C(protocol).
@@ -146,9 +151,9 @@ def hosts_of(groups):
     return resolve
 
 
-def wiring(links, host, side, groups, hostvars, engine="haproxy", ipv6=False, tls=False):
+def wiring(links, host, side, groups, hostvars, engine="haproxy", ipv6=False, tls=False, mesh="default"):
     """Resolve the map of links for one host and side: see the documentation above and ``Wiring.side``."""
-    return Wiring(links, hosts_of(groups), engine, ipv6, tls).side(host, side, AllVariables(hostvars))
+    return Wiring(links, hosts_of(groups), engine, ipv6, tls, mesh).side(host, side, AllVariables(hostvars))
 
 
 class FilterModule:

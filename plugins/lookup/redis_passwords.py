@@ -21,6 +21,10 @@ options:
     description: The directory on the controller that keeps them; empty to keep none, in check mode.
     type: str
     required: true
+  mesh:
+    description: The mesh, of which each has its own.
+    type: str
+    default: default
 """
 
 EXAMPLES = r"""
@@ -48,11 +52,13 @@ class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         """Return the passwords."""
         self.set_options(var_options=variables, direct=kwargs)
-        said = self.get_option("directory")
+        said, mesh = self.get_option("directory"), self.get_option("mesh")
         directory = os.path.realpath(os.path.expanduser(said)) if said else None
         return [
             {
-                user: password or (passwords.kept(directory, user) if directory else None) or passwords.made(directory, user, self._loader)
+                user: password
+                or (passwords.kept(directory, user, mesh) if directory else None)
+                or passwords.made(directory, user, mesh, self._loader)
                 for user, password in given.items()
             }
             for given in terms

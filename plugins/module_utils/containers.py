@@ -16,7 +16,8 @@ import itertools
 import json
 import re
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import AMBASSADOR, endpoint, overlap, parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils import names
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint, overlap, parse_endpoint
 
 # what all containers have in common (container.yml) is of this version: another number, and they are made anew
 COMMON = 1
@@ -33,8 +34,6 @@ BITS = 16
 CHANGEABLE = ("image", "memory", "pids", "aliases", "address", "hash", "name")
 # bytes: what an ambassador needs without a connection, and for one over TLS while it is busy (measured: 40 KiB)
 IDLE, CONNECTION = 64 << 20, 40 << 10
-# what has the names of the client side while that is away
-STANDIN = re.compile(r"ambassador_client_standin(_[0-9]+)?")
 UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 
 
@@ -88,19 +87,31 @@ def ranged(pools):
     return found
 
 
-def fixed(pools):
+def fixed(name, network, observed):
     """Return an address of each subnet that has a range, outside of it, as options of an item of docker_container's ``networks``.
 
-    :param list[dict] pools: with ``Subnet`` and, where it was said, ``IPRange``
-    :return: empty where no subnet has a range
+    It is the one that the container has, or else the first that no other one has: several meshes may share a network.
+
+    :param str name: name of the container
+    :param str network: name of the network
+    :param dict observed: the observation
+    :return: empty where the network is not there or not the collection's own, or no subnet of it has a range
     :rtype: dict[str, str]
     """
-    found = {}
-    for pool in pools:
-        subnet = ipaddress.ip_network(pool["Subnet"])
-        if pool.get("IPRange"):
-            # not the first one, which is a gateway's by custom
-            found[f"ipv{subnet.version}_address"] = str(subnet[2])
+    there, found = observed["networks"].get(network), {}
+    ends = {one: container["networks"][network] for one, container in observed["containers"].items() if network in container["networks"]}
+    others = [end for one, end in ends.items() if one != name]
+    taken = {address for end in others for address in [*end["addresses"], *end.get("said", {}).values()]}
+    for pool in there["pools"] if there and there["ours"] else []:
+        if not pool.get("IPRange"):
+            continue
+        subnet, given = ipaddress.ip_network(pool["Subnet"]), ipaddress.ip_network(pool["IPRange"])
+        key = f"ipv{subnet.version}_address"
+        own = ends.get(name, {}).get("said", {}).get(key)
+        # not the first one, which is a gateway's by custom
+        first = next(str(subnet[number]) for number in itertools.count(2) if str(subnet[number]) not in taken)
+        kept = own and own not in taken and ipaddress.ip_address(own) in subnet and ipaddress.ip_address(own) not in given
+        found[key] = own if kept else first
     return found
 
 
@@ -131,21 +142,22 @@ def wanted_ports(wiring):
     )
 
 
-def ambassador(side, wiring, settings, scripts, pools):
+def ambassador(side, wiring, settings, scripts, observed):
     """Return what is asked of the ambassador of a side.
 
     :param str side: ``server`` or ``client``
     :param dict wiring: the wiring of the side
     :param dict settings: see :mod:`plan`
     :param dict[str, str] scripts: name -> content, of ``socat.sh`` and ``nftables.sh``
-    :param list[dict] pools: the subnets of the network, where it is there and the collection's own
+    :param dict observed: the observation
     :rtype: dict
     """
     directory, engine = f"{settings['state_dir']}/{side}", settings["engine"]
     uid = UIDS[engine]
     # consumers dial the aliases; on the server side nobody dials the ambassador by name
     aliases = [link["alias"] for link in wiring["links"]] if side == "client" else []
-    address = fixed(pools) if aliases else {}
+    name = names.ambassador(side, observed["mesh"])
+    address = fixed(name, settings["network"], observed) if aliases else {}
     common = {
         "user": f"{uid}:{uid}",
         "network": settings["network"],
@@ -165,7 +177,7 @@ def ambassador(side, wiring, settings, scripts, pools):
             "command": [scripts["socat.sh"]],
             "env": {**wiring["variables"], "AMBASSADOR_IPV6": "1" if settings["ipv6"] else "", "AMBASSADOR_CHILDREN": str(children)},
         }
-        return described(name_of(side), settings["image"], **common, **own)
+        return described(name, settings["image"], **common, **own)
     # the whole directory: a mounted file would keep its old inode
     volumes = [f"{directory}:/etc/ambassador:ro"]
     if engine == "nftables":
@@ -180,7 +192,7 @@ def ambassador(side, wiring, settings, scripts, pools):
         own = {"entrypoint": ["haproxy"], "command": ["-W", "-db", "-S", "/run/ambassador/master.sock,mode,600"]}
         own["command"] += ["-f", "/etc/ambassador/current/links.cfg", "-f", "/etc/ambassador/current/haproxy.cfg"]
         volumes += [f"{settings['state_dir']}/identity:/etc/ambassador-identity:ro"] if settings["tls"] else []
-    return described(name_of(side), settings["image"], **common, **own, volumes=[*volumes, f"{directory}/run:/run/ambassador:rw"])
+    return described(name, settings["image"], **common, **own, volumes=[*volumes, f"{directory}/run:/run/ambassador:rw"])
 
 
 def all_of(aliases):
@@ -195,29 +207,6 @@ def all_of(aliases):
 # -- the containers of a side -----------------------------------------------------------------------------------------
 
 
-def name_of(side, number=1):
-    """Return the name of a container of a side.
-
-    :param str side: ``server`` or ``client``
-    :param int number: 1 is the ambassador, all others only publish ports that it cannot publish without being made anew
-    :rtype: str
-    """
-    return _with_number(f"ambassador_{side}", number)
-
-
-def run_of(number=1):
-    """Return the name of the directory of a container's endpoint, in the state directory of its side.
-
-    :rtype: str
-    """
-    return _with_number("run", number, "-")
-
-
-def _with_number(word, number, sign="_"):
-    """Return a word and a number behind it, which the first one has not."""
-    return word if number == 1 else f"{word}{sign}{number}"
-
-
 def numbered(side, observed):
     """Return the containers of a side that are there.
 
@@ -228,9 +217,9 @@ def numbered(side, observed):
     """
     found = {}
     for name, container in observed["containers"].items():
-        match = AMBASSADOR.fullmatch(name)
-        if match and match[1] == side and container["ours"] == name:
-            found[int(match[2] or 1)] = container
+        match = names.AMBASSADOR.fullmatch(name)
+        if match and match[2] == side and container["ours"] == name:
+            found[int(match[3] or 1)] = container
     return dict(sorted(found.items()))
 
 
@@ -250,7 +239,7 @@ def of_side(side, container, engine, observed):
         they still run what the others are asked for, and can load what these load
     :rtype: tuple[dict[int, dict], dict[int, bool]]
     """
-    there, wanted = numbered(side, observed), container["publish"]
+    there, wanted, mesh = numbered(side, observed), container["publish"], observed["mesh"]
     new = set(wanted) - {port for found in there.values() for port in found["publishes"]}
     asked, idle = {}, {}
     for number, found in there.items():
@@ -258,22 +247,22 @@ def of_side(side, container, engine, observed):
         own = sorted(set(wanted) & set(found["publishes"]))
         # what has the names opens all ports of its side, and engines other than haproxy do so in every container
         more = [] if side == "client" and (names_only or engine != "haproxy") else _shut(found, wanted, new)
-        one = numbered_as(container, number, side, [*own, *more])
+        one = numbered_as(container, number, side, [*own, *more], mesh)
         if made_anew(one, found, observed["images"]):
             if names_only:
                 new, own = new | set(own), []
             else:
                 new, own = set(), sorted({*own, *new})
-            one = numbered_as(container, number, side, own)
+            one = numbered_as(container, number, side, own, mesh)
         if own or names_only:
             asked[number] = one
         else:
             idle[number] = not made_anew(one, found, observed["images"])
     if side == "client" and 1 not in asked:
-        asked[1] = numbered_as(container, 1, side, [])
+        asked[1] = numbered_as(container, 1, side, [], mesh)
     if new or not asked:
-        number = next(n for n in itertools.count(1) if n not in asked and name_of(side, n) not in observed["containers"])
-        asked[number] = numbered_as(container, number, side, sorted(new))
+        number = next(n for n in itertools.count(1) if n not in asked and names.ambassador(side, mesh, n) not in observed["containers"])
+        asked[number] = numbered_as(container, number, side, sorted(new), mesh)
     return dict(sorted(asked.items())), idle
 
 
@@ -302,22 +291,23 @@ def listener(port):
     return "udp" if port.endswith("/udp") else "tcp", (address, number)
 
 
-def numbered_as(container, number, side, publish):
+def numbered_as(container, number, side, publish, mesh):
     """Return what is asked of a container of a side.
 
     :param dict container: what is asked of the ambassador
     :param int number: its number
     :param str side: ``server`` or ``client``
     :param list[str] publish: what it publishes
+    :param str mesh: the mesh
     :rtype: dict
     """
     publish = sorted(publish)
     if number == 1:
         return described(**{**container, "publish": publish})
-    volumes = [re.sub(r"/run(?=:/run/ambassador:rw$)", f"/{run_of(number)}", volume) for volume in container["volumes"]]
+    volumes = [re.sub(r"/run(?=:/run/ambassador:rw$)", f"/{names.run(number)}", volume) for volume in container["volumes"]]
     # only what is published is open there, so that a port of a link that has it no more is shut
     env = {**container["env"], "AMBASSADOR_LOCAL": "1"} if side == "client" else container["env"]
-    own = {"name": name_of(side, number), "publish": publish, "aliases": [], "address": {}, "volumes": volumes, "env": env}
+    own = {"name": names.ambassador(side, mesh, number), "publish": publish, "aliases": [], "address": {}, "volumes": volumes, "env": env}
     return described(**{**container, **own})
 
 
@@ -346,7 +336,7 @@ def left_over(side, observed):
     :param dict observed: the observation
     :rtype: list[str]
     """
-    name = re.compile(rf"ambassador_{side}(_[0-9]+)?_(check|version)_[0-9]+")
+    name = re.compile(rf"{names.ambassador(side, observed['mesh'])}(_[0-9]+)?_(check|version)_[0-9]+")
     return [one for one, found in observed["containers"].items() if found["ours"] and name.fullmatch(one) and found["state"] == "exited"]
 
 
@@ -356,7 +346,9 @@ def standins(observed):
     :param dict observed: the observation
     :rtype: list[str]
     """
-    return sorted(name for name, found in observed["containers"].items() if STANDIN.fullmatch(name) and found["ours"] == name)
+    return sorted(
+        name for name, found in observed["containers"].items() if names.standin_number(name, observed["mesh"]) and found["ours"] == name
+    )
 
 
 def free_standin(observed):
@@ -365,8 +357,8 @@ def free_standin(observed):
     :param dict observed: the observation
     :rtype: str
     """
-    names = (_with_number("ambassador_client_standin", number) for number in itertools.count(1))
-    return next(name for name in names if name not in observed["containers"])
+    possible = (names.standin(observed["mesh"], number) for number in itertools.count(1))
+    return next(name for name in possible if name not in observed["containers"])
 
 
 def standin_directory(name, directory):
@@ -376,7 +368,7 @@ def standin_directory(name, directory):
     :param str directory: the state directory of the client side
     :rtype: str
     """
-    return f"{directory}/{name.partition('ambassador_client_')[2]}"
+    return f"{directory}/{name.partition('_client_')[2]}"
 
 
 def standin(container, name, directory, with_names):

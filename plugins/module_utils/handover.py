@@ -99,7 +99,7 @@ def both(wiring, held, addresses):
             links[link["alias"]] = {**same, **more, "also": [port for port in ports if port != same["listen"]]}
             kept |= {(port, link["protocol"]) for port in listens(link)}
             continue
-        own = side_variables(link, "ambassador_server")
+        own = side_variables(link, wiring["holder"])
         if same or set(own) & set(variables) or len(ports) < len(listens(link)):
             continue
         links[link["alias"]] = link

@@ -7,7 +7,7 @@ from __future__ import annotations
 import difflib
 import json
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import AMBASSADOR
+from ansible_collections.crosshost.ambassador.plugins.module_utils.names import AMBASSADOR
 
 NAME = "ambassador_links"
 # variables of the collection that look like the map and are something else
@@ -110,3 +110,22 @@ def two_controllers(host, own, other, theirs):
         f"ambassador_controller_dir: expected one directory on the controller for all hosts of a run, found {theirs} for {other} and {own}"
         f" for {host} (each beside its own inventory); set ambassador_controller_dir to one of them for all hosts."
     ]
+
+
+def two_meshes(host, own, other, theirs):
+    """Tell that two hosts of one map are in different meshes, each of which takes the other for somebody else's.
+
+    :param str host: inventory name of the host
+    :param str own: its mesh
+    :param str other: inventory name of the other host
+    :param str theirs: the other's mesh
+    :rtype: list[str]
+    """
+    return [
+        f"ambassador_mesh: expected one mesh for all hosts of a run, found {theirs} for {other} and {own} for {host}; set it once for all"
+        " (group_vars/all beside the inventory is the usual place)."
+    ]
+
+
+# variable that is to be one for all hosts of a run -> what tells that it is not
+SEVERAL = {"ambassador_controller_dir": two_controllers, "ambassador_mesh": two_meshes}

@@ -17,12 +17,11 @@ import re
 import stat
 import struct
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import engines
+from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, names
 from ansible_collections.crosshost.ambassador.plugins.module_utils.handover import FILE, packed, unpacked
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proved
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint, fact_name
 
-LABEL = "crosshost.ambassador"
 # the hash of all that was asked of a container
 HASH_LABEL = "crosshost.ambassador.hash"
 SIDES = ("server", "client")
@@ -45,6 +44,29 @@ def published(ports):
     )
 
 
+def bound(bindings):
+    """Return what a container publishes when it runs, as :func:`published` does.
+
+    :param dict bindings: ``HostConfig.PortBindings`` of a container: ``port/protocol`` -> list of ``HostIp`` and ``HostPort``
+    :rtype: list[str]
+    """
+    return published(
+        {"IP": place.get("HostIp") or "0.0.0.0", "PublicPort": place["HostPort"], "PrivatePort": port, "Type": protocol}
+        for port, _, protocol in (key.partition("/") for key in bindings or {})
+        for place in bindings[f"{port}/{protocol}"] or []
+        if place.get("HostPort")
+    )
+
+
+def mesh_of(labels):
+    """Return the mesh whose a thing is, or None for somebody else's.
+
+    :param dict | None labels: its labels
+    :rtype: str | None
+    """
+    return (labels or {}).get(names.MESH_LABEL, names.DEFAULT) if names.LABEL in (labels or {}) else None
+
+
 def users_of(info):
     """Return what makes the users of containers others than those of the host, or None.
 
@@ -56,18 +78,20 @@ def users_of(info):
     return next((word for word in ("userns", "rootless") if f"name={word}" in options), None)
 
 
-def container(listed, inspected=None, info=None):
+def container(listed, inspected=None, info=None, mesh=names.DEFAULT):
     """Return what is known of a container.
 
     :param dict listed: the container in Docker's list of all
     :param dict | None inspected: what Docker says of it alone; asked of the collection's own ones, and of those on its network
     :param dict | None info: what Docker says of itself: a limit that the kernel does not know is None, whatever was asked for
+    :param str mesh: the mesh that is looked at
     :rtype: dict
     """
     labels, networks = listed.get("Labels") or {}, (listed.get("NetworkSettings") or {}).get("Networks") or {}
     found = {
         "id": listed["Id"],
-        "ours": labels.get(LABEL),
+        "ours": labels[names.LABEL] if mesh_of(labels) == mesh else None,
+        "mesh": mesh_of(labels),
         "image": listed["Image"],
         "image_id": listed["ImageID"],
         "state": listed["State"],
@@ -77,14 +101,17 @@ def container(listed, inspected=None, info=None):
     if not inspected:
         return found
     for name, network in (inspected["NetworkSettings"].get("Networks") or {}).items():
-        found["networks"][name] = {"addresses": addresses(network), "names": names(listed, network)}
-        if found["ours"] is not None:
-            config = network.get("IPAMConfig") or {}
-            said = {"ipv4_address": config.get("IPv4Address"), "ipv6_address": config.get("IPv6Address")}
-            found["networks"][name].update(
-                aliases=sorted(network.get("Aliases") or []),
-                said={option: address for option, address in said.items() if address},
-            )
+        config = network.get("IPAMConfig") or {}
+        said = {"ipv4_address": config.get("IPv4Address"), "ipv6_address": config.get("IPv6Address")}
+        found["networks"][name] = {
+            "addresses": addresses(network),
+            "names": answers_to(listed, network),
+            "aliases": sorted(network.get("Aliases") or []),
+            "said": {option: address for option, address in said.items() if address},
+        }
+    if found["mesh"] is not None:
+        found["publishes"] = found["publishes"] or bound(inspected["HostConfig"].get("PortBindings"))
+        found["directory"] = directory_of(inspected)
     if found["ours"] is not None:
         host, knows = inspected["HostConfig"], info or {}
         found.update(
@@ -99,7 +126,17 @@ def container(listed, inspected=None, info=None):
     return found
 
 
-def names(listed, network):
+def directory_of(inspected):
+    """Return the directory of the host that a container of the collection reads, or None.
+
+    :param dict inspected: what Docker says of the container
+    :rtype: str | None
+    """
+    mounts = inspected.get("Mounts") or []
+    return next((mount["Source"] for mount in mounts if mount.get("Destination") == "/etc/ambassador"), None)
+
+
+def answers_to(listed, network):
     """Return the names to which a container answers on a network.
 
     :param dict listed: the container in Docker's list of all
@@ -128,7 +165,7 @@ def network(said):
     """
     pools = (said.get("IPAM") or {}).get("Config") or []
     return {
-        "ours": LABEL in (said.get("Labels") or {}),
+        "ours": mesh_of(said.get("Labels")) is not None,
         "ipv6": bool(said.get("EnableIPv6")),
         "internal": bool(said.get("Internal")),
         "pools": [{"Subnet": pool["Subnet"], "IPRange": pool.get("IPRange"), "Gateway": pool.get("Gateway")} for pool in pools],

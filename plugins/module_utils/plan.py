@@ -17,7 +17,7 @@ module ``observe`` does.
 
 from __future__ import annotations
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, names
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import targets_of, unchecked
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import certified, endpoint, is_own, overlap
@@ -156,10 +156,39 @@ def name_problems(host, name, observed):
     found = observed["containers"].get(name)
     if found is None or found["ours"] is not None:
         return []
+    whose = f"one of mesh {found['mesh']}" if found["mesh"] else "another one"
     return [
-        f"host {host}: expected no container {name}, or one that this collection made, found another one"
-        f" (image {found['image']}); rename or remove that one."
+        f"host {host}: expected no container {name}, or one that this mesh made, found {whose} (image {found['image']});"
+        " rename or remove that one."
     ]
+
+
+def state_problems(host, observed, settings):
+    """Tell whether the state directory is another mesh's: a run would take its sides for those of this one.
+
+    :rtype: list[str]
+    """
+    directory = settings["state_dir"]
+    meshes = {
+        found["mesh"]
+        for found in observed["containers"].values()
+        if found["mesh"] not in (None, observed["mesh"]) and (found.get("directory") or "").rpartition("/")[0] == directory
+    }
+    return [
+        f"host {host}, ambassador_state_dir: expected a directory of mesh {observed['mesh']} alone, found {directory}, which is that of"
+        f" mesh {mesh}; set it to another one."
+        for mesh in sorted(meshes)
+    ]
+
+
+def named(container, found):
+    """Return a container in words, with the mesh that made it.
+
+    :param str container: its name
+    :param dict found: the container as it was observed
+    :rtype: str
+    """
+    return f"container {container}" + (f" of mesh {found['mesh']}" if found["mesh"] else "")
 
 
 def alias_problems(host, wiring, observed, network):
@@ -171,19 +200,34 @@ def alias_problems(host, wiring, observed, network):
     :param str network: the network of the ambassadors
     :rtype: list[str]
     """
-    # name in lower case -> containers that answer to it, each with its image
+    mesh = observed["mesh"]
+    # name in lower case -> containers that answer to it, each as a sentence names it
     others = {}
     for container, found in observed["containers"].items():
-        own = found["ours"] == "ambassador_client" or containers.STANDIN.fullmatch(found["ours"] or "")
+        own = found["ours"] == wiring["holder"] or names.standin_number(found["ours"] or "", mesh)
         if not own and found["state"] not in ("created", "exited", "dead"):
             for name in found["networks"].get(network, {}).get("names", []):
-                others.setdefault(name.lower(), {})[container] = found["image"]
+                others.setdefault(name.lower(), []).append(f"{named(container, found)} (image {found['image']})")
     return [
-        f"link {link['alias']}: expected ambassador_client alone to answer to this name on the network {network} of host"
-        f" {host}, found container {container} (image {image}) to answer as well, and to take its share of the connections;"
+        f"link {link['alias']}: expected {wiring['holder']} alone to answer to this name on the network {network} of host"
+        f" {host}, found {other} to answer as well, and to take its share of the connections;"
         " rename that container or its alias, put it on another network, or rename the link."
         for link in wiring["links"]
-        for container, image in others.get(link["alias"].lower(), {}).items()
+        for other in others.get(link["alias"].lower(), [])
+    ]
+
+
+def volume_problems(host, part, volume, observed):
+    """Tell whether a volume of data is another mesh's.
+
+    :rtype: list[str]
+    """
+    found = observed["volumes"].get(volume, {})
+    if found.get("mesh") in (None, observed["mesh"]):
+        return []
+    return [
+        f"host {host}, {part}_volume: expected a volume of mesh {observed['mesh']} alone, found {volume}, which is that of mesh"
+        f" {found['mesh']}; set it to another one."
     ]
 
 
@@ -238,14 +282,14 @@ def directory_problems(part, name):
     return [f"{part}_name: expected another name than those of the ambassadors' directories, found {name}; choose another."]
 
 
-def _names(side, numbers):
+def _names(side, observed, numbers):
     """Return the names of containers of a side."""
-    return [containers.name_of(side, number) for number in numbers]
+    return [names.ambassador(side, observed["mesh"], number) for number in numbers]
 
 
 def _all_names(side, observed):
     """Return the names of all containers of a side that there may be."""
-    return _names(side, {1, *containers.numbered(side, observed)}) + containers.left_over(side, observed)
+    return _names(side, observed, {1, *containers.numbered(side, observed)}) + containers.left_over(side, observed)
 
 
 def port_problems(wiring, own, observed):
@@ -272,10 +316,10 @@ def port_problems(wiring, own, observed):
         if not is_own(want["address"], observed["addresses"]):
             problems.append(f"{where}, found that this host has no such address (NAT?); {REMEDIES[want['key']]}.")
             continue
-        names = [name for name, ports in others.items() if any(p == want["protocol"] and overlap(at, one) for p, one in ports)]
+        holders = [name for name, ports in others.items() if any(p == want["protocol"] and overlap(at, one) for p, one in ports)]
         taken = any(protocol == want["protocol"] and overlap(at, (found, port)) for protocol, found, port in observed["listening"])
-        if names or taken:
-            who = f"container {names[0]}" if names else "another program or container"
+        if holders or taken:
+            who = named(holders[0], observed["containers"][holders[0]]) if holders else "another program or container"
             problems.append(
                 f"{where}, found it taken by {who} (`ss -l{want['protocol'][0]}np` and `docker ps` name it);"
                 f" stop that, or change {want['key']} of the link."
@@ -389,7 +433,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     :param coming: names of hosts whose server sides this run has still to reach: a link that leads to these alone is proved later
     :rtype: Plan
     """
-    plan, name = Plan(side, host), containers.name_of(side)
+    plan, name = Plan(side, host), wiring["holder"]
     served = served or wiring
     plan.contracts = (served["links"], served["publish"]) != (wiring["links"], wiring["publish"])
     plan.problems = list(wiring["problems"])
@@ -407,7 +451,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     plan.problems += host_problems(host, observed)
     if plan.problems:
         return plan
-    plan.problems += network_problems(host, observed, settings)
+    plan.problems += network_problems(host, observed, settings) + state_problems(host, observed, settings)
     if not there.get(1) and (side == "client" or not there):
         plan.problems += name_problems(host, name, observed)
     asked, idle = containers.of_side(side, container, settings["engine"], observed)
@@ -420,14 +464,14 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
             plan.ask |= {"certificates": tls["ask"]} if tls["ask"] else {}
     if side == "client":
         plan.problems += alias_problems(host, wiring, observed, settings["network"])
-    plan.problems += port_problems(served, _names(side, there), observed)
+    plan.problems += port_problems(served, _names(side, observed, there), observed)
 
     _image(plan, observed, settings, [there.get(number) for number in asked])
     _network(plan, observed, settings)
     due = tls and certificate_due(host, observed["identity"]["key"], tls["authorities"], tls["held"], tls["revoked"], tls["now"])
     if due:
         plan.step("certificate", f"the certificate of {host} is {due}")
-    runs = [containers.run_of(number) for number in sorted([*asked, *(number for number, same in idle.items() if same)])]
+    runs = [names.run(number) for number in sorted([*asked, *(number for number, same in idle.items() if same)])]
     _configuration(plan, side, on_disk, generation, container, runs)
     plan.problems += disk_problems(plan, observed, settings)
     changed, gone = [], []
@@ -440,11 +484,11 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         _stand_in(plan, side, settings, on_disk, observed, container, found)
     left_over = containers.left_over(side, observed)
     if idle or left_over:
-        paths = [f"{settings['state_dir']}/{side}/{containers.run_of(number)}" for number in idle]
-        names = _names(side, idle) + left_over
-        plan.step("remove", f"nobody needs {', '.join(names)}")
-        gone = [f"- container {one} on {host}, which publishes nothing that a link has" for one in _names(side, idle)]
-        plan.inputs["remove"] = {"containers": names, "paths": paths, "network": None, "volume": None}
+        paths = [f"{settings['state_dir']}/{side}/{names.run(number)}" for number in idle]
+        spare = _names(side, observed, idle)
+        plan.step("remove", f"nobody needs {', '.join(spare + left_over)}")
+        gone = [f"- container {one} on {host}, which publishes nothing that a link has" for one in spare]
+        plan.inputs["remove"] = {"containers": spare + left_over, "paths": paths, "network": None, "volume": None}
     # they may have the names still, which are taken back when the configuration is loaded
     standins = containers.standins(observed) if side == "client" else []
     if standins:
@@ -474,7 +518,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     for number, one in asked.items():
         if there and number not in there:
             plan.lines.append(f"+ container {one['name']} on {host}, to publish {', '.join(one['publish']) or 'nothing'}")
-        plan.lines += remade_lines(host, one, there.get(number), observed, on_disk.get("connections", {}).get(containers.run_of(number)))
+        plan.lines += remade_lines(host, one, there.get(number), observed, on_disk.get("connections", {}).get(names.run(number)))
     plan.lines += gone
     plan.lines += [
         f"= {link['alias']} {host} -> {', '.join(link['servers'])}: proved when this run has reached its server hosts"
@@ -494,7 +538,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         ),
         "generation": generation,
         "check": containers.check(container, generation["name"]) if generation else None,
-        "standin": [containers.standin(container, another, f"{settings['state_dir']}/client", names) for names in (False, True)],
+        "standin": [containers.standin(container, another, f"{settings['state_dir']}/client", has) for has in (False, True)],
         "standin_directory": containers.standin_directory(another, f"{settings['state_dir']}/client"),
         "standins": standins + ([another] if "standin" in plan.why else []),
         "before": before(on_disk) if generation and on_disk.get("running") != generation["name"] else {},
@@ -506,16 +550,17 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     return plan
 
 
-def kept(host, waiting):
+def kept(host, name, waiting):
     """Plan that a server side gives up nothing yet.
 
     :param str host: inventory name of the host
+    :param str name: name of its ambassador
     :param dict[str, str] waiting: host -> why it may still dial what the map asks for no more
     :rtype: Plan
     """
     plan = Plan("server", host)
-    told = ", ".join(f"{name}, which {why}" for name, why in waiting.items())
-    plan.lines = [f"= host {host}: ambassador_server serves what it served, until the next run that reaches {told}"]
+    told = ", ".join(f"{client}, which {why}" for client, why in waiting.items())
+    plan.lines = [f"= host {host}: {name} serves what it served, until the next run that reaches {told}"]
     return plan
 
 
@@ -590,10 +635,10 @@ def _stand_in(plan, side, settings, on_disk, observed, container, found):
         plan.step("standin", "new connections are served while the client side is away")
 
 
-def _remove(plan, names, directories, observed, settings, volume=None):
+def _remove(plan, made, directories, observed, settings, volume=None):
     """Remove what is this collection's: containers, directories, and the network with the last container on it."""
-    standins = containers.standins(observed) if "ambassador_client" in names else []
-    gone = [name for name in names + standins if observed["containers"].get(name, {}).get("ours") is not None]
+    standins = containers.standins(observed) if names.ambassador("client", observed["mesh"]) in made else []
+    gone = [name for name in made + standins if observed["containers"].get(name, {}).get("ours") is not None]
     left = [name for name in observed["entries"] if name not in directories]
     if not set(left) & set(SIDES) and set(directories) & set(SIDES) and "identity" in left:
         # the key goes with the last side
@@ -622,8 +667,8 @@ def absent(part, host, name, directories, observed, settings, volume=None):
     if plan.problems:
         return plan
     found = observed["volumes"].get(volume, {}) if volume else {}
-    names = _all_names(part, observed) if part in SIDES else [name]
-    _remove(plan, names, directories, observed, settings, volume if found.get("ours") else None)
+    made = _all_names(part, observed) if part in SIDES else [name]
+    _remove(plan, made, directories, observed, settings, volume if found.get("ours") else None)
     remove = plan.inputs["remove"]
     attached = [name for name, one in observed["containers"].items() if settings["network"] in one["networks"]]
     if observed["networks"].get(settings["network"], {}).get("ours") and set(attached) <= set(remove["containers"]):
@@ -757,7 +802,12 @@ def redis(part, host, observed, settings, container, directory, problems, volume
     plan, name = Plan(part, host), container["name"]
     plan.problems = directory_problems(part, name) + problems
     if not plan.problems:
-        plan.problems = host_problems(host, observed) or network_problems(host, observed, settings) + name_problems(host, name, observed)
+        plan.problems = host_problems(host, observed) or (
+            network_problems(host, observed, settings)
+            + state_problems(host, observed, settings)
+            + name_problems(host, name, observed)
+            + volume_problems(host, part, volume, observed)
+        )
     found = observed["containers"].get(name)
     _image(plan, observed, settings, [found])
     _network(plan, observed, settings)

@@ -11,6 +11,8 @@ may be a replica), but for links that worked before.
 
 from __future__ import annotations
 
+from ansible_collections.crosshost.ambassador.plugins.module_utils import names
+
 # what the check says where the handshake fails
 HANDSHAKE = "L6RSP"
 # what HAProxy's check found -> what that says of the hop. Management Guide, section 9.1, column check_status
@@ -147,7 +149,7 @@ def hop(target, addresses, host, authorities):
     return f" ({said})" if said else ""
 
 
-def proof(info, links, host, side, before, dialled=None, addresses=None, authorities=None):
+def proof(info, links, host, side, before, dialled=None, addresses=None, authorities=None, mesh=names.DEFAULT):
     """Judge the links of one side.
 
     :param dict info: what the module ``ambassador_info`` says of the side now; or ``msg``, why it says nothing
@@ -160,6 +162,7 @@ def proof(info, links, host, side, before, dialled=None, addresses=None, authori
     :param dict | None dialled: see :func:`dial_problem`
     :param dict | None addresses: see :func:`hop`
     :param dict | None authorities: see :func:`hop`
+    :param str mesh: the mesh
     :return: ``problems``, a sentence for each link that does not work, and ``worse``, whether one of them did before
     :rtype: dict
     """
@@ -178,7 +181,8 @@ def proof(info, links, host, side, before, dialled=None, addresses=None, authori
         limited = side == "client" and link["servers"]
         more = f"; if the run was limited, run it for {', '.join(link['servers'])} as well" if limited else ""
         problems.append(
-            f"link {alias}: expected a target that is up, as ambassador_{side} on {host} sees it, found {found or info.get('msg', 'none')};"
+            f"link {alias}: expected a target that is up, as {names.ambassador(side, mesh)} on {host} sees it, found"
+            f" {found or info.get('msg', 'none')};"
             f" start the backend {link['backend']}, or mend the way to it{more}."
         )
     if worse:

@@ -15,6 +15,8 @@ import hashlib
 import ipaddress
 import re
 
+from ansible_collections.crosshost.ambassador.plugins.module_utils import names
+
 # RFC 1035, section 2.3.1, <label>: a letter, then letters, digits and hyphens, no hyphen last, at most 63 characters.
 LABEL = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 # What else an alias must not be: a name that every consumer has for itself, the ALPN of HTTP/2, and what our own variables begin with.
@@ -43,8 +45,6 @@ SIDES = ("server", "client")
 OBSERVED = "__ambassador_engine_observed"
 # key of a link -> who listens on that port
 LISTENS = {"publish": "the server side of", "port": "the client side of"}
-# names of the containers of both sides; a number is that of one beside the ambassador (containers.py)
-AMBASSADOR = re.compile(r"ambassador_(server|client)(?:_([2-9]|[1-9][0-9]+))?")
 BALANCES = tuple(f"balance {balance}" for balance in CHOICES["balance"])
 # engine -> what it cannot do
 ENGINES = {
@@ -307,10 +307,11 @@ class Wiring:
     :param str engine: the engine of the ambassadors
     :param bool ipv6: whether the ambassadors' networks have IPv6
     :param bool tls: whether ambassadors speak TLS with each other
+    :param str mesh: the mesh
     """
 
-    def __init__(self, links, hosts_of, engine="haproxy", ipv6=False, tls=False):
-        self._ipv6, self._tls = ipv6, tls
+    def __init__(self, links, hosts_of, engine="haproxy", ipv6=False, tls=False, mesh=names.DEFAULT):
+        self._ipv6, self._tls, self._mesh = ipv6, tls, mesh
         self._admits = "admission" not in ENGINES.get(engine, ())
         #: what is wrong with the map itself, a sentence each
         self.problems = []
@@ -487,7 +488,7 @@ class Wiring:
     def _loops(self):
         """Follow every backend that is itself an alias on the host that serves the link: it must not lead back."""
         for alias, link in self.links.items():
-            if AMBASSADOR.fullmatch(link["backend"][0]):
+            if names.AMBASSADOR.fullmatch(link["backend"][0]):
                 self.problems.append(
                     f"link {alias}, backend: expected a service, found the ambassador {link['backend'][0]}; name the service."
                 )
@@ -557,28 +558,25 @@ class Wiring:
         :param str host: inventory name of the host
         :param str side: ``server`` or ``client``
         :param hostvars: host name -> its variables
-        :return: ``problems`` (list of str: those of the map, then those of this side), ``unknown`` (list of str: hosts
-            whose address neither variables nor facts give), ``left_out`` (dict: client host -> aliases to which it is not let in, for
-            its address is not known), ``hosts`` (list of str: all hosts of the map), ``variables`` (dict of
-            str: the link variables that are this side's input), ``publish`` (list of dicts ``alias``, ``key``, ``address``,
-            ``port``, ``container_port``, ``protocol``: what
-            is opened on the host), ``addresses`` (dict: host -> ``origin`` of its address, and ``others``, list of str) and ``links``
-            (list of dicts ``alias``, ``listen`` (a port), ``protocol``, ``check``, ``balance``,
-            ``wait`` and ``drain`` (seconds), ``connect`` and ``check_interval`` (milliseconds, or None),
-            ``backend``, ``servers`` (list of str), ``consumer`` (dict of str: the
-            variables of a consumer on a client host), ``also`` (list of int: ports beside ``listen``; none, but where :mod:`handover`
-            adds them), on the server side ``clients`` (list of str) and ``admitted`` (list of str: who may connect, names with TLS,
-            addresses without, ``gateway`` for the host itself), and ``targets``, a list of dicts ``name``, ``address``, ``port``,
-            ``variable``, ``verify`` (the name that its certificate must hold; None where it speaks no TLS), ``families`` (``ip``,
-            ``ip6``): on the server side
-            the backend first, then the other hosts that serve the link)
+        :return: ``problems`` (list of str: those of the map, then those of this side), ``unknown`` (list of str: hosts whose address
+            neither variables nor facts give), ``left_out`` (dict: client host -> aliases to which it is not let in, for its address is not
+            known), ``hosts`` (list of str: all hosts of the map), ``holder`` (name of the side's ambassador), ``variables`` (dict of str:
+            the link variables that are this side's input), ``publish`` (list of dicts ``alias``, ``key``, ``address``, ``port``,
+            ``container_port``, ``protocol``: what is opened on the host), ``addresses`` (dict: host -> ``origin`` of its address, and
+            ``others``, list of str) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``protocol``, ``check``, ``balance``,
+            ``wait`` and ``drain`` (seconds), ``connect`` and ``check_interval`` (milliseconds, or None), ``backend``, ``servers`` (list of
+            str), ``consumer`` (dict of str: the variables of a consumer on a client host), ``also`` (list of int: ports beside ``listen``;
+            none, but where :mod:`handover` adds them), on the server side ``clients`` (list of str) and ``admitted`` (list of str: who may
+            connect, names with TLS, addresses without, ``gateway`` for the host itself), and ``targets``, a list of dicts ``name``,
+            ``address``, ``port``, ``variable``, ``verify`` (the name that its certificate must hold; None where it speaks no TLS),
+            ``families`` (``ip``, ``ip6``): on the server side the backend first, then the other hosts that serve the link)
         :rtype: dict
         :raises ValueError: for a side that is neither
         """
         if side not in SIDES:
             raise ValueError(f"side: expected one of {', '.join(SIDES)}, found {side!r}")
         resolved = {"problems": list(self.problems), "unknown": [], "hosts": list(self.hosts), "variables": {}, "publish": []}
-        resolved.update(links=[], addresses={}, left_out={})
+        resolved.update(links=[], addresses={}, left_out={}, holder=names.ambassador(side, self._mesh))
         for alias, link in self.links.items():
             if host in link[f"{side}s"]:
                 getattr(self, f"_{side}")(resolved, alias, link, host, hostvars)
@@ -593,7 +591,7 @@ class Wiring:
         targets = [(peer, self._address(resolved, alias, peer, hostvars), link["publish"], peer) for peer in peers]
         self._reachable(resolved, alias, host, targets)
         # the number in the name is the port that this side listens on: two links may share `port`, never `publish`
-        self._add(resolved, link, link["publish"], [(name, name, port, None), *targets], "ambassador_server")
+        self._add(resolved, link, link["publish"], [(name, name, port, None), *targets])
         admitted = link["clients"] + peers if self._admits else []
         if self._tls:
             admitted = [certified(name) for name in admitted]
@@ -615,7 +613,7 @@ class Wiring:
         else:
             targets = [(server, self._address(resolved, alias, server, hostvars), link["publish"], server) for server in link["servers"]]
         self._reachable(resolved, alias, host, targets)
-        self._add(resolved, link, link["port"], targets, "ambassador_client")
+        self._add(resolved, link, link["port"], targets)
         resolved["links"][-1]["local"] = bool(link["local"])
         if link["local"]:
             address, port = link["local"]
@@ -686,7 +684,7 @@ class Wiring:
             return ["ip6" if ":" in address else "ip"]
         return ["ip", "ip6"] if self._ipv6 else ["ip"]
 
-    def _add(self, resolved, link, listen, targets, holder):
+    def _add(self, resolved, link, listen, targets):
         prefix, protocol = variable_prefix(link["alias"]), link["protocol"]
         entries = []
         for number, (name, address, port, server) in enumerate(targets, 1):
@@ -714,7 +712,7 @@ class Wiring:
                 "targets": entries,
             }
         )
-        resolved["variables"].update(side_variables(resolved["links"][-1], holder))
+        resolved["variables"].update(side_variables(resolved["links"][-1], resolved["holder"]))
 
 
 def _kind(value):

@@ -17,14 +17,20 @@ description:
   - Secrets stay on the host; of files that hold one there are hashes.
   - It does not fail where the host lacks something, for that is for the plan to say. It changes nothing.
 options:
-  state_dir:
-    description: The state directory of the collection on the host.
-    type: path
-    default: /var/lib/ambassador
-  network:
-    description: The Docker network of the ambassadors. Of all containers on it the names are told.
+  mesh:
+    description: The mesh. What another one has made on the host is somebody else's.
     type: str
-    default: ambassador
+    default: default
+  state_dir:
+    description: >-
+      The state directory of the mesh on the host. By default C(/var/lib/ambassador), with C(-) and its name behind it for any other mesh
+      than V(default).
+    type: path
+  network:
+    description: >-
+      The Docker network of the ambassadors. Of all containers on it the names are told. By default C(ambassador), with C(-) and its name
+      behind it for any other mesh than V(default).
+    type: str
 attributes:
   check_mode:
     support: full
@@ -45,6 +51,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+mesh:
+  description: The mesh.
+  returned: success
+  type: str
 docker:
   description: C(version) of the Docker Engine, C(error), why it does not answer, and C(users), V(userns) or V(rootless) where the users of
     its containers are others than those of the host.
@@ -68,18 +78,19 @@ accounts:
 containers:
   description:
     - >-
-      All containers by their names - C(id), C(ours) (the label of this collection, none for somebody else's), C(image), C(image_id),
-      C(state),
-      C(publishes) (a list of C(address:port:port of the container), with C(/udp)), and C(networks), name to C(addresses), and to
-      C(names), to which it answers there, of those on the network of the ambassadors.
+      All containers by their names - C(id), C(ours) (the label of this collection, none for somebody else's), C(mesh) (which made it, none
+      for what no mesh did), C(image), C(image_id), C(state),
+      C(publishes) (a list of C(address:port:port of the container), with C(/udp)), and C(networks), name to C(addresses).
     - >-
-      Of the collection's own also C(hash) (of all that was asked of it), C(restart) (policy), C(memory) (bytes), C(pids), C(health), and
-      of each
-      network C(aliases) and C(said) (the addresses that were asked for, as options of M(community.docker.docker_container)).
+      Of those of any mesh, and of all on the network of the ambassadors, of each network also C(names), to which it answers there,
+      C(aliases) and C(said) (the addresses that were asked for, as options of M(community.docker.docker_container)). Of those of any mesh
+      C(directory), which they read on the host.
+    - Of the own ones also C(hash) (of all that was asked of it), C(restart) (policy), C(memory) (bytes), C(pids) and C(health).
   returned: success
   type: dict
 networks:
-  description: All Docker networks by their names - C(ours), C(ipv6), and C(pools), a list of C(Subnet), C(IPRange) and C(Gateway).
+  description: >-
+    All Docker networks by their names - C(ours) (made by any mesh), C(ipv6), and C(pools), a list of C(Subnet), C(IPRange) and C(Gateway).
   returned: success
   type: dict
 images:
@@ -87,7 +98,7 @@ images:
   returned: success
   type: dict
 volumes:
-  description: All Docker volumes by their names - C(ours), C(path), and of the collection's own C(owner) and C(mode) of that path.
+  description: All Docker volumes by their names - C(ours), C(mesh), C(path), and of the mesh's own C(owner) and C(mode) of that path.
   returned: success
   type: dict
 addresses:
@@ -153,7 +164,7 @@ import struct
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils import names, observation
 from ansible_collections.crosshost.ambassador.plugins.module_utils.containers import HAPROXY_UID, REDIS_UID
 from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
 
@@ -218,24 +229,26 @@ def accounts():
     return found
 
 
-def volume(said):
+def volume(said, mesh):
     """Return what is known of a Docker volume.
 
     :param dict said: the volume as Docker lists it
+    :param str mesh: the mesh that is looked at
     :rtype: dict
     """
-    path = said.get("Mountpoint")
-    found = {"ours": observation.LABEL in (said.get("Labels") or {}), "path": path}
+    path, owner = said.get("Mountpoint"), observation.mesh_of(said.get("Labels"))
+    found = {"ours": owner == mesh, "mesh": owner, "path": path}
     if found["ours"] and path and os.path.isdir(path):
         stat = os.stat(path)
         found.update(owner=stat.st_uid, mode=f"{stat.st_mode & 0o7777:04o}")
     return found
 
 
-def docker(network):
+def docker(network, mesh):
     """Return what the Docker Engine has: see the documentation of the module.
 
     :param str network: the network of the ambassadors
+    :param str mesh: the mesh that is looked at
     :rtype: dict
     """
     found = {"docker": {"version": None, "error": None, "users": None}, "containers": {}, "networks": {}, "images": {}, "volumes": {}}
@@ -247,15 +260,15 @@ def docker(network):
         info = engine.get("/info")
         found["docker"].update(version=version["Version"], users=observation.users_of(info))
         for listed in engine.get("/containers/json?all=1"):
-            ours = observation.LABEL in (listed.get("Labels") or {})
+            made = observation.mesh_of(listed.get("Labels")) is not None
             neighbour = network in ((listed.get("NetworkSettings") or {}).get("Networks") or {})
             # one that has just gone has no names, or is not found
-            inspected = engine.get(f"/containers/{listed['Id']}/json") if ours or neighbour else None
+            inspected = engine.get(f"/containers/{listed['Id']}/json") if made or neighbour else None
             for name in listed.get("Names") or []:
-                found["containers"][name[1:]] = observation.container(listed, inspected, info)
+                found["containers"][name[1:]] = observation.container(listed, inspected, info, mesh)
         found["networks"] = {said["Name"]: observation.network(said) for said in engine.get("/networks")}
         found["images"] = observation.images(engine.get("/images/json"))
-        found["volumes"] = {said["Name"]: volume(said) for said in engine.get("/volumes")["Volumes"] or []}
+        found["volumes"] = {said["Name"]: volume(said, mesh) for said in engine.get("/volumes")["Volumes"] or []}
     except OSError as error:
         found["docker"]["error"] = str(error)
     return found
@@ -265,20 +278,27 @@ def main():
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "state_dir": {"type": "path", "default": "/var/lib/ambassador"},
-            "network": {"type": "str", "default": "ambassador"},
+            "mesh": {"type": "str", "default": names.DEFAULT},
+            "state_dir": {"type": "path"},
+            "network": {"type": "str"},
         },
         supports_check_mode=True,
     )
+    mesh = module.params["mesh"]
+    problem = names.problem(mesh)
+    if problem:
+        module.fail_json(msg=problem)
+    state_dir = module.params["state_dir"] or names.in_mesh(names.STATE_DIR, mesh)
     root = os.geteuid() == 0
     try:
-        state = observation.state(module.params["state_dir"])
+        state = observation.state(state_dir)
     except PermissionError as error:
         module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
     if_inet6 = read_proc("if_inet6")
     addresses = observation.own_addresses(read_proc("fib_trie"), if_inet6)
     module.exit_json(
         changed=False,
+        mesh=mesh,
         root=root,
         accounts=accounts(),
         python={"executable": sys.executable, "missing": [name for name in LIBRARIES if importlib.util.find_spec(name) is None]},
@@ -287,8 +307,8 @@ def main():
         listening=[
             listener for protocol, names in KERNEL.items() for name in names for listener in observation.sockets(read_proc(name), protocol)
         ],
-        disk=observation.disk(module.params["state_dir"]),
-        **docker(module.params["network"]),
+        disk=observation.disk(state_dir),
+        **docker(module.params["network"] or names.in_mesh(names.NETWORK, mesh), mesh),
         **observation.light(state),
     )
 

@@ -114,6 +114,10 @@ warnings:
   returned: always
   type: list
   elements: str
+mesh:
+  description: The mesh, as it was observed.
+  returned: always
+  type: str
 open:
   description: Whether there is anything to do, to ask, or to say.
   returned: always

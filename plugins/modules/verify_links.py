@@ -50,6 +50,10 @@ options:
   network:
     description: The Docker network on which the client side is dialled.
     type: str
+  mesh:
+    description: The mesh.
+    type: str
+    default: default
   patience:
     description: Seconds to wait at the most.
     type: int
@@ -107,7 +111,7 @@ dialled:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import engines
+from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, names
 from ansible_collections.crosshost.ambassador.plugins.module_utils.dial import dial_all
 from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import addresses
@@ -128,13 +132,14 @@ def ask(path):
     return {key: found[key] for key in ("engine", "generation", "links")}
 
 
-def client_addresses(network):
+def client_addresses(network, mesh):
     """Return the addresses at which this host reaches its client side.
 
     :param str network: the Docker network
+    :param str mesh: the mesh
     :rtype: list[str]
     """
-    found = DockerEngine().get("/containers/ambassador_client/json") or {"NetworkSettings": {"Networks": {}}}
+    found = DockerEngine().get(f"/containers/{names.ambassador('client', mesh)}/json") or {"NetworkSettings": {"Networks": {}}}
     return addresses(found["NetworkSettings"]["Networks"].get(network) or {})
 
 
@@ -150,6 +155,7 @@ def main():
             "worse_only": {"type": "bool", "default": False},
             "dial": {"type": "list", "elements": "dict", "default": []},
             "network": {"type": "str"},
+            "mesh": {"type": "str", "default": names.DEFAULT},
             "patience": {"type": "int", "default": 5},
         },
         supports_check_mode=True,
@@ -158,7 +164,7 @@ def main():
     deadline = time.monotonic() + given["patience"]
     while True:
         info = ask(given["path"])
-        judged = proof(info, given["links"], given["host"], given["side"], given["before"])
+        judged = proof(info, given["links"], given["host"], given["side"], given["before"], mesh=given["mesh"])
         wanting = judged["worse"] if given["worse_only"] and "links" in info else judged["problems"]
         if not wanting or time.monotonic() > deadline:
             break
@@ -166,7 +172,7 @@ def main():
     dialled = {}
     try:
         if given["dial"]:
-            dialled = dial_all(client_addresses(given["network"]), given["dial"])
+            dialled = dial_all(client_addresses(given["network"], given["mesh"]), given["dial"])
     except OSError as error:
         module.fail_json(msg=f"host {given['host']}: expected a Docker Engine that answers, found: {error}; start it on the host.")
     # of what works nobody reads more than that it does

@@ -7,40 +7,44 @@ from __future__ import annotations
 import os
 
 from ansible.plugins.loader import lookup_loader
+from ansible_collections.crosshost.ambassador.plugins.module_utils import names
 
 
-def path_of(directory, user):
+def path_of(directory, user, mesh):
     """Return the file of a user's password.
 
     :param str directory: the directory on the controller
     :param str user: the user
+    :param str mesh: the mesh
     :rtype: str
     """
-    return os.path.join(directory, f"redis_{user}.password")
+    return os.path.join(directory, f"{names.in_mesh('redis_', mesh)}{user}.password")
 
 
-def kept(directory, user):
+def kept(directory, user, mesh):
     """Return the password that the controller keeps, None where there is no file.
 
     :param str directory: the directory on the controller
     :param str user: the user
+    :param str mesh: the mesh
     :rtype: str | None
     """
     try:
-        with open(path_of(directory, user), encoding="utf-8") as file:
+        with open(path_of(directory, user, mesh), encoding="utf-8") as file:
             return file.read().rstrip()
     except FileNotFoundError:
         return None
 
 
-def made(directory, user, loader):
+def made(directory, user, mesh, loader):
     """Return a password that is made now, and kept where a directory is given.
 
     :param str | None directory: the directory on the controller; None to keep none
     :param str user: the user
+    :param str mesh: the mesh
     :param loader: Ansible's loader of files
     :rtype: str
     """
-    file = path_of(directory, user) if directory else "/dev/null"
+    file = path_of(directory, user, mesh) if directory else "/dev/null"
     # Ansible's own: it locks the file, so that hosts that ask at once get one password
     return lookup_loader.get("ansible.builtin.password", loader=loader).run([file], {}, length=40, chars=["ascii_letters", "digits"])[0]

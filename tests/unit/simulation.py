@@ -7,7 +7,7 @@ import copy
 import functools
 import ipaddress
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, plan, redis
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, names, plan, redis
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import STEPS
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring, endpoint, is_address
@@ -45,9 +45,10 @@ def settings(**changes):
     return {**found, "image": image, "image_name": image}
 
 
-def nothing():
+def nothing(mesh=names.DEFAULT):
     """Return the observation of a host that has a Docker Engine and nothing else."""
     return {
+        "mesh": mesh,
         "docker": {"version": "26.1.5", "error": None},
         "python": {"executable": "/usr/bin/python3", "missing": []},
         "root": True,
@@ -123,6 +124,15 @@ class Host:
         """Return the observation, as a run gets it."""
         return copy.deepcopy(self.observed)
 
+    def seen_by(self, mesh):
+        """Return the observation that another mesh has of this host, of which it has made nothing."""
+        there = self.look()
+        for found in there["containers"].values():
+            found["ours"] = None
+        shared = ("docker", "python", "containers", "networks", "images", "addresses", "listening", "disk")
+        volumes = {name: {**found, "ours": False} for name, found in there["volumes"].items()}
+        return {**nothing(mesh), **{name: there[name] for name in shared}, "volumes": volumes}
+
     def apply(self, found, told, authority=None, only=STEPS, begin=lambda: None):
         """Take the steps of a plan, in their order.
 
@@ -163,7 +173,13 @@ class Host:
         self._enter("identity")
 
     def _data(self, found, told, authority):
-        self.observed["volumes"][found["volume"]] = {"ours": True, "path": "/data", "owner": containers.REDIS_UID, "mode": "0700"}
+        self.observed["volumes"][found["volume"]] = {
+            "ours": True,
+            "mesh": self.observed["mesh"],
+            "path": "/data",
+            "owner": containers.REDIS_UID,
+            "mode": "0700",
+        }
 
     def _directory(self, found, told, authority):
         name, owner = found["container"]["name"], containers.REDIS_UID
@@ -202,14 +218,15 @@ class Host:
 
     def _container(self, found, told, authority):
         for asked in found["containers"] if "side" in found else [found["container"]]:
-            self._run_container(asked, found)
+            self._run_container(asked, found, told)
 
-    def _run_container(self, asked, found):
+    def _run_container(self, asked, found, told):
         there = self.observed["containers"].get(asked["name"])
         if there is None or self._needs_another(asked, there):
             self._number += 1
             there = {"id": f"{self._number:064x}", "image": asked["image"], "networks": {}, "publishes": [], "state": "created"}
             there |= {"image_id": self.observed["images"][containers.reference(asked["image"])], "hash": asked["hash"]}
+            there |= {"mesh": self.observed["mesh"], "directory": f"{told['state_dir']}/{found['side']}" if "side" in found else None}
             there |= {"ours": asked["name"], "pids": int(asked["pids"]), "health": "healthy" if asked["healthcheck"] else None}
         started = there["state"] != "running"
         there |= {"state": "running", "publishes": sorted(asked["publish"]), "memory": containers.size(asked["memory"])}
@@ -322,7 +339,9 @@ class Fleet:
     def wiring(self):
         """Return the map with all hosts."""
         told = self.settings
-        return Wiring(self.links, self._hosts_of, told["engine"], told["ipv6"], told["tls"])
+        return Wiring(
+            self.links, self._hosts_of, told["engine"], told["ipv6"], told["tls"], next(iter(self.hosts.values())).observed["mesh"]
+        )
 
     def _hosts_of(self, pattern):
         return [one for one in pattern.split(":") if one in self.hosts]
@@ -336,13 +355,13 @@ class Fleet:
             seen = {name: one.look() for name, one in self.hosts.items() if name not in self.away}
             waiting = handover.waiting(wiring, held, host, seen, list(self.hosts), failed)
             if waiting:
-                return plan.kept(host, waiting).result()
+                return plan.kept(host, wiring["holder"], waiting).result()
         if not wiring["links"] or wiring["problems"]:
             return plan.ambassador(side, host, wiring, observed, told, None, None).result()
         network = observed["networks"].get(told["network"])
         pools = network["pools"] if network else []
         served = handover.both(wiring, held, observed["addresses"]) if side == "server" and leaving == handover.KEEP else wiring
-        container = containers.ambassador(side, served, told, SCRIPTS, pools if network and network["ours"] else [])
+        container = containers.ambassador(side, served, told, SCRIPTS, observed)
         authority = self.authority.tls(observed, **tls) if told["tls"] else None
         generation = None
         if told["engine"] in render.FILES:

@@ -352,6 +352,34 @@ def test_hosts_of_two_inventories_come_to_two_directories(over_tls, tmp_path):
     assert f"found {tmp_path}/vm1/.ambassador for vm1 and {tmp_path}/vm2/.ambassador for vm2 (each beside its own inventory)" in problem
 
 
+def test_hosts_of_two_meshes_are_told(play):
+    assert play.plan("vm2", "client")["problems"] == []
+    play.more["vm2"] = {"ambassador_mesh": "blue"}
+    expected = "ambassador_mesh: expected one mesh for all hosts of a run, found blue for vm2 and default for vm1; set it once for all"
+    (problem,) = play.plan("vm1", "server")["problems"]
+    assert problem.startswith(expected)
+    # a playbook that says one for all is above the variables of the hosts
+    for host in play.hosts.values():
+        host.observed["mesh"] = "green"
+    assert play.plan("vm1", "server")["problems"] == []
+
+
+def test_what_a_play_for_another_mesh_has_planned_and_observed_is_none_of_this_one(play):
+    play.links = {"redis": LINK}
+    theirs = {"mesh": "blue", "map": json.dumps({"redis": {**LINK, "port": 1}})}
+    play.more["vm1"] = {SERVER_PLAN: theirs}
+    assert play.plan("vm2", "client")["problems"] == []
+    play.more["vm1"] = {SERVER_PLAN: {**theirs, "mesh": "default"}}
+    assert play.plan("vm2", "client")["problems"] != []
+    play.more["vm1"] = {REDIS_PLAN: {"steps": [], "mesh": "blue"}}
+    assert "expected passwords of Redis" in play.plan("vm2", "redis_client")["problems"][0]
+    hold(play, "vm1", app="one")
+    play.hosts["vm1"].observed["mesh"] = "blue"
+    assert play.plan("vm3", "redis_server")["problems"] == []
+    play.hosts["vm1"].observed["mesh"] = "default"
+    assert play.plan("vm3", "redis_server")["problems"] != []
+
+
 def test_the_directory_of_the_controller_is_found_behind_links_and_at_home(play, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "real").mkdir()
@@ -426,7 +454,7 @@ def test_a_client_takes_the_passwords_that_are_kept_given_or_made_by_the_servers
     )
     said = play.plan("vm2", "redis_client", redis={"given": {"app": "given", "proof": "given"}})
     assert (said["problems"], said["makes_passwords"], said["link"]["alias"]) == ([], False, "redis")
-    play.more["vm1"] = {REDIS_PLAN: {"steps": []}}
+    play.more["vm1"] = {REDIS_PLAN: {"steps": [], "mesh": "default"}}
     said = play.plan("vm2", "redis_client")
     assert (said["problems"], said["makes_passwords"]) == ([], True)
     play.more["vm1"] = {}
@@ -518,10 +546,10 @@ def test_a_link_whose_server_host_is_still_to_come_is_proved_by_the_last_host_of
     assert [link["alias"] for link in said["late"]] == ["redis"]
     assert [link["alias"] for link in said["wiring"]["links"]] == ["own"]
     assert "late_hosts" in play.plan("vm2", "client")
-    play.more["vm1"]["__ambassador_client_plan"] = {"late": said["late"]}
+    play.more["vm1"]["__ambassador_client_plan"] = {"late": said["late"], "mesh": "default"}
     play.batch = ["vm2"]
     assert play.plan("vm2", "client")["late_hosts"] == ["vm1"]
     # one that has planned its server side is there, as one is that this run does not hold
     play.batch = ["vm1"]
-    play.more["vm2"][SERVER_PLAN] = {"problems": []}
+    play.more["vm2"][SERVER_PLAN] = {"problems": [], "mesh": "default"}
     assert play.plan("vm1", "client")["late"] == []

@@ -113,7 +113,7 @@ def test_one_that_is_missing_is_made_and_kept_and_holds_from_then_on(tmp_path):
     kept = tmp_path / "new" / "redis_app.password"
     assert kept.read_text() == made["app"] + "\n"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert passwords.kept(str(tmp_path / "new"), "app") == made["app"]
+    assert passwords.kept(str(tmp_path / "new"), "app", "default") == made["app"]
 
 
 def test_a_rehearsal_keeps_none(tmp_path, monkeypatch):
@@ -130,6 +130,6 @@ def test_a_home_directory_is_found(tmp_path, monkeypatch):
 
 
 def test_what_is_not_kept_is_none_and_an_empty_file_is_an_empty_one(tmp_path):
-    assert passwords.kept(str(tmp_path), "app") is None
+    assert passwords.kept(str(tmp_path), "app", "default") is None
     (tmp_path / "redis_app.password").write_text("\n")
-    assert passwords.kept(str(tmp_path), "app") == ""
+    assert passwords.kept(str(tmp_path), "app", "default") == ""

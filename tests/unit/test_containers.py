@@ -5,9 +5,9 @@ import re
 
 import pytest
 import yaml
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, names
 from conftest import ROOT
-from simulation import SCRIPTS, settings
+from simulation import SCRIPTS, nothing, settings
 
 POOLS = [{"Subnet": "198.19.0.0/24", "IPRange": "198.19.0.128/25"}, {"Subnet": "2001:db8:1::/64", "IPRange": "2001:db8:1::1:0/112"}]
 LINKS = [{"alias": "redis", "listen": 6379}, {"alias": "pg", "listen": 5432}]
@@ -19,7 +19,8 @@ WIRING = {"links": LINKS, "publish": PUBLISH, "variables": {"REDIS_PORT_6379_TCP
 
 
 def a_side(side="client", wiring=WIRING, pools=POOLS, **changes):
-    return containers.ambassador(side, wiring, settings(**changes), SCRIPTS, pools)
+    networks = {"ambassador": {"ours": True, "ipv6": True, "pools": pools}} if pools else {}
+    return containers.ambassador(side, wiring, settings(**changes), SCRIPTS, {**nothing(), "networks": networks})
 
 
 # -- names and sizes ----------------------------------------------------------------------------------------------
@@ -316,10 +317,10 @@ def beside(side, there, **changes):
     asked = {"server": SERVER, "client": CLIENT}[side]
     made = {}
     for number, publish in there.items():
-        one = containers.numbered_as(asked, number, side, publish)
+        one = containers.numbered_as(asked, number, side, publish, "default")
         network = {"aliases": one["aliases"], "said": one["address"], "addresses": ["198.19.0.2"]}
         made[one["name"]] = found(ours=one["name"], hash=one["hash"], publishes=publish, networks={"ambassador": network}, **changes)
-    return {"containers": made, "images": IMAGES}
+    return {"mesh": "default", "containers": made, "images": IMAGES}
 
 
 def share(side, wanted, observed, asked, idle):
@@ -359,7 +360,7 @@ def test_a_port_that_comes_or_goes_breaks_no_connection_of_another_one(there, wa
     # what is there already is what is asked for
     for number, ports in asked.items():
         if sorted(there.get(number, [])) == sorted(ports):
-            name = containers.name_of("server", number)
+            name = names.ambassador("server", names.DEFAULT, number)
             assert containers.differences(found_asked[number], observed["containers"][name], IMAGES) == []
 
 
@@ -408,7 +409,7 @@ def test_an_engine_that_opens_all_ports_of_its_side_gives_one_up_by_another_cont
 
 
 def test_a_container_beside_the_ambassador_has_a_name_and_a_directory_of_its_own():
-    one = containers.numbered_as(a_side("server"), 2, "server", [A])
+    one = containers.numbered_as(a_side("server"), 2, "server", [A], "default")
     assert (one["name"], one["publish"]) == ("ambassador_server_2", [A])
     assert "/var/lib/ambassador/server/run-2:/run/ambassador:rw" in one["volumes"]
     assert "/var/lib/ambassador/server:/etc/ambassador:ro" in one["volumes"]

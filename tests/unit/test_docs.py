@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 import yaml
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, names
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import KEYS
 from conftest import ROOT
 from simulation import Fleet, Host
@@ -118,7 +118,10 @@ def test_the_readme_tells_what_every_change_of_the_map_costs(key):
     assert plans["vm2", "client"]["problems"] == []
     said = costs()[key]
     for name, side, told in (("vm1", "server", said[0]), ("vm2", "client", said[1])):
-        there = {containers.name_of(side, number): found["id"] for number, found in containers.numbered(side, hosts[name].observed).items()}
+        there = {
+            names.ambassador(side, names.DEFAULT, number): found["id"]
+            for number, found in containers.numbered(side, hosts[name].observed).items()
+        }
         # nothing is made anew, whatever the change
         assert [one for one in there if one in ids[name] and ids[name][one] != there[one]] == []
         assert (len(there) > 1) == told.startswith(("beside", "as `publish`")), (side, told)

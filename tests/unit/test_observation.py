@@ -1,18 +1,17 @@
 """What is observed of a host: from answers in the shape of Docker's API 1.45 (26.1), files of a kernel, and directories."""
 
 import contextlib
+import copy
 import datetime
-import inspect
 import json
 import os
 import pathlib
-import re
 import socket
 import stat
 
 import pytest
 import yaml
-from ansible_collections.crosshost.ambassador.plugins.module_utils import observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils import names, observation
 from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
 from ansible_collections.crosshost.ambassador.plugins.modules import observe
 from conftest import ROOT, RecordedEngine, run_module
@@ -49,6 +48,8 @@ def test_a_container_of_the_collection_s_own_is_told_with_all_that_was_asked_of_
     assert observation.container(LISTED["ambassador_client"], inspected("ambassador_client")) == {
         "id": "a1" * 32,
         "ours": "ambassador_client",
+        "mesh": "default",
+        "directory": "/var/lib/ambassador/client",
         "image": "haproxy:3.2.26",
         "image_id": "sha256:" + "aa" * 32,
         "state": "running",
@@ -112,11 +113,52 @@ def test_of_a_neighbour_the_names_are_told_to_which_it_answers():
     network = {"IPAddress": "172.17.0.2", "Aliases": ["www"], "DNSNames": None}
     said = {"NetworkSettings": {"Networks": {"bridge": network}}}
     found = observation.container(LISTED["web"], said)
-    assert found["networks"] == {"bridge": {"addresses": ["172.17.0.2"], "names": ["web", "www"]}}
+    assert found["networks"] == {"bridge": {"addresses": ["172.17.0.2"], "names": ["web", "www"], "aliases": ["www"], "said": {}}}
     assert "hash" not in found
     # since version 1.44 of the API, with the hostname, and what was generated
     network["DNSNames"] = ["web", "www", "0123456789ab", "www.example.com"]
     assert observation.container(LISTED["web"], said)["networks"]["bridge"]["names"] == ["0123456789ab", "web", "www", "www.example.com"]
+
+
+def made_by(mesh, **changes):
+    """What Docker lists, and what it says alone, of a container that a mesh has made."""
+    labels = {**LISTED["ambassador_client"]["Labels"], **({names.MESH_LABEL: mesh} if mesh else {})}
+    return {**LISTED["ambassador_client"], "Labels": labels, **changes}, copy.deepcopy(inspected("ambassador_client"))
+
+
+def test_of_another_mesh_s_container_the_mesh_is_told_and_it_is_not_ours():
+    mine, said = made_by(None)
+    told = observation.container(mine, said)
+    assert (told["ours"], told["mesh"]) == ("ambassador_client", "default")
+    theirs, _ = made_by("blue")
+    for listed, mesh in ((mine, "blue"), (theirs, "default")):
+        other = observation.container(listed, said, mesh=mesh)
+        assert (other["ours"], other["mesh"]) == (None, "blue" if mesh == "default" else "default")
+        assert "hash" not in other
+        # which it has a fixed address of, and names
+        assert other["networks"] == told["networks"]
+    assert observation.container(theirs, said, mesh="blue")["ours"] == "ambassador_client"
+    assert observation.container(LISTED["web"], None)["mesh"] is None
+
+
+def test_a_container_that_does_not_run_is_told_with_what_it_will_publish():
+    listed, said = made_by(None, State="exited", Ports=[])
+    places = [{"HostIp": "198.18.0.12", "HostPort": "6390"}, {"HostIp": "", "HostPort": "6391"}, {"HostIp": "::1", "HostPort": ""}]
+    said["HostConfig"]["PortBindings"] = {"6379/tcp": places, "53/udp": [{"HostIp": "::1", "HostPort": "53"}], "80/tcp": None}
+    told = observation.container(listed, said)["publishes"]
+    assert told == ["0.0.0.0:6391:6379", "198.18.0.12:6390:6379", "[::1]:53:53/udp"]
+    # in the words in which it is told of one that runs
+    assert observation.container(*made_by(None))["publishes"] == observation.bound(
+        inspected("ambassador_client")["HostConfig"]["PortBindings"]
+    )
+
+
+def test_the_directory_that_a_container_reads_is_told():
+    listed, said = made_by(None)
+    said["Mounts"] = [{"Source": "/data", "Destination": "/data"}, {"Source": "/srv/blue/client", "Destination": "/etc/ambassador"}]
+    assert observation.container(listed, said)["directory"] == "/srv/blue/client"
+    said["Mounts"] = None
+    assert observation.container(listed, said)["directory"] is None
 
 
 def test_networks_are_told_with_their_pools():
@@ -447,9 +489,9 @@ def test_the_module_tells_all_in_one_go(observed, docker, tmp_path):
     assert (observed["networks"]["ambassador"]["ours"], observed["images"]["nginx:latest"]) == (True, "sha256:" + "bb" * 32)
     mode = f"{stat.S_IMODE(os.stat(tmp_path / 'volumes/redis_server').st_mode):04o}"
     assert observed["volumes"] == {
-        "redis_server": {"ours": True, "path": f"{tmp_path}/volumes/redis_server", "owner": os.getuid(), "mode": mode},
+        "redis_server": {"ours": True, "mesh": "default", "path": f"{tmp_path}/volumes/redis_server", "owner": os.getuid(), "mode": mode},
         # nor is it looked into
-        "theirs": {"ours": False, "path": f"{tmp_path}/volumes/theirs"},
+        "theirs": {"ours": False, "mesh": None, "path": f"{tmp_path}/volumes/theirs"},
     }
     assert set(observed["sides"]) == {"client", "server"}
     # packed on their way
@@ -487,10 +529,11 @@ def test_a_docker_that_has_nothing_says_so(docker, tmp_path):
 
 
 def test_the_state_directory_is_where_the_roles_have_it():
-    documented = yaml.safe_load(observe.DOCUMENTATION)["options"]["state_dir"]
+    documented = yaml.safe_load(observe.DOCUMENTATION)["options"]
     roles = yaml.safe_load((ROOT / "roles/ambassador_engine/defaults/main.yml").read_text())
-    (default,) = re.findall(r'"state_dir": {[^}]*"default": "([^"]+)"', inspect.getsource(observe.main))
-    assert default == documented["default"] == roles["ambassador_state_dir"]
+    for option, default in (("state_dir", names.STATE_DIR), ("network", names.NETWORK)):
+        assert f"By default C({default})" in " ".join(documented[option]["description"].split())
+        assert roles[f"ambassador_{option}"] == f"{{{{ '{default}' | crosshost.ambassador.in_mesh(ambassador_mesh) }}}}"
 
 
 def test_what_is_documented_is_what_is_told(observed):

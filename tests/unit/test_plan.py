@@ -14,7 +14,16 @@ PLAIN = {key: value for key, value in REDIS.items() if key != "check"}
 ADDRESSES = {"vm1": "198.18.0.11", "vm2": "198.18.0.12", "vm3": "198.18.0.13"}
 SIDES = [("vm1", "server"), ("vm2", "client")]
 PASSWORDS = {"app": "one", "proof": "two", "operator": "three"}
-THEIRS = {"id": "0" * 64, "ours": None, "image": "nginx", "image_id": "sha256:0", "state": "running", "publishes": [], "networks": {}}
+THEIRS = {
+    "id": "0" * 64,
+    "ours": None,
+    "mesh": None,
+    "image": "nginx",
+    "image_id": "sha256:0",
+    "state": "running",
+    "publishes": [],
+    "networks": {},
+}
 
 
 def a_fleet(links=None, **changes):
@@ -210,7 +219,7 @@ def test_a_container_of_somebody_else_s_is_left_alone():
     fleet = a_fleet()
     observed(fleet)["containers"]["ambassador_client"] = THEIRS
     assert refused(fleet.plan("vm2", "client")) == [
-        "host vm2: expected no container ambassador_client, or one that this collection made, found another one (image nginx);"
+        "host vm2: expected no container ambassador_client, or one that this mesh made, found another one (image nginx);"
         " rename or remove that one."
     ]
     # nor is it removed
@@ -333,7 +342,7 @@ def test_all_that_is_wrong_with_a_host_is_told_at_once():
     found = [sentence.split(", found")[0] for sentence in refused(fleet.plan("vm1", "server"))]
     assert [sentence.split("expected ")[1] for sentence in found] == [
         "the network ambassador to have IPv6",
-        "no container ambassador_server, or one that this collection made",
+        "no container ambassador_server, or one that this mesh made",
         "the Python library cryptography",
         "to publish port 6379 on 198.18.0.11",
     ]
@@ -389,7 +398,7 @@ def drifts():
         container(fleet)["networks"] = {"bridge": {"addresses": ["172.17.0.2"], "aliases": [], "said": {}}}
 
     def at_another_address(fleet):
-        container(fleet)["networks"]["ambassador"]["said"] = {"ipv4_address": "198.19.0.99"}
+        container(fleet)["networks"]["ambassador"]["said"] = {"ipv4_address": "198.19.0.200"}
 
     def without_network(fleet):
         off_the_network(fleet)
@@ -726,7 +735,7 @@ def test_all_containers_of_a_side_go_with_it(fleet):
 
 
 def test_what_a_killed_run_has_left_behind_goes_with_the_next_one(fleet):
-    left = {"ours": "check", "state": "exited", "image": "haproxy:3.2.26", "networks": {}, "publishes": []}
+    left = {"ours": "check", "mesh": "default", "state": "exited", "image": "haproxy:3.2.26", "networks": {}, "publishes": []}
     there = observed(fleet)["containers"]
     there["ambassador_client_check_4711"] = left
     # another run's, which is at it now, and somebody else's
@@ -843,7 +852,7 @@ def test_there_is_one_where_nothing_of_that_is_so(fleet):
 
 def test_a_stand_in_that_an_interrupted_run_left_gives_the_names_back(fleet):
     # the client side is as it should be again, and the names were not taken back yet
-    left = {**container(fleet), "ours": "ambassador_client_standin", "restart": "no"}
+    left = {**container(fleet), "ours": "ambassador_client_standin", "restart": "no", "networks": {}}
     observed(fleet)["containers"]["ambassador_client_standin"] = left
     said = fleet.plan("vm2", "client")
     assert said["standins"] == ["ambassador_client_standin"]
@@ -872,7 +881,7 @@ def test_a_server_side_has_no_stand_in_and_an_alias_that_goes_is_given_back_as_o
 
 def test_while_a_stand_in_has_connections_another_one_serves(fleet):
     # and one name is somebody else's
-    observed(fleet)["containers"]["ambassador_client_standin"] = {**THEIRS, "ours": "ambassador_client_standin"}
+    observed(fleet)["containers"]["ambassador_client_standin"] = {**THEIRS, "ours": "ambassador_client_standin", "mesh": "default"}
     observed(fleet)["containers"]["ambassador_client_standin_2"] = THEIRS
     fleet.links = {"redis": REDIS, "cache": {**REDIS, "port": 6380}}
     said = fleet.plan("vm2", "client")
@@ -895,6 +904,125 @@ def neighbour(names, **changes):
     """Return a container of somebody else on the network of the ambassadors."""
     networks = {"ambassador": {"addresses": ["198.19.0.140"], "names": names}}
     return {**THEIRS, "image": "theirs:1", "state": "running", "networks": networks, **changes}
+
+
+# -- several meshes on one host -----------------------------------------------------------------------------------
+
+
+def blue(fleet, links, **changes):
+    """The hosts as the mesh blue sees them, and a map of its own."""
+    hosts = {}
+    for name, host in fleet.hosts.items():
+        hosts[name] = Host(name, list(host.observed["addresses"]))
+        hosts[name].observed = host.seen_by("blue")
+    changes = {"state_dir": "/var/lib/ambassador-blue", "network": "ambassador-blue", **changes}
+    return Fleet(links, hosts, fleet.hostvars, **changes)
+
+
+OTHER = {**REDIS, "port": 6390, "publish": 6390}
+
+
+def test_a_mesh_has_things_of_its_own(fleet):
+    fleet.deploy()
+    theirs = blue(fleet, {"redis": OTHER})
+    theirs.deploy()
+    for host, side in (("vm1", "server"), ("vm2", "client")):
+        assert theirs.plan(host, side)["steps"] == []
+        (own,) = (set(observed(theirs, host)["containers"]) - set(observed(fleet, host)["containers"]),)
+        assert own == {f"ambassador_blue_{side}"}
+        one = observed(theirs, host)["containers"][f"ambassador_blue_{side}"]
+        assert (one["mesh"], list(one["networks"])) == ("blue", ["ambassador-blue"])
+        asked = theirs.plan(host, side, managed="anew")["container"]
+        assert all(volume.startswith(f"/var/lib/ambassador-blue/{side}") for volume in asked["volumes"])
+        assert asked["volumes"]
+    # what belongs to the other one is neither removed nor missed
+    theirs.links = {}
+    for host, side in (("vm1", "server"), ("vm2", "client")):
+        assert theirs.plan(host, side)["remove"]["containers"] == [f"ambassador_blue_{side}"]
+        assert absent(theirs, host, side)["remove"]["containers"] == [f"ambassador_blue_{side}"]
+
+
+def test_what_meshes_share_goes_with_the_last_one(fleet):
+    fleet.deploy()
+    theirs = blue(fleet, {"other": OTHER}, network="ambassador")
+    theirs.deploy()
+    host = theirs.hosts["vm2"]
+    # the first one gave the network its range, and took the first address
+    assert host.observed["containers"]["ambassador_blue_client"]["networks"]["ambassador"]["said"] == {"ipv4_address": "198.19.0.3"}
+    both = {name: {**found, "ours": None} for name, found in host.observed["containers"].items()}
+    observed(fleet)["containers"] |= {name: found for name, found in both.items() if found["mesh"] == "blue"}
+    assert fleet.plan("vm2", "client")["steps"] == []
+    assert absent(fleet, "vm2", "client")["remove"]["network"] is None
+    del host.observed["containers"]["ambassador_client"]
+    assert absent(theirs, "vm2", "client")["remove"]["network"] == "ambassador"
+
+
+@pytest.mark.parametrize(
+    ("part", "links", "changes", "sentence"),
+    [
+        (
+            ("vm1", "server"),
+            {"other": REDIS},
+            {},
+            "link other: expected to publish port 6379 on 198.18.0.11, found it taken by container ambassador_server of mesh default"
+            " (`ss -ltnp` and `docker ps` name it); stop that, or change publish of the link.",
+        ),
+        (
+            ("vm2", "client"),
+            {"other": {**OTHER, "local": "0.0.0.0:7000"}},
+            {},
+            "link other: expected to publish port 7000 on 0.0.0.0, found it taken by container ambassador_client_2 of mesh default",
+        ),
+        (
+            ("vm2", "client"),
+            {"redis": OTHER},
+            {"network": "ambassador"},
+            "link redis: expected ambassador_blue_client alone to answer to this name on the network ambassador of host vm2, found"
+            " container ambassador_client of mesh default (image haproxy:3.2.26) to answer as well",
+        ),
+        (
+            ("vm1", "server"),
+            {"other": OTHER},
+            {"state_dir": "/var/lib/ambassador"},
+            "host vm1, ambassador_state_dir: expected a directory of mesh blue alone, found /var/lib/ambassador, which is that of mesh"
+            " default; set it to another one.",
+        ),
+    ],
+    ids=["publish", "local", "alias", "state directory"],
+)
+def test_what_another_mesh_holds_is_told(part, links, changes, sentence):
+    fleet = a_fleet({"redis": {**REDIS, "local": "127.0.0.1:7000"}})
+    fleet.deploy()
+    problems = blue(fleet, links, **changes).plan(*part)["problems"]
+    assert [problem for problem in problems if problem.startswith(sentence)], problems
+    assert len(problems) == 1
+
+
+def test_a_port_of_the_kernel_engine_is_another_mesh_s_by_its_protocol():
+    udp = {**PLAIN, "protocol": "udp"}
+    fleet = a_fleet({"redis": udp}, engine="nftables")
+    fleet.deploy()
+    (problem,) = blue(fleet, {"other": udp}, engine="nftables").plan("vm1", "server")["problems"]
+    assert "found it taken by container ambassador_server of mesh default (`ss -lunp`" in problem
+    assert blue(fleet, {"other": PLAIN}, engine="nftables").plan("vm1", "server")["problems"] == []
+
+
+def test_a_redis_of_another_mesh_is_none_of_this_one(fleet):
+    theirs = {**THEIRS, "image": "redis:8.0.2", "mesh": "default", "directory": "/var/lib/ambassador/redis_server"}
+    observed(fleet)["containers"]["redis_server"] = theirs
+    observed(fleet)["volumes"]["redis_server"] = {"ours": True, "mesh": "default", "path": "/data"}
+    seen = blue(fleet, {}).hosts["vm2"].observed
+    told = {**fleet.settings, "volume": "redis_server", "image": "redis:8.0.2"}
+    asked = containers.redis_server("redis_server", {**told, "state_dir": "/var/lib/ambassador-blue"})
+    owned = {"owner": 999, "files": {}}
+    said = plan.redis("redis_server", "vm2", seen, {**told, "state_dir": "/var/lib/ambassador-blue"}, asked, owned, [], "redis_server")
+    assert said.problems == [
+        "host vm2: expected no container redis_server, or one that this mesh made, found one of mesh default (image redis:8.0.2);"
+        " rename or remove that one.",
+        "host vm2, redis_server_volume: expected a volume of mesh blue alone, found redis_server, which is that of mesh default;"
+        " set it to another one.",
+    ]
+    assert plan.absent("redis_server", "vm2", "redis_server", ["redis_server"], seen, told, "redis_server").result()["steps"] == []
 
 
 @pytest.mark.parametrize("names", [["web", "redis"], ["Redis"]])
@@ -1059,7 +1187,7 @@ def test_neither_a_network_nor_a_container_of_somebody_else_s_is_removed(fleet):
 
 
 def test_a_stand_in_that_still_has_connections_goes_with_its_side(fleet):
-    observed(fleet)["containers"]["ambassador_client_standin"] = {**THEIRS, "ours": "ambassador_client_standin"}
+    observed(fleet)["containers"]["ambassador_client_standin"] = {**THEIRS, "ours": "ambassador_client_standin", "mesh": "default"}
     assert absent(fleet, "vm2", "client")["remove"]["containers"] == ["ambassador_client", "ambassador_client_standin"]
     observed(fleet)["containers"]["ambassador_client_standin"] = THEIRS
     assert absent(fleet, "vm2", "client")["steps"] == []

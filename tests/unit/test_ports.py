@@ -16,11 +16,11 @@ def want(address, port, **changes):
     return published | changes
 
 
-def problems(*wanted, own=(), others=(), addresses=("198.18.0.11",), listening=None):
+def problems(*wanted, own=(), others=(), addresses=("198.18.0.11",), listening=None, mesh=None):
     """Return what is said where containers publish this, and whoever listens on this machine does."""
     if listening is None:
         listening = [one for protocol, names in KERNEL.items() for name in names for one in sockets(read_proc(name), protocol)]
-    containers = {NAME: {"publishes": list(own)}, "web": {"publishes": list(others)}}
+    containers = {NAME: {"publishes": list(own), "mesh": "default"}, "web": {"publishes": list(others), "mesh": mesh}}
     observed = {"containers": containers, "addresses": list(addresses), "listening": listening}
     return port_problems({"publish": list(wanted)}, [NAME], observed)
 
@@ -56,6 +56,12 @@ def test_a_container_that_publishes_a_port_is_named(free):
     assert f"port {free} on 127.0.0.1, found it taken by container web (" in problem
     (problem,) = problems(want("2001:db8::1", free), others=[f"[2001:db8::1]:{free}:80"], addresses=["2001:db8::1"])
     assert "taken by container web" in problem
+    # another mesh's is told as that, whether it runs or not
+    for protocol in ("tcp", "udp"):
+        port = f"127.0.0.1:{free}:6379{'/udp' if protocol == 'udp' else ''}"
+        (problem,) = problems(want("127.0.0.1", free, protocol=protocol, key="local"), others=[port], mesh="blue")
+        assert f"expected to publish port {free} on 127.0.0.1, found it taken by container web of mesh blue (" in problem
+        assert "change local of the link" in problem
     assert problems(want("127.0.0.1", free), others=[f"198.18.0.11:{free}:80", f"127.0.0.1:{free + 1}:80"]) == []
 
 

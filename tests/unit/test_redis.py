@@ -71,7 +71,7 @@ LINK = {
     "servers": ["vm1", "vm3"],
     "targets": [{"address": "198.18.0.11", "port": 6379}, {"address": "2001:db8::3", "port": 7000}],
 }
-CONSUMER = {"host": "vm2", "container": "redis_client", "user": "proof", "engine": "haproxy"}
+CONSUMER = {"host": "vm2", "mesh": "default", "container": "redis_client", "user": "proof", "engine": "haproxy"}
 ANSWER = {"stdout": "vm2\r\n# Server\r\nredis_version:8.0.2\r\nrun_id:0123abcd\r\ntcp_port:6379"}
 SERVERS = [{"stdout": "# Server\r\nrun_id:ffff"}, {"stdout": "# Server\r\nrun_id:0123abcd\r\n"}]
 

@@ -43,13 +43,17 @@ def find(links=None, engine="haproxy", hostvars=HOSTVARS):
     wiring = Wiring({"redis": REDIS} if links is None else links, GROUPS.__getitem__, engine)
     answers = {}
     for host in ("vm1", "vm2", "vm3"):
-        answers[host] = {"engine": engine, "network": "ambassador", "observed": {"docker": {"error": None}, "containers": {}}}
+        answers[host] = {
+            "engine": engine,
+            "network": "ambassador",
+            "observed": {"mesh": "default", "docker": {"error": None}, "containers": {}},
+        }
         for side in ("server", "client"):
             resolved = wiring.side(host, side, hostvars)
             environment = [f"{name}={value}" for name, value in resolved["variables"].items()]
             name, there = f"ambassador_{side}", bool(resolved["links"])
             if there:
-                answers[host]["observed"]["containers"][name] = {"ours": name, "state": "running", "networks": {}}
+                answers[host]["observed"]["containers"][name] = {"ours": name, "mesh": "default", "state": "running", "networks": {}}
             answers[host][side] = {
                 "wiring": resolved,
                 "environment": environment if engine == "socat" else [],
@@ -170,7 +174,7 @@ def test_an_engine_that_does_not_answer_is_a_problem(found):
 
 
 def test_a_docker_engine_that_does_not_answer_is_told_once(found):
-    found["vm1"]["observed"] = {"docker": {"error": "Connection refused"}, "containers": {}}
+    found["vm1"]["observed"] = {"mesh": "default", "docker": {"error": "Connection refused"}, "containers": {}}
     assert status(found)["problems"] == ["host vm1: expected a Docker Engine that answers, found: Connection refused; start it."]
 
 
@@ -284,7 +288,7 @@ def test_an_age_is_short(seconds, text):
 
 def test_a_container_that_answers_to_an_alias_is_a_problem(found):
     networks = {"ambassador": {"names": ["redis"]}}
-    one = {"ours": None, "state": "running", "image": "theirs:1", "networks": networks}
+    one = {"ours": None, "mesh": None, "state": "running", "image": "theirs:1", "networks": networks}
     for host in ("vm1", "vm2"):
         found[host]["observed"]["containers"]["theirs"] = one
     # on a host where consumers dial it, and nowhere else

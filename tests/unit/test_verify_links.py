@@ -104,9 +104,9 @@ def test_addresses_are_told_ipv4_first_and_none_where_there_is_no_client_side(do
     monkeypatch.setenv("DOCKER_HOST", docker.environment["DOCKER_HOST"])
     networks = {"ambassador": {"IPAddress": "198.19.0.2", "GlobalIPv6Address": "2001:db8::2"}}
     docker.answers[CLIENT] = {"NetworkSettings": {"Networks": networks}}
-    assert client_addresses("ambassador") == ["198.19.0.2", "2001:db8::2"]
+    assert client_addresses("ambassador", "default") == ["198.19.0.2", "2001:db8::2"]
     del docker.answers[CLIENT]
-    assert client_addresses("ambassador") == []
+    assert client_addresses("ambassador", "default") == []
 
 
 def test_without_docker_nothing_is_dialled_and_that_is_a_failure(side):

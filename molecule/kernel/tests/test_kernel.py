@@ -194,19 +194,27 @@ def test_a_re_point_drains_and_cuts_and_fails_nobody(run, vm2, consumer):
     )
 
 
-def test_another_protocol_of_a_link_costs_the_others_nothing(run, vm1, vm2, echoes, consumer):
-    ports, before = [], inspect(vm1, "ambassador_server")["Id"]
-    for protocol in ("tcp", "udp", "tcp", None):
+@pytest.fixture
+def either(run):
+    """There is a link that has one protocol and then the other; its alias is what costs the kernel engine a reconnect."""
+    for protocol in ("tcp", None):
         done = run(to="vm2", either=protocol)
         assert done.returncode == 0, done.stdout
         if protocol:
-            assert ask(vm2, echoes, protocol, either=True) == ["vm1"]
-        ports.append(vm1.check_output("docker ps --format '{{.Ports}}'").count(f":{PORT + 1}->"))
+            yield
+
+
+def test_another_protocol_of_a_link_costs_the_others_nothing(either, run, vm1, vm2, echoes, consumer):
+    before = inspect(vm1, "ambassador_server")["Id"]
+    for protocol in ("udp", "tcp"):
+        done = run(to="vm2", either=protocol)
+        assert done.returncode == 0, done.stdout
+        assert ask(vm2, echoes, protocol, either=True) == ["vm1"]
+        # the one that is left is served until nobody dials it
+        assert vm1.check_output("docker ps --format '{{.Ports}}'").count(f":{PORT + 1}->") == 1
     seen = consumer()
-    # both are not served at once, for nobody is told to dial them before they are proved
     assert (seen["failures"], seen["cut"]) == ([], [])
     assert {name for kind in ("new", "kept", "datagrams") for _, name in seen[kind]} == {"vm2"}
-    assert ports == [1, 1, 1, 0]
     assert inspect(vm1, "ambassador_server")["Id"] == before
 
 

@@ -1,0 +1,47 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The filter that names what a mesh makes on a host."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: in_mesh
+short_description: Returns the name that something has in a mesh
+version_added: 0.2.0
+author: the crosshost.ambassador contributors
+description:
+  - >-
+    A name of several words has the mesh behind the first one; a single word, or a path, ends with it. In the mesh V(default) it is the name
+    itself.
+options:
+  _input:
+    description: The name in the mesh V(default).
+    type: str
+    required: true
+  mesh:
+    description: The mesh, C(ambassador_mesh).
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show ambassador_blue_server
+  ansible.builtin.debug:
+    msg: "{{ 'ambassador_server' | crosshost.ambassador.in_mesh('blue') }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The name.
+  type: str
+"""
+
+from ansible_collections.crosshost.ambassador.plugins.module_utils.names import in_mesh
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self):
+        """Return name -> callable."""
+        return {"in_mesh": in_mesh}

@@ -1,0 +1,85 @@
+#!/usr/bin/python
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Tells what the meshes on a host have made there."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: meshes
+short_description: Tells what the meshes on a host have made there
+version_added: 0.2.0
+author: the crosshost.ambassador contributors
+description:
+  - Returns the containers of all meshes on the host, whoever runs their playbooks, and what the ambassadors among them carry.
+  - It knows of no map and judges nothing. It changes nothing.
+attributes:
+  check_mode:
+    support: full
+    description: Runs the same in check mode, for it changes nothing.
+  diff_mode:
+    support: none
+    description: Shows no differences.
+"""
+
+EXAMPLES = r"""
+- name: Look at all meshes
+  crosshost.ambassador.meshes:
+  register: found
+
+- name: Show whose they are
+  ansible.builtin.debug:
+    msg: "{{ found.containers | map(attribute='mesh') | unique }}"
+"""
+
+RETURN = r"""
+containers:
+  description:
+    - Of each container C(name), C(mesh), C(side) (V(server), V(client), or none for what is no ambassador), C(state), and C(error) (why its
+      engine does not answer, or none).
+    - >-
+      C(links), of the first container of a side, for all containers of a side carry the same - alias to C(connections) and C(targets), a
+      list of C(name), C(address) and C(up). It is empty for the engine socat, which tells nothing.
+  returned: success
+  type: list
+  elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.crosshost.ambassador.plugins.module_utils import observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
+from ansible_collections.crosshost.ambassador.plugins.module_utils.names import AMBASSADOR
+
+
+def told(container, name):
+    """Return what is told of a container: see the documentation of the module.
+
+    :param dict container: the container as it was observed
+    :param str name: its name
+    :rtype: dict
+    """
+    match = AMBASSADOR.fullmatch(name)
+    found = {"name": name, "mesh": container["mesh"], "side": match[2] if match else None, "state": container["state"]}
+    side = (
+        observation.side(container["directory"]) if match and not match[3] and container.get("directory") else {"links": {}, "error": None}
+    )
+    return {**found, "links": side["links"], "error": side["error"]}
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    found = []
+    try:
+        engine = DockerEngine()
+        for listed in engine.get("/containers/json?all=1") or []:
+            if observation.mesh_of(listed.get("Labels")) is not None:
+                container = observation.container(listed, engine.get(f"/containers/{listed['Id']}/json"))
+                found.append(told(container, listed["Names"][0][1:]))
+    except OSError as error:
+        module.fail_json(msg=f"expected a Docker Engine that answers, found: {error}; start it on the host.")
+    module.exit_json(changed=False, containers=sorted(found, key=lambda one: (one["mesh"], one["name"])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Tables for people."""
+
+from __future__ import annotations
+
+
+def aligned(rows):
+    """Return rows as lines, their columns aligned.
+
+    :param rows: a sequence of cells each, all of the same length
+    :rtype: list[str]
+    """
+    words = [tuple(map(str, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*words, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in words]
