@@ -74,6 +74,7 @@ class ActionModule(ActionBase):
         arguments = plain(self._task.args)
         self.host, self.variables = task_vars["inventory_hostname"], task_vars
         self.part, self.observed = arguments["part"], whole(arguments["observed"])
+        # of another one, where a play runs the roles for one mesh after the other
         self.mesh = self.observed["mesh"]
         self.settings = {
             **arguments["settings"],
@@ -107,6 +108,8 @@ class ActionModule(ActionBase):
 
     def _plan(self, state):
         name = self.redis.get("name") or names.ambassador(self.part, self.mesh)
+        if self.mesh != self.settings["mesh"]:
+            return plan.unseen(self.part, self.host)
         if state == "absent":
             volume = self.redis.get("volume") if self.redis.get("purge") else None
             directory = name if self.redis else self.part

@@ -9,7 +9,7 @@ take, in their order; a step has its place in the order over the fleet: *expand*
 change
 over), *contract* (server sides give up what nobody dials any more).
 
-Settings are a dict: ``engine``, ``network``, ``ipv6`` and ``tls`` (bool), ``state_dir``, ``controller_dir``, ``image`` (as it is pulled),
+Settings are a dict: ``mesh``, ``engine``, ``network``, ``ipv6`` and ``tls`` (bool), ``state_dir``, ``controller_dir``, ``image`` (as it is pulled),
 ``image_name`` (as the user said it), ``memory``, ``pids``, ``prove`` (bool), ``tested`` (images whose program was asked for
 its version in this run). The wiring is what ``Wiring.side`` returns, the observation what the
 module ``observe`` does.
@@ -55,7 +55,7 @@ class Plan:
         self.part, self.host = part, host
         #: what is wrong, a sentence each; nothing is changed then
         self.problems = []
-        #: what is to be known before it can be judged: ``facts`` and ``certificates``, names of hosts each
+        #: what is to be known before it can be judged: ``observation``, ``facts`` and ``certificates``, names of hosts each
         self.ask = {}
         #: why, step by step: name of the step -> words for people
         self.why = {}
@@ -96,6 +96,18 @@ class Plan:
         told = {"part": self.part, "problems": self.problems, "ask": self.ask, "steps": steps, "phases": phases, "why": self.why}
         told |= {"lines": [], "warnings": []} if self.problems else {"lines": self.lines, "warnings": self.warnings}
         return {**told, **self.always, **(self.inputs if steps else {})}
+
+
+def unseen(part, host):
+    """Plan nothing yet, for what was observed of the host is what another mesh sees.
+
+    :param str part: the part
+    :param str host: inventory name of the host
+    :rtype: Plan
+    """
+    plan = Plan(part, host)
+    plan.ask = {"observation": [host]}
+    return plan
 
 
 # -- what can be wrong with a host ------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ problems:
   type: list
   elements: str
 ask:
-  description: What is to be known first - C(facts) and C(certificates), names of hosts each.
+  description: What is to be known first - C(observation), C(facts) and C(certificates), names of hosts each.
   returned: always
   type: dict
 steps:

@@ -21,6 +21,7 @@ SCRIPTS = {name: (ROOT / "roles/ambassador_engine/files" / name).read_text().rst
 DAY = 86400
 NOW = 2_000_000_000
 SETTINGS = {
+    "mesh": names.DEFAULT,
     "engine": "haproxy",
     "network": "ambassador",
     "ipv6": False,

@@ -51,7 +51,7 @@ class Play:
         self.batch = None
         self.controller = controller
         self.settings = {
-            **{"engine": "haproxy", "network": "ambassador", "ipv6": False, "tls": False, "prove": True, "registry": ""},
+            **{"mesh": "default", "engine": "haproxy", "network": "ambassador", "ipv6": False, "tls": False, "prove": True, "registry": ""},
             **{"state_dir": "/var/lib/ambassador", "controller_dir": str(controller), "memory": "512M", "pids": 4096},
             **{"haproxy_image": "haproxy:3.2.26", "socat_image": "alpine/socat:1.8.0.3", "nftables_image": "ambassador-nftables:1.1.3"},
             **settings,
@@ -361,7 +361,18 @@ def test_hosts_of_two_meshes_are_told(play):
     # a playbook that says one for all is above the variables of the hosts
     for host in play.hosts.values():
         host.observed["mesh"] = "green"
+    play.settings["mesh"] = "green"
     assert play.plan("vm1", "server")["problems"] == []
+
+
+@pytest.mark.parametrize("part", ["server", "client", "redis_server", "redis_client"])
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_what_another_mesh_has_observed_is_observed_anew_first(play, part, state):
+    play.hosts["vm1"].observed["mesh"] = "blue"
+    said = play.plan("vm1", part, state=state)
+    assert (said["ask"], said["open"], said["steps"], said["problems"]) == ({"observation": ["vm1"]}, True, [], [])
+    play.hosts["vm1"].observed["mesh"] = "default"
+    assert "observation" not in play.plan("vm1", part, state=state)["ask"]
 
 
 def test_what_a_play_for_another_mesh_has_planned_and_observed_is_none_of_this_one(play):
