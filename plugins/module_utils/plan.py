@@ -9,10 +9,9 @@ take, in their order; a step has its place in the order over the fleet: *expand*
 change
 over), *contract* (server sides give up what nobody dials any more).
 
-Settings are a dict: ``mesh``, ``engine``, ``network``, ``ipv6`` and ``tls`` (bool), ``state_dir``, ``controller_dir``, ``image`` (as it is pulled),
-``image_name`` (as the user said it), ``memory``, ``pids``, ``prove`` (bool), ``tested`` (images whose program was asked for
-its version in this run). The wiring is what ``Wiring.side`` returns, the observation what the
-module ``observe`` does.
+Settings are a dict: ``mesh``, ``engine``, ``network``, ``ipv6`` and ``tls`` (bool), ``state_dir``, ``controller_dir``, ``image`` (as it
+is pulled), ``image_name`` (as the user said it), ``memory``, ``pids``, ``prove`` (bool), ``tested`` (images whose program was asked for
+its version in this run). The wiring is what ``Wiring.side`` returns, the observation what the module ``observe`` does.
 """
 
 from __future__ import annotations
@@ -549,7 +548,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
             there.get(number) is None or containers.made_anew(one, there[number], observed["images"]) for number, one in asked.items()
         ),
         "generation": generation,
-        "check": containers.check(container, generation["name"]) if generation else None,
+        "check": containers.check(container, generation["name"], found, observed["images"]) if generation else None,
         "standin": [containers.standin(container, another, f"{settings['state_dir']}/client", has) for has in (False, True)],
         "standin_directory": containers.standin_directory(another, f"{settings['state_dir']}/client"),
         "standins": standins + ([another] if "standin" in plan.why else []),

@@ -25,7 +25,7 @@ options:
     description:
       - V(staged) writes the generation and leaves the current one alone.
       - V(current) makes it the current one. A crash at any point leaves the old one or the new one.
-      - V(loaded) waits until the engine answers, reloads it unless it runs the current generation, and removes all
+      - V(loaded) makes it the current one, waits until the engine answers, reloads it unless it runs that one, and removes all
         others but the one before.
     type: str
     choices: [staged, current, loaded]
@@ -298,8 +298,12 @@ class Generations:
             time.sleep(0.1)
 
     def loaded(self):
-        """Reload each engine unless it runs the current generation; where one refuses it, all run the last good one again."""
+        """Make the generation the current one, and reload each engine that does not run it.
+
+        Where one refuses it, all run the last good one again.
+        """
         generation, log, before = self.params["generation"], [], {}
+        made_current = self.make_current(generation)
         for engine in self.engines:
             try:
                 before[engine] = self.running(engine)
@@ -327,7 +331,7 @@ class Generations:
                 )
             log.append(answer)
         self._remove_others(generation)
-        self.module.exit_json(changed=bool(todo), generation=generation, **({"log": "\n".join(log)} if log else {}))
+        self.module.exit_json(changed=made_current or bool(todo), generation=generation, **({"log": "\n".join(log)} if log else {}))
 
     @staticmethod
     def _reload(engine):

@@ -49,7 +49,7 @@ def test_make_knows_its_targets(document):
 
 def test_the_other_commands_of_the_documents(clone):
     shown = [command for command in commands("README.md") + commands("SECURITY.md") if not command.startswith("make ")]
-    assert len(shown) == 9
+    assert len(shown) == 10
     for command in shown:
         # no SSH to example.com: with its collections, inventory and all, as far as the syntax
         checked = command.replace("/tmp", str(clone.parent)) + (" --syntax-check" if command.startswith("ansible-playbook") else "")
@@ -66,6 +66,12 @@ def test_the_ssh_example_has_the_three_lines_to_edit():
 def test_the_map_in_the_readme_is_the_one_of_the_inventory():
     shown = re.search(r"## The map\n\n```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
     assert yaml.safe_load(shown) == yaml.safe_load((ROOT / "inventory/group_vars/all/ambassador.yml").read_text())
+
+
+def test_what_the_readme_shows_of_two_teams_is_what_is_tested():
+    shown = re.search(r"## Several owners.*?```yaml\n(.*?)```\n\n```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.S).groups()
+    tested = [(ROOT / "molecule/meshes" / name).read_text() for name in ("inventory/group_vars/all/ambassador.yml", "blue.yml")]
+    assert [yaml.safe_load(text) for text in shown] == [yaml.safe_load(text) for text in tested]
 
 
 def test_the_readme_names_every_key_of_the_map():

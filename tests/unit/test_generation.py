@@ -122,6 +122,20 @@ def test_an_engine_that_takes_a_generation_is_asked_once(side):
     assert engine.asked.count("reload") == 1
 
 
+def test_what_is_loaded_is_made_the_current_one_first(side):
+    first = current(side)
+    engine = Engine(side, first, "Success=1\n")
+    second = stage(side, "two")["generation"]
+    said = module(path=str(side), state="loaded", generation=second, check=True)
+    assert (said["changed"], engine.asked.count("reload"), os.readlink(side / "current")) == (True, 0, f"generations/{first}")
+    assert module(path=str(side), state="loaded", generation=second)["changed"]
+    assert (engine.asked.count("reload"), os.readlink(side / "current")) == (1, f"generations/{second}")
+    # one that is not there is told, and nothing is asked of the engine
+    failed = module(path=str(side), state="loaded", generation="0" * 12)
+    assert failed["msg"].startswith(f"expected generation {'0' * 12} in ")
+    assert engine.asked.count("reload") == 1
+
+
 def test_an_engine_that_refuses_a_generation_gets_the_last_good_one_back(side):
     first, second = current(side), current(side, "two")
     Engine(side, first, "Success=0\n--\n[ALERT] (1) : config : unknown keyword 'two'\n")

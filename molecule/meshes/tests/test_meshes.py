@@ -58,7 +58,8 @@ def held(host, mesh):
     """Return all that a mesh has on a host: its containers and when they started, its network, its files and what they hold."""
     own = "-" if mesh == "blue" else ""
     directory, network = ("/var/lib/ambassador-blue", "ambassador-blue") if own else ("/var/lib/ambassador", "ambassador")
-    words = "docker ps -a --no-trunc --filter label=crosshost.ambassador --format '{{.Names}} {{.Label \"crosshost.ambassador.mesh\"}} {{.ID}} {{.Ports}} {{.Networks}}'"
+    columns = '{{.Names}} {{.Label "crosshost.ambassador.mesh"}} {{.ID}} {{.Ports}} {{.Networks}}'
+    words = f"docker ps -a --no-trunc --filter label=crosshost.ambassador --format '{columns}'"
     there = [line for line in host.check_output(words).splitlines() if (" blue " in line) == (mesh == "blue")]
     started = [inspect(host, line.split()[0])["State"]["StartedAt"] for line in there]
     files = host.check_output(f"find {directory} -not -type s -printf '%p %l %m %u %T@\\n' | sort")
