@@ -1,15 +1,14 @@
 """Two teams on two hosts: each one's runs, under load on both, leave the other's links, files and containers as they are."""
 
 import json
-import os
 import re
 
 import pytest
 import yaml
 from conftest import ROOT, inspect
 
-# how often each team runs its playbook, in turns; ten were run for the record (see CONTRIBUTING.md)
-ROUNDS = int(os.environ.get("ROUNDS", "3"))
+# how often each team runs its playbook, in turns
+ROUNDS = 10
 SCENARIO = ROOT / "molecule" / "meshes"
 REDIS = "redis://redis:6379"
 POSTGRESQL = "postgresql://postgres@postgresql:5432/postgres"
