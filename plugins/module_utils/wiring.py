@@ -26,7 +26,7 @@ BACKEND_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
 
 KEYS = (
     *("port", "servers", "clients", "backend", "publish", "check", "check_interval", "balance", "connect", "wait", "drain"),
-    *("max_connections", "local", "targets", "protocol"),
+    *("user_timeout", "max_connections", "local", "targets", "protocol"),
 )
 REQUIRED = ("port", "clients", "backend")
 CHOICES = {
@@ -34,8 +34,8 @@ CHOICES = {
     "balance": ("first", "roundrobin", "leastconn"),
     "protocol": ("tcp", "udp"),
 }
-# key of a link -> its default, both in seconds
-SECONDS = {"wait": 3, "drain": 10}
+# key of a link -> its default, both in seconds; None is the engine's business
+SECONDS = {"wait": 3, "drain": 10, "user_timeout": None}
 # keys of a link in seconds or parts of one, whose default is the engine's business
 FRACTIONS = ("check_interval", "connect")
 # key of a link that is a number; its default is a part of what the memory of its ambassador admits
@@ -49,9 +49,9 @@ BALANCES = tuple(f"balance {balance}" for balance in CHOICES["balance"])
 # engine -> what it cannot do
 ENGINES = {
     "haproxy": ("protocol udp",),
-    "socat": ("TLS", "admission", "protocol udp", "several targets", *BALANCES, "check", *FRACTIONS, LIMIT, "wait", "drain"),
+    "socat": ("TLS", "admission", "protocol udp", "several targets", *BALANCES, "check", *FRACTIONS, LIMIT, *SECONDS),
     # without checks there is no first that is healthy, and the kernel counts no connections of a target
-    "nftables": ("TLS", "admission", "balance first", "balance leastconn", "check", *FRACTIONS, LIMIT, "wait"),
+    "nftables": ("TLS", "admission", "balance first", "balance leastconn", "check", *FRACTIONS, LIMIT, "wait", "user_timeout"),
 }
 # What a certificate can name: a dNSName's characters, and as many as RFC 5280, appendix A.1, ub-common-name, has
 CERTIFIED = re.compile(r"[A-Za-z0-9_.:-]+")
@@ -382,8 +382,11 @@ class Wiring:
 
         for key, default in SECONDS.items():
             link[key] = settings.get(key, default)
-            if isinstance(link[key], bool) or not re.fullmatch(r"[0-9]{1,4}", str(link[key])):
-                wrong("whole seconds from 0 to 9999", repr(link[key]), "correct it", key)
+            # a path that may be silent for no time at all is none
+            least = 0 if default is not None else 1
+            whole = not isinstance(link[key], bool) and re.fullmatch(r"[0-9]{1,4}", str(link[key]))
+            if key in settings and not (whole and int(link[key]) >= least):
+                wrong(f"whole seconds from {least} to 9999", repr(link[key]), "correct it", key)
         for key in FRACTIONS:
             link[key] = None
             if key in settings:
@@ -559,17 +562,18 @@ class Wiring:
         :param str side: ``server`` or ``client``
         :param hostvars: host name -> its variables
         :return: ``problems`` (list of str: those of the map, then those of this side), ``unknown`` (list of str: hosts whose address
-            neither variables nor facts give), ``left_out`` (dict: client host -> aliases to which it is not let in, for its address is not
-            known), ``hosts`` (list of str: all hosts of the map), ``holder`` (name of the side's ambassador), ``variables`` (dict of str:
-            the link variables that are this side's input), ``publish`` (list of dicts ``alias``, ``key``, ``address``, ``port``,
+            neither variables nor facts give), ``left_out`` (dict: client host -> aliases to which it is not let in, for its address is
+            not known), ``hosts`` (list of str: all hosts of the map), ``holder`` (name of the side's ambassador), ``variables`` (dict of
+            str: the link variables that are this side's input), ``publish`` (list of dicts ``alias``, ``key``, ``address``, ``port``,
             ``container_port``, ``protocol``: what is opened on the host), ``addresses`` (dict: host -> ``origin`` of its address, and
             ``others``, list of str) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``protocol``, ``check``, ``balance``,
-            ``wait`` and ``drain`` (seconds), ``connect`` and ``check_interval`` (milliseconds, or None), ``backend``, ``servers`` (list of
-            str), ``consumer`` (dict of str: the variables of a consumer on a client host), ``also`` (list of int: ports beside ``listen``;
-            none, but where :mod:`handover` adds them), on the server side ``clients`` (list of str) and ``admitted`` (list of str: who may
-            connect, names with TLS, addresses without, ``gateway`` for the host itself), and ``targets``, a list of dicts ``name``,
-            ``address``, ``port``, ``variable``, ``verify`` (the name that its certificate must hold; None where it speaks no TLS),
-            ``families`` (``ip``, ``ip6``): on the server side the backend first, then the other hosts that serve the link)
+            ``wait`` and ``drain`` (seconds), ``connect`` and ``check_interval`` (milliseconds, or None), ``user_timeout`` (seconds, or
+            None), ``backend``, ``servers`` (list of str), ``consumer`` (dict of str: the variables of a consumer on a client host),
+            ``also`` (list of int: ports beside ``listen``; none, but where :mod:`handover` adds them), on the server side ``clients``
+            (list of str) and ``admitted`` (list of str: who may connect, names with TLS, addresses without, ``gateway`` for the host
+            itself), and ``targets``, a list of dicts ``name``, ``address``, ``port``, ``variable``, ``verify`` (the name that its
+            certificate must hold; None where it speaks no TLS), ``families`` (``ip``, ``ip6``): on the server side the backend first,
+            then the other hosts that serve the link)
         :rtype: dict
         :raises ValueError: for a side that is neither
         """
@@ -702,7 +706,7 @@ class Wiring:
                 "check": link["check"],
                 "balance": link["balance"],
                 **{key: link[key] for key in (*FRACTIONS, LIMIT)},
-                **{key: int(link[key]) for key in SECONDS},
+                **{key: None if link[key] is None else int(link[key]) for key in SECONDS},
                 "backend": endpoint(*link["backend"]),
                 "servers": link["servers"],
                 "consumer": {

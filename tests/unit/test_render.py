@@ -109,6 +109,19 @@ def test_what_was_asked_for_is_the_time_of_a_connection_and_of_a_check():
     assert {"timeout connect 1500ms", "timeout check 1500ms"} <= set(part(config, "backend two.peers"))
 
 
+def test_a_path_is_given_up_after_as_long_as_was_said_whatever_leads_to_it():
+    sections = {"client": ["listen one", "listen one.held"], "server": ["backend two", "listen two.held"]}
+    for side, names in sections.items():
+        for section in names:
+            lines = part(timed(side, user_timeout=10), section)
+            place = lines.index("default-server tcp-ut 10s")
+            assert lines[place + 1 : place + 3] == ["srvtcpka-idle 10s", "srvtcpka-intvl 4s"]
+            # it is said before the servers, which take it from there
+            assert place < min(number for number, line in enumerate(lines) if line.startswith("server "))
+            assert [line for line in part(timed(side), section) if "tcp-ut" in line or "srvtcpka" in line] == []
+    assert "default-server tcp-ut 3s" in timed("client")
+
+
 # -- its checks -----------------------------------------------------------------------------------------------------
 
 

@@ -42,3 +42,24 @@ def test_images_are_pinned():
     images = [(name, value) for role in ROLES for name, value in read(role, "defaults/main.yml").items() if name.endswith("_image")]
     assert images
     assert [name for name, value in images if not re.search(r":\d+\.\d+\.\d+", value)] == []
+
+
+def tasks_of(path):
+    """Return all tasks of a file, those of blocks among them."""
+    ahead = list(yaml.safe_load(path.read_text()) or [])
+    while ahead:
+        task = ahead.pop()
+        ahead += [inner for part in ("block", "rescue", "always", "tasks") for inner in task.get(part, [])]
+        yield task
+
+
+def test_nobody_becomes_root_on_the_controller():
+    """`become` of a task loses to the variable, which an inventory sets for all hosts: only a variable of the task is above that."""
+    found = 0
+    for path in [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/**/*.yml")]:
+        for task in tasks_of(path) if path.parent.name != "vars" else ():
+            if "localhost" in (task.get("delegate_to"), task.get("args", {}).get("apply", {}).get("delegate_to")):
+                found += 1
+                assert task["vars"]["ansible_become"] is False, (path, task["name"])
+                assert task["vars"]["ansible_connection"] == "local", (path, task["name"])
+    assert found >= 5

@@ -130,6 +130,15 @@ def test_seconds_are_whole(key, seconds):
     ]
 
 
+def test_a_path_may_be_silent_for_as_long_as_was_said_and_not_for_no_time():
+    for said, seconds in ((None, None), (30, 30), ("1", 1), (9999, 9999)):
+        assert side({"redis": a_link(user_timeout=said)}, "vm2", "client")["links"][0]["user_timeout"] == seconds
+    for said in (0, -1, 1.5, True, "3s", "", 10000):
+        assert problems({"redis": a_link(user_timeout=said)}) == [
+            f"link redis, user_timeout: expected whole seconds from 1 to 9999, found {said!r}; correct it."
+        ]
+
+
 @pytest.mark.parametrize("key", ["connect", "check_interval"])
 def test_parts_of_a_second_have_no_default_of_their_own(key):
     for said, milliseconds in ((None, None), (2, 2000), ("0.5", 500), (99.25, 99250), (0.05, 50)):

@@ -84,8 +84,20 @@ def test_their_variables_stay_theirs(vm2):
 
 DOCUMENTED = {
     "role": ["redis_server", "ambassador_server", "ambassador_client", "redis_client", "ambassador_engine"],
-    "module": ["ambassador_info", "generation", "observe", "plan", "private_directory", "verify_links"],
-    "filter": ["behind", "proof", "ranged", "redis_files", "redis_proof", "revoked_now", "status", "wiring"],
+    "module": ["ambassador_info", "generation", "meshes", "observe", "plan", "private_directory", "verify_links"],
+    "filter": [
+        "behind",
+        "in_mesh",
+        "meshes",
+        "proof",
+        "ranged",
+        "redis_files",
+        "redis_proof",
+        "revoked_now",
+        "said_once",
+        "status",
+        "wiring",
+    ],
     "lookup": ["redis_passwords"],
 }
 
