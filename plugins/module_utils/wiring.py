@@ -26,7 +26,7 @@ BACKEND_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
 
 KEYS = (
     *("port", "servers", "clients", "backend", "publish", "check", "check_interval", "balance", "connect", "wait", "drain"),
-    *("user_timeout", "max_connections", "local", "targets", "protocol"),
+    *("user_timeout", "max_connections", "local", "targets", "protocol", "send_proxy"),
 )
 REQUIRED = ("port", "clients", "backend")
 CHOICES = {
@@ -40,6 +40,8 @@ SECONDS = {"wait": 3, "drain": 10, "user_timeout": None}
 FRACTIONS = ("check_interval", "connect")
 # key of a link that is a number; its default is a part of what the memory of its ambassador admits
 LIMIT = "max_connections"
+# key of a link that is true or false, the latter by default
+PROXY = "send_proxy"
 SIDES = ("server", "client")
 # a variable of every host that a run has looked at
 OBSERVED = "__ambassador_engine_observed"
@@ -49,9 +51,9 @@ BALANCES = tuple(f"balance {balance}" for balance in CHOICES["balance"])
 # engine -> what it cannot do
 ENGINES = {
     "haproxy": ("protocol udp",),
-    "socat": ("TLS", "admission", "protocol udp", "several targets", *BALANCES, "check", *FRACTIONS, LIMIT, *SECONDS),
+    "socat": ("TLS", "admission", "protocol udp", "several targets", *BALANCES, "check", *FRACTIONS, LIMIT, *SECONDS, PROXY),
     # without checks there is no first that is healthy, and the kernel counts no connections of a target
-    "nftables": ("TLS", "admission", "balance first", "balance leastconn", "check", *FRACTIONS, LIMIT, "wait", "user_timeout"),
+    "nftables": ("TLS", "admission", "balance first", "balance leastconn", "check", *FRACTIONS, LIMIT, "wait", "user_timeout", PROXY),
 }
 # What a certificate can name: a dNSName's characters, and as many as RFC 5280, appendix A.1, ub-common-name, has
 CERTIFIED = re.compile(r"[A-Za-z0-9_.:-]+")
@@ -404,6 +406,12 @@ class Wiring:
             else:
                 link[LIMIT] = int(said)
 
+        link[PROXY] = settings.get(PROXY, False)
+        if not isinstance(link[PROXY], bool):
+            wrong("true or false", repr(link[PROXY]), "correct it", PROXY)
+        elif link[PROXY]:
+            link["asked"].append(PROXY)
+
         link["backend"] = parse_endpoint(settings.get("backend"))
         if "backend" in settings and (not link["backend"] or not _is_host(link["backend"][0])):
             wrong("name:port, as the server side sees it on its own host", repr(settings["backend"]), "correct it", "backend")
@@ -538,7 +546,7 @@ class Wiring:
             )
         for alias, link in self.links.items():
             # a check of none, and TCP, need nothing
-            plain = ("check", *FRACTIONS, LIMIT, *SECONDS)
+            plain = ("check", *FRACTIONS, LIMIT, *SECONDS, PROXY)
             asked = [key if key in plain else f"{key} {link[key]}" for key in link["asked"] if link[key] != "none"]
             several = "several targets" if len(link["targets"] or link["servers"]) > 1 else None
             if several:
@@ -568,12 +576,12 @@ class Wiring:
             ``container_port``, ``protocol``: what is opened on the host), ``addresses`` (dict: host -> ``origin`` of its address, and
             ``others``, list of str) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``protocol``, ``check``, ``balance``,
             ``wait`` and ``drain`` (seconds), ``connect`` and ``check_interval`` (milliseconds, or None), ``user_timeout`` (seconds, or
-            None), ``backend``, ``servers`` (list of str), ``consumer`` (dict of str: the variables of a consumer on a client host),
-            ``also`` (list of int: ports beside ``listen``; none, but where :mod:`handover` adds them), on the server side ``clients``
-            (list of str) and ``admitted`` (list of str: who may connect, names with TLS, addresses without, ``gateway`` for the host
-            itself), and ``targets``, a list of dicts ``name``, ``address``, ``port``, ``variable``, ``verify`` (the name that its
-            certificate must hold; None where it speaks no TLS), ``families`` (``ip``, ``ip6``): on the server side the backend first,
-            then the other hosts that serve the link)
+            None), ``send_proxy`` (bool), ``backend``, ``servers`` (list of str), ``consumer`` (dict of str: the variables of a consumer
+            on a client host), ``also`` (list of int: ports beside ``listen``; none, but where :mod:`handover` adds them), on the server
+            side ``clients`` (list of str) and ``admitted`` (list of str: who may connect, names with TLS, addresses without, ``gateway``
+            for the host itself), and ``targets``, a list of dicts ``name``, ``address``, ``port``, ``variable``, ``verify`` (the name
+            that its certificate must hold; None where it speaks no TLS), ``families`` (``ip``, ``ip6``): on the server side the backend
+            first, then the other hosts that serve the link)
         :rtype: dict
         :raises ValueError: for a side that is neither
         """
@@ -705,7 +713,7 @@ class Wiring:
                 "protocol": protocol,
                 "check": link["check"],
                 "balance": link["balance"],
-                **{key: link[key] for key in (*FRACTIONS, LIMIT)},
+                **{key: link[key] for key in (*FRACTIONS, LIMIT, PROXY)},
                 **{key: None if link[key] is None else int(link[key]) for key in SECONDS},
                 "backend": endpoint(*link["backend"]),
                 "servers": link["servers"],

@@ -97,6 +97,7 @@ CHANGED = {
     "local": "127.0.0.1:6390",
     "targets": ["198.18.0.99:6379"],
     "protocol": "udp",
+    "send_proxy": True,
 }
 
 

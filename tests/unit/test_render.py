@@ -122,6 +122,26 @@ def test_a_path_is_given_up_after_as_long_as_was_said_whatever_leads_to_it():
     assert "default-server tcp-ut 3s" in timed("client")
 
 
+# -- who is calling -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_what_a_consumer_says_goes_on_with_its_address_in_front(tls):
+    config = timed("client", tls, send_proxy=True)
+    consumers, link = part(config, "listen one.consumers"), part(config, "listen one")
+    # it is opened where consumers dial, in the container that has the names, and nothing else is
+    assert consumers[1:6] == [".if defined(AMBASSADOR_LOCAL)", "bind abns@one.shut", ".else", "bind :::1 v4v6", ".endif"]
+    assert consumers[6:] == ["server .proxied abns@one.proxied send-proxy-v2"]
+    assert [line for line in link if "bind " in line] == ["bind abns@one.proxied"]
+    # over TLS it travels inside, so that no server is told in front of it
+    assert config.count("send-proxy") == 2
+    told = [line for line in timed("server", tls, send_proxy=True).splitlines() if "send-proxy" in line]
+    assert len(told) == 2
+    assert all(line.strip().startswith("server one ") and line.endswith(" check-send-proxy check") for line in told)
+    assert "proxied" not in timed("client", tls)
+    assert "send-proxy" not in timed("server", tls)
+
+
 # -- its checks -----------------------------------------------------------------------------------------------------
 
 

@@ -139,6 +139,19 @@ def test_a_path_may_be_silent_for_as_long_as_was_said_and_not_for_no_time():
         ]
 
 
+def test_the_consumer_s_address_is_told_where_that_was_asked_for():
+    for said, found in ((None, False), (True, True), (False, False)):
+        assert side({"redis": a_link(send_proxy=said)}, "vm2", "client")["links"][0]["send_proxy"] is found
+    for said in ("yes", 1, "true"):
+        assert problems({"redis": a_link(send_proxy=said)}) == [
+            f"link redis, send_proxy: expected true or false, found {said!r}; correct it."
+        ]
+    for engine in ("socat", "nftables"):
+        assert problems({"redis": a_link(send_proxy=False)}, engine=engine) == []
+        (problem,) = problems({"redis": a_link(send_proxy=True)}, engine=engine)
+        assert "found send_proxy, which it cannot; set ambassador_engine to haproxy or remove it." in problem
+
+
 @pytest.mark.parametrize("key", ["connect", "check_interval"])
 def test_parts_of_a_second_have_no_default_of_their_own(key):
     for said, milliseconds in ((None, None), (2, 2000), ("0.5", 500), (99.25, 99250), (0.05, 50)):
