@@ -15,7 +15,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.filter.wiring import AllVariables, hosts_of
 from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, maps, names, plan, redis
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, whole
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED, Wiring
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED, Wiring, on_host
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, passwords, render
 
 # the templates and files of the engines, beside the plugins wherever the collection is
@@ -187,12 +187,16 @@ class ActionModule(ActionBase):
         scripts = {name: self._file(name) for name in ("socat.sh", "nftables.sh")}
         network = self.observed["networks"].get(settings["network"])
         pools = network["pools"] if network else []
+        gateways = containers.gateways(pools, self.observed["addresses"])
+        if self.part == "server" and gateways:
+            # IPv4 first; before the network is made nobody knows, and then it is planned again
+            wiring = on_host(wiring, min(gateways, key=lambda address: ":" in address))
         served = self._served(wiring)
         container = containers.ambassador(self.part, served, settings, scripts, self.observed)
         tls = self._tls(wiring) if settings["tls"] else None
         generation = None
         if settings["engine"] in render.FILES and not wiring["problems"]:
-            generation = self._generation(served, containers.gateways(pools, self.observed["addresses"]), tls)
+            generation = self._generation(served, gateways, tls)
         return plan.ambassador(self.part, self.host, wiring, self.observed, settings, container, generation, tls, served, self._coming())
 
     def _held(self):

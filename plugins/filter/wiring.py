@@ -67,13 +67,13 @@ _value:
     - C(unknown), the hosts whose facts are needed and missing, and C(hosts), all hosts of the map.
     - C(addresses), of the hosts whose address is known its C(origin) and the C(others) that they have.
     - C(holder), the name of the side's ambassador.
-    - C(variables), the link variables that are the side's input, and C(consumer), those of a consumer on the host.
+    - C(variables), the link variables that are the side's input.
     - C(publish), what is opened on the host, a list of C(alias), C(key), C(address), C(port), C(container_port),
       C(protocol).
     - >-
       C(links), a list of C(alias), C(listen), C(protocol), C(check), C(balance), C(wait), C(drain), C(user_timeout), C(send_proxy),
-      C(connect), C(check_interval), C(backend), C(servers), C(admitted), and C(targets), a list of C(name), C(address), C(port),
-      C(variable), C(verify), C(families).
+      C(networks), C(connect), C(check_interval), C(backend), C(servers), C(admitted), C(consumer) (the link
+      variables of a consumer), and C(targets), a list of C(name), C(address), C(port), C(variable), C(verify), C(families).
   type: dict
 """
 

@@ -3,9 +3,10 @@
 """What is asked of each container, whether a container is that, and what else its address takes. Pure Python without Ansible.
 
 A description is a dict: ``name``, ``image`` (as it is pulled), ``user``, ``entrypoint``, ``command``, ``env``, ``volumes``, ``tmpfs``,
-``dns``,
-``healthcheck``, ``stop_signal``, ``capabilities``, ``sysctls``, ``memory``, ``pids``, ``publish``, ``network``, ``aliases``, ``address``,
-``temporary`` and ``hash``. The role's ``container.yml`` hands it to Docker, with what all containers have in common.
+``dns``, ``healthcheck``, ``stop_signal``, ``capabilities``, ``sysctls``, ``memory``, ``pids``, ``publish``, ``network``, ``aliases``,
+``address``, ``others`` (other networks -> aliases there, None for one that somebody else made it join; None altogether for a container
+that joins no others), ``networks`` (all of these, as docker_container takes them), ``temporary`` and ``hash``. The role's
+``container.yml`` hands it to Docker, with what all containers have in common.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import json
 import re
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import names
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint, overlap, parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint, networks, overlap, parse_endpoint
 
 # what all containers have in common (container.yml) is of this version: another number, and they are made anew
 COMMON = 1
@@ -31,7 +32,9 @@ NO_UPSTREAM_DNS = ["::1"]
 # the most bits of an address that Docker gives: it refuses to count through half of a /64
 BITS = 16
 # what can be changed while a container lives, and what says where it is to be had: no part of the hash
-CHANGEABLE = ("image", "memory", "pids", "aliases", "address", "hash", "name")
+CHANGEABLE = ("image", "memory", "pids", "aliases", "address", "others", "networks", "hash", "name")
+# how an alias begins that says which ones there are
+ALL_OF = "ambassador-"
 # bytes: what an ambassador needs without a connection, and for one over TLS while it is busy (measured: 40 KiB)
 IDLE, CONNECTION = 64 << 20, 40 << 10
 UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
@@ -59,9 +62,13 @@ def described(name, image, **options):
         "publish": [],
         "aliases": [],
         "address": {},
+        "others": None,
         "temporary": False,
         **options,
     }
+    found["networks"] = [{"name": found["network"], "aliases": found["aliases"], **found["address"]}]
+    for name, aliases in (found["others"] or {}).items():
+        found["networks"].append({"name": name, **({"aliases": aliases} if aliases else {})})
     asked = {key: value for key, value in found.items() if key not in CHANGEABLE}
     return {**found, "hash": hashlib.sha256(json.dumps([COMMON, asked], sort_keys=True).encode()).hexdigest()[:16]}
 
@@ -168,6 +175,12 @@ def ambassador(side, wiring, settings, scripts, observed):
         "aliases": [*aliases, all_of(aliases)] if address else aliases,
         # another alias means a reconnect: with the same address, so that connections outlive it
         "address": address,
+        # one that a link leaves may have gone before it
+        "others": {
+            network: [*aliases, all_of(aliases)]
+            for network, aliases in networks(wiring["links"], side).items()
+            if network in observed["networks"] and network != settings["network"]
+        },
     }
     if engine == "socat":
         # one process per connection: the listeners stop accepting before the container's limit ends them
@@ -201,7 +214,7 @@ def all_of(aliases):
     :param list[str] aliases: aliases of a container
     :rtype: str
     """
-    return f"ambassador-{hashlib.sha256(' '.join(sorted(aliases)).encode()).hexdigest()[:12]}"
+    return f"{ALL_OF}{hashlib.sha256(' '.join(sorted(aliases)).encode()).hexdigest()[:12]}"
 
 
 # -- the containers of a side -----------------------------------------------------------------------------------------
@@ -263,7 +276,22 @@ def of_side(side, container, engine, observed):
     if new or not asked:
         number = next(n for n in itertools.count(1) if n not in asked and names.ambassador(side, mesh, n) not in observed["containers"])
         asked[number] = numbered_as(container, number, side, sorted(new), mesh)
-    return dict(sorted(asked.items())), idle
+    return {number: _with_foreign(one, there.get(number)) for number, one in sorted(asked.items())}, idle
+
+
+def _with_foreign(container, found):
+    """Return what is asked of a container, with the networks that somebody else made it join: it stays there.
+
+    Those that it joined for a link have the alias that says which ones there are.
+    """
+    there = (found or {"networks": {}})["networks"]
+    foreign = {
+        name: None
+        for name, network in there.items()
+        if name not in (container["network"], *container["others"])
+        and not any(alias.startswith(ALL_OF) for alias in network.get("aliases", []))
+    }
+    return described(**{**container, "others": {**container["others"], **foreign}})
 
 
 def _shut(found, wanted, new):
@@ -308,6 +336,8 @@ def numbered_as(container, number, side, publish, mesh):
     # only what is published is open there, so that a port of a link that has it no more is shut
     env = {**container["env"], "AMBASSADOR_LOCAL": "1"} if side == "client" else container["env"]
     own = {"name": names.ambassador(side, mesh, number), "publish": publish, "aliases": [], "address": {}, "volumes": volumes, "env": env}
+    # a backend is dialled by all of a server side
+    own |= {"others": {}} if side == "client" else {}
     return described(**{**container, **own})
 
 
@@ -387,6 +417,7 @@ def standin(container, name, directory, with_names):
     own = standin_directory(name, directory)
     volumes = [volume.replace(f"{directory}/run:", f"{own}/run:") for volume in container["volumes"]]
     more = {"publish": [], "address": {}, "aliases": container["aliases"] if with_names else [], "temporary": True, "volumes": volumes}
+    more["others"] = {network: aliases for network, aliases in container["others"].items() if with_names and aliases}
     return described(**{**container, "name": name, **more})
 
 
@@ -497,14 +528,23 @@ def differences(asked, found, images):
     """
     if not found:
         return ["missing"]
-    network = found["networks"].get(asked["network"])
+    network, others = found["networks"].get(asked["network"]), asked["others"]
     told = [
+        *((name not in found["networks"], f"its network {name}") for name in others or {}),
+        *(
+            (others is not None and name not in (asked["network"], *others), f"network {name}, which no link names")
+            for name in found["networks"]
+        ),
+        *(
+            (name in found["networks"] and lacks(found, name, aliases), f"its aliases on {name}")
+            for name, aliases in (others or {}).items()
+        ),
         (found["state"] != "running", f"it is {found['state']}"),
         (found.get("hash") != asked["hash"], "its options"),
         (found["image_id"] != images.get(reference(asked["image"])), "its image"),
         (sorted(found["publishes"]) != sorted(asked["publish"]), "what it publishes"),
         (network is None, f"its network {asked['network']}"),
-        (bool(network) and not set(asked["aliases"]) <= set(network.get("aliases", [])), "its aliases"),
+        (bool(network) and lacks(found, asked["network"], asked["aliases"]), "its aliases"),
         (bool(network) and any(network.get("said", {}).get(key) != value for key, value in asked["address"].items()), "its address"),
         (found.get("restart") != ("no" if asked["temporary"] else "always"), "its restart policy"),
         # None is a limit that the kernel does not know
@@ -512,6 +552,17 @@ def differences(asked, found, images):
         (found.get("pids") not in (None, int(asked["pids"])), "its limit of processes"),
     ]
     return [words for wrong, words in told if wrong]
+
+
+def lacks(found, network, aliases):
+    """Tell whether a container lacks an alias on a network.
+
+    :param dict found: the container as it was observed
+    :param str network: the network
+    :param list[str] | None aliases: those that it is to have
+    :rtype: bool
+    """
+    return not set(aliases or ()) <= set(found["networks"].get(network, {}).get("aliases", []))
 
 
 def made_anew(asked, found, images):

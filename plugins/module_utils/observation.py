@@ -96,7 +96,7 @@ def container(listed, inspected=None, info=None, mesh=names.DEFAULT):
         "image_id": listed["ImageID"],
         "state": listed["State"],
         "publishes": published(listed.get("Ports")),
-        "networks": {name: {"addresses": addresses(network)} for name, network in networks.items()},
+        "networks": {name: {"addresses": addresses(network), "names": answers_to(listed, network)} for name, network in networks.items()},
     }
     if not inspected:
         return found
@@ -145,7 +145,9 @@ def answers_to(listed, network):
     :source: Docker's API, ``EndpointSettings``: ``DNSNames`` since version 1.44; before that the name of the container and its aliases
     """
     own = [name[1:] for name in listed.get("Names") or []]
-    return sorted({*own, *(network.get("Aliases") or []), *(network.get("DNSNames") or [])})
+    # of one that was not asked alone, Compose says it
+    service = (listed.get("Labels") or {}).get("com.docker.compose.service")
+    return sorted({*own, *([service] if service else []), *(network.get("Aliases") or []), *(network.get("DNSNames") or [])})
 
 
 def addresses(network):

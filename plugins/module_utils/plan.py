@@ -16,10 +16,12 @@ its version in this run). The wiring is what ``Wiring.side`` returns, the observ
 
 from __future__ import annotations
 
+import ipaddress
+
 from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, names
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import targets_of, unchecked
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import certified, endpoint, is_own, overlap
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import HOST, certified, endpoint, is_own, networks, overlap
 
 EXPAND, TURN, CONTRACT = "expand", "turn", "contract"
 # part -> when its steps are taken, but for `remove` of a side, which is to contract
@@ -211,21 +213,54 @@ def alias_problems(host, wiring, observed, network):
     :param str network: the network of the ambassadors
     :rtype: list[str]
     """
-    mesh = observed["mesh"]
-    # name in lower case -> containers that answer to it, each as a sentence names it
+    mesh, aliases = observed["mesh"], networks(wiring["links"], "client")
+    aliases[network] = [link["alias"] for link in wiring["links"]]
+    # network, name in lower case -> containers that answer to it, each as a sentence names it
     others = {}
     for container, found in observed["containers"].items():
         own = found["ours"] == wiring["holder"] or names.standin_number(found["ours"] or "", mesh)
-        if not own and found["state"] not in ("created", "exited", "dead"):
-            for name in found["networks"].get(network, {}).get("names", []):
-                others.setdefault(name.lower(), []).append(f"{named(container, found)} (image {found['image']})")
+        for place in found["networks"] if not own and found["state"] not in ("created", "exited", "dead") else ():
+            for name in found["networks"][place].get("names", []):
+                others.setdefault((place, name.lower()), []).append(f"{named(container, found)} (image {found['image']})")
     return [
-        f"link {link['alias']}: expected {wiring['holder']} alone to answer to this name on the network {network} of host"
+        f"link {alias}: expected {wiring['holder']} alone to answer to this name on the network {place} of host"
         f" {host}, found {other} to answer as well, and to take its share of the connections;"
         " rename that container or its alias, put it on another network, or rename the link."
-        for link in wiring["links"]
-        for other in others.get(link["alias"].lower(), [])
+        for place in sorted(aliases, key=lambda name: name != network)
+        for alias in aliases[place]
+        for other in others.get((place, alias.lower()), [])
     ]
+
+
+def backend_problems(host, side, wiring, observed, network):
+    """Tell which Docker networks of links are missing, and which backends on the host itself no container reaches.
+
+    :param str host: inventory name of the host
+    :param str side: ``server`` or ``client``
+    :param dict wiring: the wiring of the side
+    :param dict observed: the observation
+    :param str network: the network of the ambassadors
+    :rtype: list[str]
+    """
+    key, problems = {"server": "network", "client": "networks"}[side], []
+    for link in wiring["links"]:
+        problems += [
+            f"link {link['alias']}, {key}: expected a Docker network {name} on host {host}, found none;"
+            " start what makes it (docker compose up), or correct the name."
+            for name in link.get("networks", [])
+            if name not in observed["networks"]
+        ]
+        own = link["targets"][0] if side == "server" else {"name": None}
+        listeners = [
+            address for protocol, address, port in observed["listening"] if (protocol, port) == (link["protocol"], own.get("port"))
+        ]
+        if own["name"] == HOST and listeners and all(ipaddress.ip_address(address).is_loopback for address in listeners):
+            problems.append(
+                f"link {link['alias']}, backend: expected what listens on port {own['port']} of host {host} to listen where containers"
+                f" reach it, found it on {', '.join(sorted(set(listeners)))} alone; let it listen on all, or on the address that the host"
+                f" has on the network {network}."
+            )
+    return problems
 
 
 def volume_problems(host, part, volume, observed):
@@ -463,6 +498,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     if plan.problems:
         return plan
     plan.problems += network_problems(host, observed, settings) + state_problems(host, observed, settings)
+    plan.problems += backend_problems(host, side, wiring, observed, settings["network"])
     if not there.get(1) and (side == "client" or not there):
         plan.problems += name_problems(host, name, observed)
     asked, idle = containers.of_side(side, container, settings["engine"], observed)
@@ -529,6 +565,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     for number, one in asked.items():
         if there and number not in there:
             plan.lines.append(f"+ container {one['name']} on {host}, to publish {', '.join(one['publish']) or 'nothing'}")
+        plan.lines += joined_lines(host, one, there.get(number))
         plan.lines += remade_lines(host, one, there.get(number), observed, on_disk.get("connections", {}).get(names.run(number)))
     plan.lines += gone
     plan.lines += [
@@ -642,7 +679,8 @@ def _stand_in(plan, side, settings, on_disk, observed, container, found):
     if not container["address"] or found is None or len(containers.standins(observed)) >= STANDINS:
         return
     aliases = (found["networks"].get(container["network"]) or {}).get("aliases", [])
-    if set(container["aliases"]) - set(aliases) or containers.made_anew(container, found, observed["images"]):
+    more = any(containers.lacks(found, network, wanted) for network, wanted in container["others"].items())
+    if more or set(container["aliases"]) - set(aliases) or containers.made_anew(container, found, observed["images"]):
         plan.step("standin", "new connections are served while the client side is away")
 
 
@@ -766,6 +804,23 @@ def counted(connections):
     :rtype: str
     """
     return f"{connections} connection{'' if connections == 1 else 's'}"
+
+
+def joined_lines(host, container, found):
+    """Tell which Docker networks a container joins and leaves.
+
+    :param str host: inventory name of the host
+    :param dict container: what is asked of it
+    :param dict | None found: the container as it was observed
+    :rtype: list[str]
+    """
+    there, wanted = set((found or {"networks": ()})["networks"]), {container["network"], *container["others"]}
+    joins, leaves = sorted(set(container["others"]) - there), sorted(there - wanted)
+    return [
+        f"~ host {host}: {container['name']} {does} the network {network}"
+        for does, ones in (("joins", joins), ("leaves", leaves))
+        for network in ones
+    ]
 
 
 def remade_lines(host, container, found, observed, connections):

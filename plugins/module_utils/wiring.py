@@ -21,12 +21,16 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import names
 LABEL = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 # What else an alias must not be: a name that every consumer has for itself, the ALPN of HTTP/2, and what our own variables begin with.
 RESERVED = re.compile(r"localhost|h2|ambassador(-.*)?", re.I)
+# What Docker accepts as the name of a network, and those on which containers have no names.
+NETWORK, NAMELESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}"), ("bridge", "host", "none")
+# The name of a backend that is the host itself.
+HOST = "host"
 # What Docker accepts as the name of a container, or a DNS name.
 BACKEND_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
 
 KEYS = (
     *("port", "servers", "clients", "backend", "publish", "check", "check_interval", "balance", "connect", "wait", "drain"),
-    *("user_timeout", "max_connections", "local", "targets", "protocol", "send_proxy"),
+    *("user_timeout", "max_connections", "local", "targets", "protocol", "send_proxy", "network", "networks"),
 )
 REQUIRED = ("port", "clients", "backend")
 CHOICES = {
@@ -278,6 +282,19 @@ def side_variables(link, holder):
     return {**found, f"{prefix}_NAME": f"/{holder}/{link['alias']}"}
 
 
+def consumer_variables(alias, port, protocol):
+    """Return the link variables of a consumer, which dials the alias.
+
+    :param str alias: the alias of the link
+    :param int port: its port
+    :param str protocol: ``tcp`` or ``udp``
+    :return: variable -> value, both strings
+    :rtype: dict[str, str]
+    """
+    prefix = variable_prefix(alias)
+    return {**link_variables(prefix, port, alias, port, protocol), f"{prefix}_NAME": f"/consumer/{alias}"}
+
+
 def listens(link):
     """Return the ports on which a side listens for a link.
 
@@ -299,6 +316,38 @@ def ports(links):
         for port in listens(link):
             found.setdefault(port, []).append(link["alias"])
     return dict(sorted(found.items()))
+
+
+def networks(links, side):
+    """Return the Docker networks that a side joins beside the one of the ambassadors.
+
+    :param list[dict] links: the links of the side, as :meth:`Wiring.side` returns them
+    :param str side: ``server`` or ``client``
+    :return: network -> the aliases to which the side answers there; none on the server side, which nobody dials by name
+    :rtype: dict[str, list[str]]
+    """
+    found = {}
+    for link in links:
+        for name in link.get("networks", []):
+            found.setdefault(name, []).extend([link["alias"]] if side == "client" else [])
+    return dict(sorted(found.items()))
+
+
+def on_host(wiring, address):
+    """Return the wiring of a server side with the address of the host in the place of the backend ``host``.
+
+    :param dict wiring: the wiring of the side
+    :param str address: the address at which containers reach the host
+    :rtype: dict
+    """
+    links, variables = [], dict(wiring["variables"])
+    for link in wiring["links"]:
+        own, *others = link["targets"]
+        if own["name"] == HOST:
+            link = {**link, "targets": [{**own, "address": address}, *others]}
+            variables.update(side_variables(link, wiring["holder"]))
+        links.append(link)
+    return {**wiring, "links": links, "variables": variables}
 
 
 class Wiring:
@@ -373,7 +422,7 @@ class Wiring:
         link = {"alias": alias, "asked": [key for key in ("check", "balance", *FRACTIONS, LIMIT, *SECONDS, "protocol") if key in settings]}
         for key in ("port", "publish"):
             value = settings.get(key, link.get("port"))
-            if key in settings and not _is_port(value):
+            if key in settings and not is_port(value):
                 wrong("a port from 1 to 65535", repr(value), "correct it", key)
                 value = None
             link[key] = int(value) if value is not None else None
@@ -415,6 +464,12 @@ class Wiring:
         link["backend"] = parse_endpoint(settings.get("backend"))
         if "backend" in settings and (not link["backend"] or not _is_host(link["backend"][0])):
             wrong("name:port, as the server side sees it on its own host", repr(settings["backend"]), "correct it", "backend")
+        link["network"] = self._network(settings["network"], "network", wrong) if "network" in settings else None
+        link["networks"] = settings.get("networks", [])
+        if not isinstance(link["networks"], list):
+            wrong("a list of Docker networks of the client hosts", repr(link["networks"]), "correct it", "networks")
+        else:
+            link["networks"] = [self._network(name, "networks", wrong) for name in link["networks"]]
         link["local"] = parse_address(settings["local"]) if "local" in settings else None
         if "local" in settings and (not link["local"] or not is_address(link["local"][0])):
             wrong("address:port of the client host", repr(settings["local"]), "correct it, for example 127.0.0.1:6379", "local")
@@ -431,6 +486,13 @@ class Wiring:
             if not link[key]:
                 wrong("a pattern that matches a host of the inventory", repr(settings[key]), "add the group or correct the name", key)
         return link, problems
+
+    @staticmethod
+    def _network(name, key, wrong):
+        if not isinstance(name, str) or not NETWORK.fullmatch(name) or name in NAMELESS:
+            wrong(f"a Docker network on which containers have names (not {', '.join(NAMELESS)})", repr(name), "correct it", key)
+            return None
+        return name
 
     @staticmethod
     def _targets(settings, wrong):
@@ -510,7 +572,7 @@ class Wiring:
                     continue
                 seen.add(step)
                 name, host = self.links[step[0]]["backend"][0], step[1]
-                if name not in self.links or host not in self.links[name]["clients"]:
+                if name == HOST or name not in self.links or host not in self.links[name]["clients"]:
                     continue
                 if name == alias:
                     self.problems.append(
@@ -602,8 +664,12 @@ class Wiring:
         peers = [] if link["targets"] else [server for server in link["servers"] if server != host]
         targets = [(peer, self._address(resolved, alias, peer, hostvars), link["publish"], peer) for peer in peers]
         self._reachable(resolved, alias, host, targets)
+        # Docker's own form for a name on one network, for another one may have it too; the host and an address are on none
+        named = name != HOST and not is_address(name)
+        place = f"{name}.{link['network']}" if link["network"] and named else name
         # the number in the name is the port that this side listens on: two links may share `port`, never `publish`
-        self._add(resolved, link, link["publish"], [(name, name, port, None), *targets])
+        self._add(resolved, link, link["publish"], [(name, place, port, None), *targets])
+        resolved["links"][-1]["networks"] = [link["network"]] if link["network"] else []
         admitted = link["clients"] + peers if self._admits else []
         if self._tls:
             admitted = [certified(name) for name in admitted]
@@ -626,7 +692,7 @@ class Wiring:
             targets = [(server, self._address(resolved, alias, server, hostvars), link["publish"], server) for server in link["servers"]]
         self._reachable(resolved, alias, host, targets)
         self._add(resolved, link, link["port"], targets)
-        resolved["links"][-1]["local"] = bool(link["local"])
+        resolved["links"][-1].update(local=bool(link["local"]), networks=link["networks"])
         if link["local"]:
             address, port = link["local"]
             self._publish(resolved, link, "local", address, port, link["port"])
@@ -717,10 +783,7 @@ class Wiring:
                 **{key: None if link[key] is None else int(link[key]) for key in SECONDS},
                 "backend": endpoint(*link["backend"]),
                 "servers": link["servers"],
-                "consumer": {
-                    **link_variables(prefix, link["port"], link["alias"], link["port"], protocol),
-                    f"{prefix}_NAME": f"/consumer/{link['alias']}",
-                },
+                "consumer": consumer_variables(link["alias"], link["port"], protocol),
                 "targets": entries,
             }
         )
@@ -732,7 +795,12 @@ def _kind(value):
     return next((name for types, name in kinds if isinstance(value, types)), "nothing" if value is None else "something else")
 
 
-def _is_port(value):
+def is_port(value):
+    """Tell whether a value is a port: a number from 1 to 65535, or its digits.
+
+    :param value: anything
+    :rtype: bool
+    """
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         return False
     return bool(re.fullmatch(r"[0-9]{1,5}", str(value))) and 1 <= int(value) <= 65535

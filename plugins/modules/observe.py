@@ -80,11 +80,12 @@ containers:
     - >-
       All containers by their names - C(id), C(ours) (the label of this collection, none for somebody else's), C(mesh) (which made it, none
       for what no mesh did), C(image), C(image_id), C(state),
-      C(publishes) (a list of C(address:port:port of the container), with C(/udp)), and C(networks), name to C(addresses).
+      C(publishes) (a list of C(address:port:port of the container), with C(/udp)), and C(networks), name to C(addresses) and C(names), to
+      which it answers there, as far as Docker's list tells.
     - >-
-      Of those of any mesh, and of all on the network of the ambassadors, of each network also C(names), to which it answers there,
-      C(aliases) and C(said) (the addresses that were asked for, as options of M(community.docker.docker_container)). Of those of any mesh
-      C(directory), which they read on the host.
+      Of those of any mesh, and of all on the network of the ambassadors, of each network all C(names), C(aliases) and C(said) (the
+      addresses that were asked for, as options of M(community.docker.docker_container)). Of those of any mesh C(directory), which they
+      read on the host.
     - Of the own ones also C(hash) (of all that was asked of it), C(restart) (policy), C(memory) (bytes), C(pids) and C(health).
   returned: success
   type: dict

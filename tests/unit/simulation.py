@@ -10,7 +10,7 @@ import ipaddress
 from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, names, plan, redis
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import STEPS
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring, endpoint, is_address
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring, endpoint, is_address, on_host
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import render
 from conftest import ROOT
 
@@ -247,6 +247,11 @@ class Host:
         return (there["hash"], there["pids"], there["image_id"]) != (asked["hash"], int(asked["pids"]), image)
 
     def _connect(self, asked, there):
+        for name, aliases in (asked["others"] or {}).items():
+            if aliases and containers.lacks(there, name, aliases):
+                there["networks"][name] = {"aliases": sorted(aliases), "names": sorted(aliases), "said": {}, "addresses": ["198.19.9.9"]}
+        if asked["others"] is not None:
+            there["networks"] = {name: one for name, one in there["networks"].items() if name in (asked["network"], *asked["others"])}
         network = there["networks"].get(asked["network"])
         # an alias that is not wanted any more goes unnoticed
         if network and set(asked["aliases"]) <= set(network["aliases"]) and asked["address"].items() <= network["said"].items():
@@ -361,12 +366,15 @@ class Fleet:
             return plan.ambassador(side, host, wiring, observed, told, None, None).result()
         network = observed["networks"].get(told["network"])
         pools = network["pools"] if network else []
+        gateways = containers.gateways(pools, observed["addresses"])
+        if side == "server" and gateways:
+            wiring = on_host(wiring, gateways[0])
         served = handover.both(wiring, held, observed["addresses"]) if side == "server" and leaving == handover.KEEP else wiring
         container = containers.ambassador(side, served, told, SCRIPTS, observed)
         authority = self.authority.tls(observed, **tls) if told["tls"] else None
         generation = None
         if told["engine"] in render.FILES:
-            generation = self._generation(side, served, observed, containers.gateways(pools, observed["addresses"]), managed)
+            generation = self._generation(side, served, observed, gateways, managed)
         return plan.ambassador(side, host, wiring, observed, told, container, generation, authority, served).result()
 
     def _generation(self, side, wiring, observed, gateways, managed):

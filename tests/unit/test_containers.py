@@ -193,19 +193,31 @@ def test_a_redis_client_only_stays_and_has_a_directory_where_it_has_passwords():
 def test_a_description_says_all_that_the_role_hands_to_docker():
     told = (ROOT / "roles/ambassador_engine/tasks/container.yml").read_text()
     keys = set(re.findall(r"__ambassador_engine_container\.(\w+)", told))
+    # of which `networks` is made
+    parts = {"network", "aliases", "address"}
     for asked in (a_side(), a_side(engine="socat"), containers.redis_client("consumer", settings(), {}, True)):
-        assert set(asked) == keys
-    assert containers.described("one", "image")["tmpfs"] == containers.described("one", "image")["aliases"] == []
-    assert containers.described("one", "image")["address"] == {}
+        assert set(asked) == keys | parts
+    assert containers.described("one", "image", network="a")["tmpfs"] == []
+    assert containers.described("one", "image", network="a")["networks"] == [{"name": "a", "aliases": []}]
 
 
 # -- the hash -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", ["image", "memory", "pids", "aliases", "address", "name"])
+@pytest.mark.parametrize("key", ["image", "memory", "pids", "aliases", "address", "others", "name"])
 def test_what_can_be_changed_while_a_container_lives_is_no_part_of_the_hash(key):
-    asked = a_side()
-    assert containers.described(**{**asked, key: "another"})["hash"] == asked["hash"]
+    asked, other = a_side(), {"address": {"ipv4_address": "another"}, "others": {"another": ["alias"]}}
+    assert containers.described(**{**asked, key: other.get(key, "another")})["hash"] == asked["hash"]
+
+
+def test_a_container_is_handed_over_with_all_its_networks():
+    asked = containers.described(**{**a_side(), "others": {"shop": ["redis"], "theirs": None}})
+    assert asked["networks"] == [
+        {"name": "ambassador", "aliases": asked["aliases"], **asked["address"]},
+        {"name": "shop", "aliases": ["redis"]},
+        # as somebody else joined it
+        {"name": "theirs"},
+    ]
 
 
 @pytest.mark.parametrize("key", sorted(set(a_side()) - {*containers.CHANGEABLE}))
@@ -238,7 +250,6 @@ def test_what_all_containers_have_in_common_is_of_its_version():
             "security_opts": ["no-new-privileges"],
             "log_driver": "json-file",
             "log_options": {"max-size": "10m", "max-file": "3"},
-            "comparisons": {"env": "strict", "volumes": "strict", "published_ports": "strict"},
         },
     )
 
@@ -275,7 +286,8 @@ def test_one_that_is_all_that_has_no_difference():
         ({"hash": None}, "its options", True),
         ({"image_id": "sha256:bb"}, "its image", True),
         ({"publishes": ["198.18.0.11:7000:6379"]}, "what it publishes", True),
-        ({"networks": {"bridge": {}}}, "its network ambassador", False),
+        ({"networks": {}}, "its network ambassador", False),
+        ({"networks": {**found()["networks"], "shop": {"aliases": []}}}, "network shop, which no link names", False),
         (on(aliases=["redis"]), "its aliases", False),
         (on(said={"ipv4_address": "198.19.0.2"}), "its address", False),
         (on(said={**ASKED["address"], "ipv4_address": "198.19.0.3"}), "its address", False),

@@ -1,7 +1,8 @@
 """The filter: what it makes of Ansible's groups and host variables before the wiring sees them."""
 
 import pytest
-from ansible.errors import AnsibleUndefinedVariable
+from ansible.errors import AnsibleFilterError, AnsibleUndefinedVariable
+from ansible_collections.crosshost.ambassador.plugins.filter.link_variables import link_variables
 from ansible_collections.crosshost.ambassador.plugins.filter.said_once import said_once
 from ansible_collections.crosshost.ambassador.plugins.filter.wiring import hosts_of, wiring
 
@@ -55,3 +56,26 @@ def test_what_is_wrong_with_the_map_is_said_by_the_first_host_alone():
         if found
     }
     assert said == {"vm1": "b", "vm2": "a", "vm3": "host vm3: the same as on host vm2.", "vm4": "a\nc"}
+
+
+# -- the variables of a consumer -----------------------------------------------------------------------------------
+
+
+def test_a_consumer_gets_the_variables_of_docker_s_links():
+    links = {"my-cache": {"port": "6379"}, "dns": {"port": 53, "protocol": "udp"}, "odd": {"port": 0}, "none": None}
+    assert link_variables(links, "my-cache") == {
+        "MY_CACHE_PORT": "tcp://my-cache:6379",
+        "MY_CACHE_PORT_6379_TCP": "tcp://my-cache:6379",
+        "MY_CACHE_PORT_6379_TCP_ADDR": "my-cache",
+        "MY_CACHE_PORT_6379_TCP_PORT": "6379",
+        "MY_CACHE_PORT_6379_TCP_PROTO": "tcp",
+        "MY_CACHE_NAME": "/consumer/my-cache",
+    }
+    assert link_variables(links, "dns")["DNS_PORT_53_UDP"] == "udp://dns:53"
+    with pytest.raises(AnsibleFilterError, match=r"expected a link of the map, found 'redis' \(the map has my-cache, dns, odd, none\)"):
+        link_variables(links, "redis")
+    with pytest.raises(AnsibleFilterError, match=r"found 'redis' \(the map has none\)"):
+        link_variables(None, "redis")
+    for alias in ("odd", "none"):
+        with pytest.raises(AnsibleFilterError, match=f"link {alias}, port: expected a port from 1 to 65535"):
+            link_variables(links, alias)

@@ -101,10 +101,13 @@ def test_a_container_of_somebody_else_s_is_told_as_far_as_it_can_be_in_the_way()
         None,
         "nginx",
         "running",
-        {"bridge": {"addresses": ["172.17.0.2"]}},
+        {"bridge": {"addresses": ["172.17.0.2"], "names": ["web"]}},
     )
     assert "hash" not in found
-    assert observation.container(LISTED["job"])["networks"] == {"bridge": {"addresses": []}}
+    # a service of Compose answers to its own name as well, and that is in the list
+    service = {**LISTED["web"], "Labels": {"com.docker.compose.service": "shop"}}
+    assert observation.container(service)["networks"]["bridge"]["names"] == ["shop", "web"]
+    assert observation.container(LISTED["job"])["networks"] == {"bridge": {"addresses": [], "names": ["job"]}}
     said = observation.container({**LISTED["job"], "Labels": None, "NetworkSettings": None, "Ports": None})
     assert (said["ours"], said["networks"], said["publishes"]) == (None, {}, [])
 

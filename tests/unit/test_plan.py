@@ -906,6 +906,104 @@ def neighbour(names, **changes):
     return {**THEIRS, "image": "theirs:1", "state": "running", "networks": networks, **changes}
 
 
+# -- where services and consumers are -----------------------------------------------------------------------------
+
+
+def with_networks(fleet, *names):
+    for host in fleet.hosts.values():
+        for name in names:
+            pools = [{"Subnet": "198.19.7.0/24", "IPRange": None, "Gateway": "198.19.7.1"}]
+            host.observed["networks"][name] = {"ours": False, "ipv6": False, "pools": pools}
+    return fleet
+
+
+def on(fleet, host, name):
+    """Return the networks of a container, each with the aliases that people know of."""
+    found = observed(fleet, host)["containers"][name]["networks"]
+    return {
+        network: [alias for alias in one["aliases"] if not alias.startswith("ambassador-") and alias.isalpha()]
+        for network, one in found.items()
+    }
+
+
+def test_both_sides_join_the_networks_of_links_and_leave_them_again(fleet):
+    with_networks(fleet, "shop", "web")
+    ids = [container(fleet, host, side)["id"] for host, side in SIDES]
+    fleet.links = {"redis": {**REDIS, "network": "shop", "networks": ["web"]}}
+    for (host, side), network in zip(SIDES, ("shop", "web"), strict=True):
+        said = fleet.plan(host, side)
+        assert f"~ host {host}: ambassador_{side} joins the network {network}" in said["lines"]
+        assert f"its network {network}" in said["why"]["container"]
+        assert ("standin" in said["steps"]) == (side == "client")
+    fleet.deploy()
+    assert [fleet.plan(*each)["steps"] for each in SIDES] == [[], []]
+    assert on(fleet, "vm1", "ambassador_server") == {"ambassador": [], "shop": []}
+    assert on(fleet, "vm2", "ambassador_client") == {"ambassador": ["redis"], "web": ["redis"]}
+    # another one that answers there is told
+    observed(fleet)["containers"]["theirs"] = {**THEIRS, "networks": {"web": {"addresses": [], "names": ["redis"]}}}
+    (problem,) = refused(fleet.plan("vm2", "client"))
+    assert "to answer to this name on the network web of host vm2, found container theirs" in problem
+    del observed(fleet)["containers"]["theirs"]
+    # where it was put by somebody else it stays
+    for host, side in SIDES:
+        container(fleet, host, side)["networks"]["by_hand"] = {"aliases": ["x"], "names": ["x"], "addresses": []}
+    fleet.links = {"redis": REDIS}
+    assert "~ host vm1: ambassador_server leaves the network shop" in fleet.plan("vm1", "server")["lines"]
+    fleet.deploy()
+    assert list(on(fleet, "vm1", "ambassador_server")) == ["ambassador", "by_hand"]
+    assert on(fleet, "vm2", "ambassador_client") == {"ambassador": ["redis"], "by_hand": ["x"]}
+    assert [fleet.plan(*each)["steps"] for each in SIDES] == [[], []]
+    # and nothing was made anew for all that
+    assert [container(fleet, host, side)["id"] for host, side in SIDES] == ids
+
+
+def test_an_alias_that_leaves_a_network_is_given_back_there(fleet):
+    with_networks(fleet, "web")
+    fleet.links = {"redis": {**REDIS, "networks": ["web"]}, "cache": {**REDIS, "port": 1, "networks": ["web"]}}
+    fleet.deploy()
+    assert on(fleet, "vm2", "ambassador_client")["web"] == ["cache", "redis"]
+    fleet.links["cache"] = {**REDIS, "port": 1}
+    assert "its aliases on web" in fleet.plan("vm2", "client")["why"]["container"]
+    fleet.deploy()
+    assert on(fleet, "vm2", "ambassador_client")["web"] == ["redis"]
+
+
+def test_a_network_that_is_missing_is_told_and_one_that_went_with_its_link_is_not(fleet):
+    fleet.links = {"redis": {**REDIS, "network": "shop", "networks": ["web"]}}
+    for (host, side), (key, network) in zip(SIDES, (("network", "shop"), ("networks", "web")), strict=True):
+        assert refused(fleet.plan(host, side)) == [
+            f"link redis, {key}: expected a Docker network {network} on host {host}, found none;"
+            " start what makes it (docker compose up), or correct the name."
+        ]
+    with_networks(fleet, "shop", "web")
+    fleet.deploy()
+    fleet.links = {"redis": {**REDIS, "servers": "vm3"}, "other": {**REDIS, "port": 7000}}
+    # it serves on what leaves it; but what is gone is joined no more
+    del observed(fleet, "vm1")["networks"]["shop"]
+    said = fleet.plan("vm1", "server", leaving="keep")
+    assert said["problems"] == []
+    assert all("shop" not in one["others"] for one in said["containers"])
+
+
+def test_a_backend_on_the_host_is_refused_where_no_container_reaches_it():
+    fleet = a_fleet({"db": {**PLAIN, "backend": "host:5432"}})
+    host = fleet.hosts["vm1"]
+    for address in ("127.0.0.1", "::1"):
+        host.observed["listening"].append(["tcp", address, 5432])
+    (problem,) = fleet.plan("vm1", "server")["problems"]
+    assert problem.startswith("link db, backend: expected what listens on port 5432 of host vm1 to listen where containers reach it,")
+    assert (
+        "found it on 127.0.0.1, ::1 alone; let it listen on all, or on the address that the host has on the network ambassador." in problem
+    )
+    for more in (["tcp", "198.19.0.1", 5432], ["tcp", "0.0.0.0", 5432]):
+        host.observed["listening"].append(more)
+        assert fleet.plan("vm1", "server")["problems"] == []
+        host.observed["listening"].remove(more)
+    # one that does not run yet is for the proof to tell; and that of UDP is another one
+    host.observed["listening"] = [["udp", "127.0.0.1", 5432]]
+    assert fleet.plan("vm1", "server")["problems"] == []
+
+
 # -- several meshes on one host -----------------------------------------------------------------------------------
 
 

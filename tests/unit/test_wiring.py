@@ -7,6 +7,8 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import
     endpoint,
     host_address,
     link_variables,
+    networks,
+    on_host,
     parse_endpoint,
     variable_prefix,
 )
@@ -150,6 +152,45 @@ def test_the_consumer_s_address_is_told_where_that_was_asked_for():
         assert problems({"redis": a_link(send_proxy=False)}, engine=engine) == []
         (problem,) = problems({"redis": a_link(send_proxy=True)}, engine=engine)
         assert "found send_proxy, which it cannot; set ambassador_engine to haproxy or remove it." in problem
+
+
+# -- where services and consumers are ------------------------------------------------------------------------------
+
+
+def test_a_backend_on_another_network_is_dialled_by_its_name_there():
+    link = a_link(backend="db:5432", network="shop_default", networks=["web", "jobs"])
+    server, client = side({"db": link}, "vm1", "server"), side({"db": link}, "vm2", "client")
+    # Docker's own form, for a container of another network may have the name as well
+    assert server["links"][0]["targets"][0]["address"] == "db.shop_default"
+    assert server["variables"]["DB_PORT_6379_TCP_ADDR"] == "db.shop_default"
+    assert (server["links"][0]["networks"], client["links"][0]["networks"]) == (["shop_default"], ["web", "jobs"])
+    links = [*client["links"], {**client["links"][0], "alias": "other", "networks": ["web"]}]
+    assert networks(links, "client") == {"jobs": ["db"], "web": ["db", "other"]}
+    assert networks(server["links"], "server") == {"shop_default": []}
+    assert networks([{"alias": "held by version 0.1.0"}], "server") == {}
+    for backend in ("10.0.0.5:5432", "host:5432"):
+        found = side({"db": a_link(backend=backend, network="shop_default")}, "vm1", "server")["links"][0]["targets"][0]
+        assert found["address"] == backend.partition(":")[0]
+
+
+def test_the_host_itself_is_dialled_at_the_address_that_it_has_for_containers():
+    links = {"db": a_link(backend="host:5432", servers="both"), "host": a_link(port=1, backend="other:1")}
+    assert problems(links) == []
+    found = on_host(side(links, "vm1", "server"), "198.19.0.1")
+    own, other = found["links"][0]["targets"]
+    assert ((own["name"], own["address"]), other["address"]) == (("host", "198.19.0.1"), HOSTVARS["vm2"]["ambassador_address"])
+    assert found["variables"]["DB_1_PORT_6379_TCP"] == "tcp://198.19.0.1:5432"
+    assert found["variables"]["HOST_PORT_1_TCP_ADDR"] == "other"
+
+
+@pytest.mark.parametrize("name", ["bridge", "host", "none", "", "-a", "a b", 7, None, "a/b"])
+def test_a_network_without_names_is_refused(name):
+    expected = f"expected a Docker network on which containers have names (not bridge, host, none), found {name!r}; correct it."
+    if name is not None:
+        assert problems({"redis": a_link(network=name)}) == [f"link redis, network: {expected}"]
+    assert problems({"redis": a_link(networks=["web", name])}) == [f"link redis, networks: {expected}"]
+    (problem,) = problems({"redis": a_link(networks="web")})
+    assert problem == "link redis, networks: expected a list of Docker networks of the client hosts, found 'web'; correct it."
 
 
 @pytest.mark.parametrize("key", ["connect", "check_interval"])

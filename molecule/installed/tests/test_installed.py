@@ -88,6 +88,7 @@ DOCUMENTED = {
     "filter": [
         "behind",
         "in_mesh",
+        "link_variables",
         "meshes",
         "proof",
         "ranged",

@@ -1,15 +1,14 @@
 """The kernel carries TCP and UDP; links are re-pointed, followed, refused and brought back under the eyes of a consumer."""
 
 import json
-import pathlib
 import re
 import time
 
 import pytest
-from conftest import inspect, until
+from conftest import ROOT, inspect, until
 
 PORT = 7007
-SCRIPT = pathlib.Path(__file__).with_name("echo.py").read_text()
+SCRIPT = (ROOT / "molecule" / "resources" / "echo.py").read_text()
 REDIS = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"}
 ADDRESSES = {"vm1": "198.18.0.11", "vm2": "198.18.0.12"}
 SIDE = "/var/lib/ambassador/client"

@@ -1,0 +1,156 @@
+"""Services on networks of Compose projects, on the host itself and on another machine; consumers on a network of their own."""
+
+import json
+
+import pytest
+from conftest import ROOT, inspect, until
+
+PORT = 7007
+SCRIPT = (ROOT / "molecule" / "resources" / "echo.py").read_text()
+LINK = {"publish": 6379, "servers": "VM1", "clients": "VM2"}
+LINKS = {
+    "redis": {**LINK, "port": 6379, "backend": "redis_server:6379"},
+    # two projects, each with a service of the same name; Docker takes the network whose name comes first for the way out
+    "shop": {**LINK, "port": 7007, "backend": f"db:{PORT}", "network": "shop_default", "networks": ["web_default"]},
+    "acme": {**LINK, "port": 7008, "backend": f"db:{PORT}", "network": "acme_default"},
+    "program": {**LINK, "port": 7009, "backend": f"host:{PORT}"},
+    "machine": {**LINK, "port": 7010, "backend": f"198.18.0.13:{PORT}"},
+    "seen": {**LINK, "port": 8080, "backend": "proxied:8080", "send_proxy": True},
+}
+PROXIED = """\
+defaults
+    mode http
+    timeout client 5s
+    timeout server 5s
+    timeout connect 5s
+frontend seen
+    bind :8080 accept-proxy
+    http-request return status 200 content-type text/plain lf-string %[src]
+"""
+NAMES = ("shop", "acme", "program", "machine")
+
+
+@pytest.fixture(scope="module")
+def image(vm2):
+    """Returns the name of an image of the lab, as its hosts pull it."""
+    registry = inspect(vm2, "ambassador_client")["Config"]["Image"].rpartition("/")[0]
+    return lambda name: f"{registry}/{name}"
+
+
+@pytest.fixture(scope="module")
+def run(playbook):
+    """Runs site.yml with these links."""
+
+    def with_links(links=LINKS, *arguments):
+        return playbook("site.yml", "-e", json.dumps({"ambassador_links": links}), *arguments)
+
+    return with_links
+
+
+@pytest.fixture(scope="module", autouse=True)
+def projects(hosts, image):
+    """What others run, as Docker Compose and systemd would."""
+    vm1, vm2, vm3 = (hosts[name] for name in ("vm1", "vm2", "vm3"))
+    for project in ("shop", "acme"):
+        vm1.check_output(f"docker network create {project}_default")
+        vm1.check_output(
+            f"docker run -d --name {project}-db-1 --network {project}_default --network-alias db %s python3 -uc %s serve {project}",
+            image("client:lab"),
+            SCRIPT,
+        )
+    vm1.check_output(
+        "docker run -d --name proxied --network ambassador --entrypoint sh %s -c %s %s",
+        image("haproxy:3.2.26"),
+        'echo "$0" > /tmp/seen.cfg; exec haproxy -db -f /tmp/seen.cfg',
+        PROXIED,
+    )
+    for host, name in ((vm1, "program"), (vm3, "machine")):
+        host.check_output("setsid python3 -uc %s serve %s > /dev/null 2>&1 & echo $! > /run/echo", SCRIPT, name)
+    vm2.check_output("docker network create web_default")
+    vm2.check_output("docker run -d --name web --network web_default %s sleep infinity", image("client:lab"))
+    yield
+    for host in (vm1, vm3):
+        host.check_output("kill $(cat /run/echo)")
+
+
+def ask(host, image, alias, network="ambassador", container=None):
+    """Return who answers on a link."""
+    words = (
+        f"import socket; link = socket.create_connection(('{alias}', {LINKS[alias]['port']}), timeout=5); link.sendall(b'hello\\n')\n"
+        "print(link.recv(99).split()[0].decode())"
+    )
+    where = f"docker exec {container}" if container else f"docker run --rm --network {network} {image('client:lab')}"
+    return host.check_output(f"{where} python3 -c %s", words)
+
+
+def networks(host, name):
+    return sorted(inspect(host, name)["NetworkSettings"]["Networks"])
+
+
+def untouched(seen):
+    return (seen["failures"], seen["long_dropped"], seen["lost"], seen["repeated"], seen["disordered"]) == (0, 0, 0, 0, 0)
+
+
+def test_both_sides_join_networks_of_others_and_no_connection_notices(vm1, vm2, run, load):
+    before = [inspect(host, name)["Id"] for host, name in ((vm1, "ambassador_server"), (vm2, "ambassador_client"))]
+    redis = load("redis://redis:6379")
+    done = run()
+    assert done.returncode == 0, done.stdout
+    redis.more(20)
+    seen = redis.stop()["total"]
+    assert untouched(seen), json.dumps(seen)
+    assert [inspect(host, name)["Id"] for host, name in ((vm1, "ambassador_server"), (vm2, "ambassador_client"))] == before
+    assert networks(vm1, "ambassador_server") == ["acme_default", "ambassador", "shop_default"]
+    assert networks(vm2, "ambassador_client") == ["ambassador", "web_default"]
+    again = run()
+    assert again.stdout.count("changed=0") == 2, again.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_service_is_reached_where_it_is(vm2, image, name):
+    assert ask(vm2, image, name) == name
+
+
+def test_a_consumer_on_a_network_of_its_own_dials_the_alias_there(vm2, image):
+    assert ask(vm2, image, "shop", container="web") == "shop"
+    # and no other
+    assert vm2.run("docker exec web getent ahostsv4 acme").rc == 2
+
+
+def test_a_service_that_asks_for_it_is_told_who_is_calling(vm2, image):
+    words = "import socket; from urllib.request import urlopen; own = socket.gethostbyname(socket.gethostname())\n"
+    words += "print(urlopen('http://seen:8080').read().decode(), own)"
+    seen, own = vm2.check_output("docker run --rm --network ambassador %s python3 -c %s", image("client:lab"), words).split()
+    assert seen == own
+
+
+def test_a_container_that_is_made_anew_has_its_networks(vm1, vm2, image, run):
+    before = inspect(vm1, "ambassador_server")["Id"]
+    done = run(LINKS, "-e", "ambassador_pids=4000")
+    assert done.returncode == 0, done.stdout
+    assert inspect(vm1, "ambassador_server")["Id"] != before
+    assert networks(vm1, "ambassador_server") == ["acme_default", "ambassador", "shop_default"]
+    until(vm2, "! docker inspect ambassador_client_standin")
+    assert [ask(vm2, image, name) for name in NAMES] == list(NAMES)
+    assert ask(vm2, image, "shop", container="web") == "shop"
+
+
+def test_a_program_that_no_container_reaches_is_refused(vm1, run):
+    vm1.check_output("setsid python3 -m http.server --bind 127.0.0.1 7011 > /dev/null 2>&1 & echo $! > /run/loopback")
+    until(vm1, "ss -Hltn 'sport = :7011' | grep -q 127.0.0.1")
+    done = run({**LINKS, "program": {**LINKS["program"], "backend": "host:7011"}})
+    vm1.check_output("kill $(cat /run/loopback)")
+    said = " ".join(done.stdout.split())
+    assert done.returncode != 0
+    expected = "link program, backend: expected what listens on port 7011 of host vm1 to listen where containers reach it,"
+    assert f"{expected} found it on 127.0.0.1 alone" in said
+
+
+def test_what_no_link_names_is_left_again_and_no_connection_notices(vm1, vm2, run, load):
+    redis = load("redis://redis:6379")
+    done = run({"redis": LINKS["redis"]}, "-e", "ambassador_pids=4000")
+    assert done.returncode == 0, done.stdout
+    redis.more(20)
+    seen = redis.stop()["total"]
+    assert untouched(seen), json.dumps(seen)
+    assert (networks(vm1, "ambassador_server"), networks(vm2, "ambassador_client")) == (["ambassador"], ["ambassador"])

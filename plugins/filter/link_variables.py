@@ -1,0 +1,71 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The filter that returns the link variables of a consumer."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: link_variables
+short_description: Returns the link variables of a consumer
+version_added: 0.2.0
+author: the crosshost.ambassador contributors
+description:
+  - >-
+    Returns the variables that Docker's links gave a container, for a link of the map as its consumers dial it - at its alias, on the
+    network of the ambassadors. They stay the same wherever the link leads.
+options:
+  _input:
+    description: The map of links, C(ambassador_links).
+    type: dict
+    required: true
+  alias:
+    description: The link.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Run a consumer that was written for Docker's links
+  community.docker.docker_container:
+    name: app
+    image: app:1
+    networks:
+      - name: ambassador
+    env: "{{ ambassador_links | crosshost.ambassador.link_variables('redis') }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Variable to value.
+  type: dict
+  sample:
+    REDIS_PORT: tcp://redis:6379
+    REDIS_PORT_6379_TCP: tcp://redis:6379
+    REDIS_PORT_6379_TCP_ADDR: redis
+    REDIS_PORT_6379_TCP_PORT: "6379"
+    REDIS_PORT_6379_TCP_PROTO: tcp
+    REDIS_NAME: /consumer/redis
+"""
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import consumer_variables, is_port
+
+
+def link_variables(links, alias):
+    """Return the link variables of a consumer: see the documentation above."""
+    if not hasattr(links, "items") or alias not in links:
+        known = ", ".join(map(str, links)) if hasattr(links, "items") else "none"
+        raise AnsibleFilterError(f"link_variables: expected a link of the map, found {alias!r} (the map has {known}); correct it.")
+    settings = links[alias]
+    port = settings.get("port") if hasattr(settings, "get") else None
+    if not is_port(port):
+        raise AnsibleFilterError(f"link {alias}, port: expected a port from 1 to 65535, found {port!r}; correct it.")
+    return consumer_variables(alias, int(port), settings.get("protocol", "tcp"))
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self):
+        """Return name -> callable."""
+        return {"link_variables": link_variables}
