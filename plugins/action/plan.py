@@ -250,7 +250,7 @@ class ActionModule(ActionBase):
             if self.part == "server":
                 more["admitted.lst"] = None
             if tls:
-                crl = read(f"{settings['controller_dir']}/ca.crl")
+                crl = self._crl()
                 revoked = certificates.revoked(crl)
                 more |= {"cert.pem": self.observed["identity"]["certificate"] or "(made by a run)\n", "ca.pem": tls["ca"]}
                 more |= {"crl.pem": crl, "revoked.lst": None} if crl else {}
@@ -279,7 +279,7 @@ class ActionModule(ActionBase):
         for variable, (of, holds) in asked.items():
             own = of(self.host)
             # one that a playbook says for all is not in the host's variables
-            if own != holds:
+            if own != holds or (variable == "ambassador_controller_dir" and self.settings["ca"]):
                 continue
             # once a run, not once a host for each host: the first looks at all, and all at the first
             for other in others if first == self.host else [first]:
@@ -299,15 +299,20 @@ class ActionModule(ActionBase):
         beside = f"{inventory if inventory and os.path.isdir(inventory) else '~'}/.ambassador"
         return os.path.realpath(os.path.expanduser(said or beside))
 
+    def _crl(self):
+        """Return the list of revoked certificates: that of the CA that was given, or of the one that the controller keeps."""
+        settings = self.settings
+        return settings["ca_crl"].strip() if settings["ca"] else read(f"{settings['controller_dir']}/ca.crl")
+
     def _tls(self, wiring):
         directory = self.settings["controller_dir"]
-        ca = read(f"{directory}/ca.pem")
+        ca = self.settings["ca"].strip() or read(f"{directory}/ca.pem")
         others = [host for host in wiring["hosts"] if host not in self._play_hosts()]
         return {
             "ca": ca,
             "authorities": certificates.certificates(ca),
             "held": certificates.certificate(self.observed["identity"]["certificate"]),
-            "revoked": [entry["serial"] for entry in certificates.revoked(read(f"{directory}/ca.crl"))],
+            "revoked": [entry["serial"] for entry in certificates.revoked(self._crl())],
             "holders": [*self._holders(), *(self.asked or [])] if not ca else [],
             # whoever certified a host that is not in the run has a CA as well
             "ask": others if not ca and self.asked is None else [],

@@ -9,9 +9,10 @@ take, in their order; a step has its place in the order over the fleet: *expand*
 change
 over), *contract* (server sides give up what nobody dials any more).
 
-Settings are a dict: ``mesh``, ``engine``, ``network``, ``ipv6`` and ``tls`` (bool), ``state_dir``, ``controller_dir``, ``image`` (as it
-is pulled), ``image_name`` (as the user said it), ``memory``, ``pids``, ``prove`` (bool), ``tested`` (images whose program was asked for
-its version in this run). The wiring is what ``Wiring.side`` returns, the observation what the module ``observe`` does.
+Settings are a dict: ``mesh``, ``engine``, ``network``, ``ipv6`` and ``tls`` (bool), ``state_dir``, ``controller_dir``, ``ca`` and
+``ca_crl`` (PEM, empty where none was given), ``ca_key`` (bool, whether one was), ``image`` (as it is pulled), ``image_name`` (as the user
+said it), ``memory``, ``pids``, ``prove`` (bool), ``tested`` (images whose program was asked for its version in this run). The wiring is
+what ``Wiring.side`` returns, the observation what the module ``observe`` does.
 """
 
 from __future__ import annotations
@@ -384,11 +385,20 @@ def certificate_problems(host, observed, settings, authorities, held):
     :param dict | None held: the certificate of the host
     :rtype: list[str]
     """
+    if settings["ca"] and not settings["ca_key"]:
+        return ["ambassador_ca_key: expected the key of ambassador_ca_certificate, found none; set it, from a vault or a store of secrets."]
+    if settings["ca"] and not authorities:
+        return ["ambassador_ca_certificate: expected a certificate, PEM, found none in it; correct it."]
     if held and held["authority"] not in [authority["key"] for authority in authorities]:
+        place, remedy = (
+            f"in {settings['controller_dir']} on this controller",
+            "copy that directory from the controller that made it, or set ambassador_controller_dir",
+        )
+        if settings["ca"]:
+            place, remedy = "in ambassador_ca_certificate", "put that one behind the first, which signs"
         return [
-            f"host {host}: expected the CA of its certificate in {settings['controller_dir']} on this controller, found"
-            f" {'another one' if authorities else 'none'}; copy that directory from the controller that made it, or set"
-            " ambassador_controller_dir (a CA is not made anew where a host holds a certificate)."
+            f"host {host}: expected the CA of its certificate {place}, found {'another one' if authorities else 'none'};"
+            f" {remedy} (a CA is not made anew where a host holds a certificate)."
         ]
     if not held and "cryptography" in observed["python"]["missing"]:
         return [

@@ -63,9 +63,13 @@ def certificates(text):
     """Return what all certificates of a text say: see :func:`certificate`.
 
     :param str text: PEM
+    :return: empty where one of them is none
     :rtype: list[dict]
     """
-    return [certificate(block) for block in blocks(text, "CERTIFICATE")]
+    try:
+        return [certificate(block) for block in blocks(text, "CERTIFICATE")]
+    except ValueError:
+        return []
 
 
 def revoked(text):

@@ -52,6 +52,7 @@ class Play:
         self.controller = controller
         self.settings = {
             **{"mesh": "default", "engine": "haproxy", "network": "ambassador", "ipv6": False, "tls": False, "prove": True, "registry": ""},
+            **{"ca": "", "ca_key": False, "ca_crl": ""},
             **{"state_dir": "/var/lib/ambassador", "controller_dir": str(controller), "memory": "512M", "pids": 4096},
             **{"haproxy_image": "haproxy:3.2.26", "socat_image": "alpine/socat:1.8.0.3", "nftables_image": "ambassador-nftables:1.1.3"},
             **settings,
@@ -363,6 +364,30 @@ def test_hosts_of_two_meshes_are_told(play):
         host.observed["mesh"] = "green"
     play.settings["mesh"] = "green"
     assert play.plan("vm1", "server")["problems"] == []
+
+
+def test_a_ca_that_was_given_is_taken_and_the_controller_s_directory_is_not_looked_at(over_tls):
+    make_ca(over_tls)
+    text = (over_tls.controller / "ca.pem").read_text()
+    certify(over_tls, "vm1")
+    over_tls.controller = over_tls.controller / "nothing"
+    over_tls.settings |= {"controller_dir": str(over_tls.controller), "ca": text, "ca_key": True}
+    said = over_tls.plan("vm1", "server")
+    assert said["problems"] == []
+    assert said["generation"]["files"]["ca.pem"].strip() == text.strip()
+    assert "certificate" not in said["steps"]
+    # nor is it missed that hosts come to several
+    over_tls.more["vm2"] = {"ambassador_controller_dir": "/elsewhere"}
+    assert over_tls.plan("vm1", "server")["problems"] == []
+    over_tls.settings["ca_key"] = False
+    assert over_tls.plan("vm1", "server")["problems"] == [
+        "ambassador_ca_key: expected the key of ambassador_ca_certificate, found none; set it, from a vault or a store of secrets."
+    ]
+    for wrong in ("none", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"):
+        over_tls.settings |= {"ca": wrong, "ca_key": True}
+        assert over_tls.plan("vm1", "server")["problems"] == [
+            "ambassador_ca_certificate: expected a certificate, PEM, found none in it; correct it."
+        ]
 
 
 @pytest.mark.parametrize("part", ["server", "client", "redis_server", "redis_client"])

@@ -146,6 +146,35 @@ def test_a_program_that_no_container_reaches_is_refused(vm1, run):
     assert f"{expected} found it on 127.0.0.1 alone" in said
 
 
+def test_a_controller_that_is_given_its_secrets_keeps_nothing(vm2, run, image, passwords, tmp_path):
+    kept = ROOT / "molecule/anywhere/inventory/.ambassador"
+    given = {
+        "ambassador_controller_dir": str(tmp_path / "nothing"),
+        "ambassador_ca_certificate": (kept / "ca.pem").read_text(),
+        "ambassador_ca_key": (kept / "ca.key").read_text(),
+        "ambassador_pids": 4000,
+        **{f"redis_server{'' if user == 'app' else '_' + user}_password": password for user, password in passwords().items()},
+    }
+    secrets = tmp_path / "secrets.json"
+    secrets.write_text(json.dumps(given))
+    # one that a run has to certify anew
+    vm2.check_output("rm /var/lib/ambassador/identity/*.pem")
+    first, second = run(LINKS, "-e", f"@{secrets}"), run(LINKS, "-e", f"@{secrets}")
+    assert first.returncode == 0, first.stdout
+    assert second.stdout.count("changed=0") == 2, second.stdout
+    assert ask(vm2, image, "shop") == "shop"
+    assert not (tmp_path / "nothing").exists()
+    for secret in [given["ambassador_ca_key"].splitlines()[1], *passwords().values()]:
+        assert secret not in first.stdout + second.stdout
+    # a key that is another's
+    vm2.check_output("rm /var/lib/ambassador/identity/*.pem")
+    secrets.write_text(json.dumps({**given, "ambassador_ca_key": vm2.check_output("openssl ecparam -name prime256v1 -genkey -noout")}))
+    said = " ".join(run(LINKS, "-e", f"@{secrets}").stdout.split())
+    assert "host vm2: expected ambassador_ca_key to sign for ambassador_ca_certificate, found that it does not;" in said
+    secrets.write_text(json.dumps(given))
+    assert run(LINKS, "-e", f"@{secrets}").returncode == 0
+
+
 def test_what_no_link_names_is_left_again_and_no_connection_notices(vm1, vm2, run, load):
     redis = load("redis://redis:6379")
     done = run({"redis": LINKS["redis"]}, "-e", "ambassador_pids=4000")
