@@ -817,19 +817,24 @@ def counted(connections):
 
 
 def joined_lines(host, container, found):
-    """Tell which Docker networks a container joins and leaves.
+    """Tell which Docker networks a container joins and leaves, and what that breaks.
+
+    Docker takes the network whose name comes first for the way out of a container, and its published ports lie there: with another one it
+    forgets what goes through the one before.
 
     :param str host: inventory name of the host
     :param dict container: what is asked of it
     :param dict | None found: the container as it was observed
     :rtype: list[str]
+    :source: moby, ``libnetwork``: of endpoints of one priority the one whose network's name comes first is the gateway's
     """
     there, wanted = set((found or {"networks": ()})["networks"]), {container["network"], *container["others"]}
     joins, leaves = sorted(set(container["others"]) - there), sorted(there - wanted)
+    breaks = ", whose name comes first, so that connections through it break once" if there and min(there) != min(wanted) else ""
     return [
-        f"~ host {host}: {container['name']} {does} the network {network}"
+        f"~ host {host}: {container['name']} {does} the network {network}{breaks if network in (min(there), min(wanted)) else ''}"
         for does, ones in (("joins", joins), ("leaves", leaves))
-        for network in ones
+        for network in (ones if found else ())
     ]
 
 

@@ -10,9 +10,9 @@ SCRIPT = (ROOT / "molecule" / "resources" / "echo.py").read_text()
 LINK = {"publish": 6379, "servers": "VM1", "clients": "VM2"}
 LINKS = {
     "redis": {**LINK, "port": 6379, "backend": "redis_server:6379"},
-    # two projects, each with a service of the same name; Docker takes the network whose name comes first for the way out
+    # two projects, each with a service of the same name
     "shop": {**LINK, "port": 7007, "backend": f"db:{PORT}", "network": "shop_default", "networks": ["web_default"]},
-    "acme": {**LINK, "port": 7008, "backend": f"db:{PORT}", "network": "acme_default"},
+    "zoo": {**LINK, "port": 7008, "backend": f"db:{PORT}", "network": "zoo_default"},
     "program": {**LINK, "port": 7009, "backend": f"host:{PORT}"},
     "machine": {**LINK, "port": 7010, "backend": f"198.18.0.13:{PORT}"},
     "seen": {**LINK, "port": 8080, "backend": "proxied:8080", "send_proxy": True},
@@ -27,7 +27,7 @@ frontend seen
     bind :8080 accept-proxy
     http-request return status 200 content-type text/plain lf-string %[src]
 """
-NAMES = ("shop", "acme", "program", "machine")
+NAMES = ("shop", "zoo", "program", "machine")
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def run(playbook):
 def projects(hosts, image):
     """What others run, as Docker Compose and systemd would."""
     vm1, vm2, vm3 = (hosts[name] for name in ("vm1", "vm2", "vm3"))
-    for project in ("shop", "acme"):
+    for project in ("shop", "zoo"):
         vm1.check_output(f"docker network create {project}_default")
         vm1.check_output(
             f"docker run -d --name {project}-db-1 --network {project}_default --network-alias db %s python3 -uc %s serve {project}",
@@ -100,7 +100,7 @@ def test_both_sides_join_networks_of_others_and_no_connection_notices(vm1, vm2, 
     seen = redis.stop()["total"]
     assert untouched(seen), json.dumps(seen)
     assert [inspect(host, name)["Id"] for host, name in ((vm1, "ambassador_server"), (vm2, "ambassador_client"))] == before
-    assert networks(vm1, "ambassador_server") == ["acme_default", "ambassador", "shop_default"]
+    assert networks(vm1, "ambassador_server") == ["ambassador", "shop_default", "zoo_default"]
     assert networks(vm2, "ambassador_client") == ["ambassador", "web_default"]
     again = run()
     assert again.stdout.count("changed=0") == 2, again.stdout
@@ -114,7 +114,7 @@ def test_a_service_is_reached_where_it_is(vm2, image, name):
 def test_a_consumer_on_a_network_of_its_own_dials_the_alias_there(vm2, image):
     assert ask(vm2, image, "shop", container="web") == "shop"
     # and no other
-    assert vm2.run("docker exec web getent ahostsv4 acme").rc == 2
+    assert vm2.run("docker exec web getent ahostsv4 zoo").rc == 2
 
 
 def test_a_service_that_asks_for_it_is_told_who_is_calling(vm2, image):
@@ -129,7 +129,7 @@ def test_a_container_that_is_made_anew_has_its_networks(vm1, vm2, image, run):
     done = run(LINKS, "-e", "ambassador_pids=4000")
     assert done.returncode == 0, done.stdout
     assert inspect(vm1, "ambassador_server")["Id"] != before
-    assert networks(vm1, "ambassador_server") == ["acme_default", "ambassador", "shop_default"]
+    assert networks(vm1, "ambassador_server") == ["ambassador", "shop_default", "zoo_default"]
     until(vm2, "! docker inspect ambassador_client_standin")
     assert [ask(vm2, image, name) for name in NAMES] == list(NAMES)
     assert ask(vm2, image, "shop", container="web") == "shop"
