@@ -959,14 +959,14 @@ def test_both_sides_join_the_networks_of_links_and_leave_them_again(fleet):
 
 def test_a_network_whose_name_comes_first_breaks_connections_and_that_is_told(fleet):
     with_networks(fleet, "acme", "shop")
-    fleet.links = {"redis": {**REDIS, "network": "acme"}, "other": {**REDIS, "port": 1, "network": "shop"}}
+    fleet.links = {"redis": {**REDIS, "network": "acme"}, "other": {**REDIS, "port": 1, "publish": 6379, "network": "shop"}}
     told = "whose name comes first, so that connections through it break once"
     assert [line for line in fleet.plan("vm1", "server")["lines"] if "network" in line] == [
         f"~ host vm1: ambassador_server joins the network acme, {told}",
         "~ host vm1: ambassador_server joins the network shop",
     ]
     fleet.deploy()
-    fleet.links = {"redis": REDIS, "other": {**REDIS, "port": 1}}
+    fleet.links = {"redis": REDIS, "other": {**REDIS, "port": 1, "publish": 6379}}
     assert [line for line in fleet.plan("vm1", "server")["lines"] if "network" in line] == [
         f"~ host vm1: ambassador_server leaves the network acme, {told}",
         "~ host vm1: ambassador_server leaves the network shop",
