@@ -212,6 +212,11 @@ def figures(request):
     return say
 
 
+def untouched(seen):
+    """Tell whether a consumer saw nothing at all: no failure, no broken connection, nothing lost."""
+    return (seen["failures"], seen["long_dropped"], seen["lost"], seen["repeated"], seen["disordered"]) == (0, 0, 0, 0, 0)
+
+
 def until(host, condition):
     """Wait until a shell command succeeds on a host, 30 s at most."""
     host.check_output(f"for i in $(seq 300); do if {condition}; then exit 0; fi; sleep 0.1; done 2>/dev/null; exit 1")

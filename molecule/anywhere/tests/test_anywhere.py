@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import ROOT, inspect, until
+from conftest import ROOT, inspect, until, untouched
 
 PORT = 7007
 SCRIPT = (ROOT / "molecule" / "resources" / "echo.py").read_text()
@@ -85,10 +85,6 @@ def ask(host, image, alias, network="ambassador", container=None):
 
 def networks(host, name):
     return sorted(inspect(host, name)["NetworkSettings"]["Networks"])
-
-
-def untouched(seen):
-    return (seen["failures"], seen["long_dropped"], seen["lost"], seen["repeated"], seen["disordered"]) == (0, 0, 0, 0, 0)
 
 
 def test_both_sides_join_networks_of_others_and_no_connection_notices(vm1, vm2, run, load):

@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import ROOT, as_user, inspect, until
+from conftest import ROOT, as_user, inspect, until, untouched
 
 REDIS = "redis://redis:6379"
 POSTGRESQL = "postgresql://postgres@postgresql:5432/postgres"
@@ -47,11 +47,6 @@ def healthy(servers, vm2):
 
 def address(host):
     return host.check_output("ip -4 -o addr show dev eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'")
-
-
-def untouched(seen):
-    """Tell whether consumers of a link saw nothing at all: no failure, no broken connection, nothing lost."""
-    return (seen["failures"], seen["long_dropped"], seen["lost"], seen["repeated"], seen["disordered"]) == (0, 0, 0, 0, 0)
 
 
 def only_inside(seen):
