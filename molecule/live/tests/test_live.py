@@ -137,7 +137,7 @@ def test_planned_changes_cost_no_connection(hosts, vm2, playbook, load, figures,
         # so that each window is that of one change
         until(vm2, "! docker inspect ambassador_client_standin")
         for one in (redis, postgresql):
-            one.more(20)
+            one.more(10)
             one.mark()
     assert vm2.run("docker exec redis_client getent ahostsv4 more").rc == 2
     assert {side: inspect(*side)["Id"] for side in sides} == before

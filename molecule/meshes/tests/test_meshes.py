@@ -145,7 +145,7 @@ def test_a_mesh_on_another_engine_is_none_of_the_other_s_business(hosts, vm2, de
     redis = load(REDIS)
     done = blue(*KERNEL)
     assert done.returncode == 0, done.stdout
-    seen = in_turns(default, blue, [redis, load(POSTGRESQL, client="ambassador_blue_client")], 3, KERNEL)
+    seen = in_turns(default, blue, [redis, load(POSTGRESQL, client="ambassador_blue_client")], 2, KERNEL)
     assert all(map(untouched, seen)), json.dumps(seen)
     assert [held(host, "default") for host in hosts.values()] == before
     assert "dnat" in vm2.check_output("docker exec ambassador_blue_client nft list ruleset")
