@@ -106,7 +106,7 @@ def test_a_container_of_somebody_else(refuse, vm1, name):
     vm1.check_output("docker run -d --name %s registry.lab:5000/haproxy-debian:lab sleep 600", name)
     try:
         said = refuse()
-        assert f"host vm1: expected no container {name}, or one that this collection made, found another one" in said
+        assert f"host vm1: expected no container {name}, or one that this mesh made, found another one" in said
         absent = refuse(f"--extra-vars={name}_state=absent", "--extra-vars=redis_client_link=none")
         assert "found none" in absent
     finally:
