@@ -152,7 +152,7 @@ class Load:
             self.host, network, image = testinfra.get_host("local://"), "container:vm2", "crosshost-lab/client"
         else:
             network = inspect(host, client)["HostConfig"]["NetworkMode"]
-            image = inspect(host, client)["Config"]["Image"].rpartition("/")[0] + "/client:lab"
+            image = lab_image(host, container=client)
         self.remove()  # one that a failed test left
         docker = f"docker run -d --read-only --name {self.name} --network {network}"
         if url.startswith("redis:"):
@@ -210,6 +210,11 @@ def figures(request):
             file.write_text((file.read_text() if file.exists() else FIGURES) + f"| {row} |\n")
 
     return say
+
+
+def lab_image(host, name="client:lab", container="ambassador_client"):
+    """Return the name of an image of the lab, of the registry that a container of a host came from."""
+    return inspect(host, container)["Config"]["Image"].rpartition("/")[0] + f"/{name}"
 
 
 def untouched(seen):

@@ -107,9 +107,9 @@ class ActionModule(ActionBase):
         return result
 
     def _plan(self, state):
-        name = self.redis.get("name") or names.ambassador(self.part, self.mesh)
         if self.mesh != self.settings["mesh"]:
             return plan.unseen(self.part, self.host)
+        name = self.redis.get("name") or names.ambassador(self.part, self.mesh)
         if state == "absent":
             volume = self.redis.get("volume") if self.redis.get("purge") else None
             directory = name if self.redis else self.part
@@ -272,21 +272,21 @@ class ActionModule(ActionBase):
     def _several(self, named):
         """Return what is wrong where hosts that the map names, and that this run has observed, differ in what is to be one for all."""
         first, *others = [host for host in self._play_hosts() if host in named]
-        asked = {
-            "ambassador_controller_dir": (self._controller_of, self.settings["controller_dir"]),
-            "ambassador_mesh": (self._mesh_of, self.mesh),
-        }
-        for variable, (of, holds) in asked.items():
+        asked = [(self._mesh_of, self.mesh, maps.two_meshes)]
+        # a CA that was given is one for all
+        if not self.settings["ca"]:
+            asked.insert(0, (self._controller_of, self.settings["controller_dir"], maps.two_controllers))
+        for of, holds, told in asked:
             own = of(self.host)
             # one that a playbook says for all is not in the host's variables
-            if own != holds or (variable == "ambassador_controller_dir" and self.settings["ca"]):
+            if own != holds:
                 continue
             # once a run, not once a host for each host: the first looks at all, and all at the first
             for other in others if first == self.host else [first]:
                 theirs = of(other)
                 # one that could not be reached is given nothing
                 if theirs != own and "sides" in (self.variables["hostvars"][other].get(OBSERVED) or {}):
-                    return maps.SEVERAL[variable](self.host, own, other, theirs)
+                    return told(self.host, own, other, theirs)
         return []
 
     def _mesh_of(self, host):
@@ -336,7 +336,7 @@ class ActionModule(ActionBase):
         given, directory = self.redis["given"], self.settings["controller_dir"]
         kept = {user: passwords.kept(directory, user, self.mesh) for user in given}
         held = {host: plain((found.get("users") or {}).get(name) or {}) for host, found in self._observations().items()}
-        problems = redis.judge(given, kept, held, directory)
+        problems = redis.judge(given, kept, held, directory, self.mesh)
         known = {user: given[user] or kept[user] for user in given}
         # one that is still to be made is in no file yet
         ready = all(known.values()) and not problems
@@ -356,7 +356,7 @@ class ActionModule(ActionBase):
         kept = {user: passwords.kept(directory, user, self.mesh) for user in given}
         held = {user: file["sha256"] for user, file in self.observed["directories"].get(name, {"files": {}})["files"].items()}
         # here a file holds a password and the end of its line
-        problems += redis.judge(given, kept, {self.host: held}, directory, end="\n")
+        problems += redis.judge(given, kept, {self.host: held}, directory, self.mesh, end="\n")
         missing = [user for user, password in given.items() if not password and kept[user] is None]
         made = links and any(self._planned(server, PLANNED) for server in links[0]["servers"])
         if missing and not problems and not made:

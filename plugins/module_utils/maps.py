@@ -125,7 +125,3 @@ def two_meshes(host, own, other, theirs):
         f"ambassador_mesh: expected one mesh for all hosts of a run, found {theirs} for {other} and {own} for {host}; set it once for all"
         " (group_vars/all beside the inventory is the usual place)."
     ]
-
-
-# variable that is to be one for all hosts of a run -> what tells that it is not
-SEVERAL = {"ambassador_controller_dir": two_controllers, "ambassador_mesh": two_meshes}

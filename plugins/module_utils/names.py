@@ -1,6 +1,6 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The names of all that a mesh makes on a host, from mesh, side and number. Pure Python without Ansible.
+"""The names of all that a mesh makes on a host, and that its controller keeps, from mesh, side and number. Pure Python without Ansible.
 
 A name of several words has the mesh behind the first one, ``ambassador_blue_server``; a single word, or a path, ends with it,
 ``ambassador-blue``. What the mesh ``default`` makes is named without it.
@@ -85,6 +85,16 @@ def standin_number(name, mesh=DEFAULT):
     """
     found = re.fullmatch(rf"{standin(mesh)}(?:_([0-9]+))?", name)
     return int(found[1] or 1) if found else None
+
+
+def password(user, mesh=DEFAULT):
+    """Return the name of the file in which the controller keeps the password of a user of Redis.
+
+    :param str user: the user
+    :param str mesh: the mesh
+    :rtype: str
+    """
+    return in_mesh(f"redis_{user}.password", mesh)
 
 
 def run(number=1):

@@ -233,33 +233,46 @@ def alias_problems(host, wiring, observed, network):
     ]
 
 
-def backend_problems(host, side, wiring, observed, network):
-    """Tell which Docker networks of links are missing, and which backends on the host itself no container reaches.
+def joined_problems(host, side, wiring, observed):
+    """Tell which Docker networks of links are missing.
 
     :param str host: inventory name of the host
     :param str side: ``server`` or ``client``
     :param dict wiring: the wiring of the side
     :param dict observed: the observation
+    :rtype: list[str]
+    """
+    key = {"server": "network", "client": "networks"}[side]
+    return [
+        f"link {link['alias']}, {key}: expected a Docker network {name} on host {host}, found none;"
+        " start what makes it (docker compose up), or correct the name."
+        for link in wiring["links"]
+        for name in link.get("networks", [])
+        if name not in observed["networks"]
+    ]
+
+
+def loopback_problems(host, wiring, observed, network):
+    """Tell which backends on the host itself no container reaches.
+
+    :param str host: inventory name of the host
+    :param dict wiring: the wiring of its server side
+    :param dict observed: the observation
     :param str network: the network of the ambassadors
     :rtype: list[str]
     """
-    key, problems = {"server": "network", "client": "networks"}[side], []
+    problems = []
     for link in wiring["links"]:
-        problems += [
-            f"link {link['alias']}, {key}: expected a Docker network {name} on host {host}, found none;"
-            " start what makes it (docker compose up), or correct the name."
-            for name in link.get("networks", [])
-            if name not in observed["networks"]
-        ]
-        own = link["targets"][0] if side == "server" else {"name": None}
-        listeners = [
-            address for protocol, address, port in observed["listening"] if (protocol, port) == (link["protocol"], own.get("port"))
-        ]
-        if own["name"] == HOST and listeners and all(ipaddress.ip_address(address).is_loopback for address in listeners):
+        backend = link["targets"][0]
+        if backend["name"] != HOST:
+            continue
+        at = (link["protocol"], backend["port"])
+        listeners = sorted({address for protocol, address, port in observed["listening"] if (protocol, port) == at})
+        if listeners and all(ipaddress.ip_address(address).is_loopback for address in listeners):
             problems.append(
-                f"link {link['alias']}, backend: expected what listens on port {own['port']} of host {host} to listen where containers"
-                f" reach it, found it on {', '.join(sorted(set(listeners)))} alone; let it listen on all, or on the address that the host"
-                f" has on the network {network}."
+                f"link {link['alias']}, backend: expected what listens on port {backend['port']} of host {host} to listen where containers"
+                f" reach it, found it on {', '.join(listeners)} alone; let it listen on all, or on the address that the host has on the"
+                f" network {network}."
             )
     return problems
 
@@ -508,7 +521,9 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     if plan.problems:
         return plan
     plan.problems += network_problems(host, observed, settings) + state_problems(host, observed, settings)
-    plan.problems += backend_problems(host, side, wiring, observed, settings["network"])
+    plan.problems += joined_problems(host, side, wiring, observed)
+    if side == "server":
+        plan.problems += loopback_problems(host, wiring, observed, settings["network"])
     if not there.get(1) and (side == "client" or not there):
         plan.problems += name_problems(host, name, observed)
     asked, idle = containers.of_side(side, container, settings["engine"], observed)
@@ -688,9 +703,9 @@ def _stand_in(plan, side, settings, on_disk, observed, container, found):
         return
     if not container["address"] or found is None or len(containers.standins(observed)) >= STANDINS:
         return
-    aliases = (found["networks"].get(container["network"]) or {}).get("aliases", [])
-    more = any(containers.lacks(found, network, wanted) for network, wanted in container["others"].items())
-    if more or set(container["aliases"]) - set(aliases) or containers.made_anew(container, found, observed["images"]):
+    wanted = {**container["others"], container["network"]: container["aliases"]}
+    lacking = any(containers.lacks(found, network, aliases) for network, aliases in wanted.items())
+    if lacking or containers.made_anew(container, found, observed["images"]):
         plan.step("standin", "new connections are served while the client side is away")
 
 
@@ -828,13 +843,15 @@ def joined_lines(host, container, found):
     :rtype: list[str]
     :source: moby, ``libnetwork``: of endpoints of one priority the one whose network's name comes first is the gateway's
     """
-    there, wanted = set((found or {"networks": ()})["networks"]), {container["network"], *container["others"]}
+    if not found:
+        return []
+    there, wanted = set(found["networks"]), {container["network"], *container["others"]}
     joins, leaves = sorted(set(container["others"]) - there), sorted(there - wanted)
     breaks = ", whose name comes first, so that connections through it break once" if there and min(there) != min(wanted) else ""
     return [
         f"~ host {host}: {container['name']} {does} the network {network}{breaks if network in (min(there), min(wanted)) else ''}"
         for does, ones in (("joins", joins), ("leaves", leaves))
-        for network in (ones if found else ())
+        for network in ones
     ]
 
 

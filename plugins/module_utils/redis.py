@@ -12,6 +12,8 @@ import hashlib
 import json
 import re
 
+from ansible_collections.crosshost.ambassador.plugins.module_utils import names
+
 USERS = ("app", "proof", "operator")
 # what each user may do; whoever does not say who he is may ask whether the server lives, and whether it is the master
 MAY = {
@@ -95,20 +97,21 @@ def wrong(user, password, where):
     return []
 
 
-def judge(given, kept, held, directory, end=""):
+def judge(given, kept, held, directory, mesh=names.DEFAULT, end=""):
     """Tell whether passwords may be used, or made.
 
     :param dict[str, str] given: user -> the password that was given, empty where none was
     :param dict[str, str | None] kept: user -> the password that the controller keeps, None where it keeps none
     :param dict[str, dict[str, str]] held: host -> user -> SHA-256 of the password that the host holds
     :param str directory: the directory on the controller
+    :param str mesh: the mesh
     :param str end: what follows a password in what was hashed
     :return: a list of sentences, empty where all is well
     :rtype: list[str]
     """
     problems = []
     for user, password in given.items():
-        file = f"{directory}/redis_{user}.password"
+        file = f"{directory}/{names.password(user, mesh)}"
         problems += wrong(user, password, "")
         if not password and kept[user] is not None:
             problems += wrong(user, kept[user], f" in {file}")
@@ -120,9 +123,9 @@ def judge(given, kept, held, directory, end=""):
         found = []
         for user in sorted(set(users) & {user for user, password in given.items() if not password}):
             if kept[user] is None:
-                found.append(f"no redis_{user}.password")
+                found.append(f"no {names.password(user, mesh)}")
             elif kept[user] and digest(kept[user] + end) != users[user]:
-                found.append(f"another one in redis_{user}.password")
+                found.append(f"another one in {names.password(user, mesh)}")
         if found:
             problems.append(
                 f"host {host}: expected {directory} on the controller to hold the passwords of Redis that this host has, found"

@@ -306,7 +306,7 @@ def main():
         addresses=addresses,
         facts=observation.facts(interfaces(), if_inet6, outside(), addresses),
         listening=[
-            listener for protocol, names in KERNEL.items() for name in names for listener in observation.sockets(read_proc(name), protocol)
+            listener for protocol, files in KERNEL.items() for name in files for listener in observation.sockets(read_proc(name), protocol)
         ],
         disk=observation.disk(state_dir),
         **docker(module.params["network"] or names.in_mesh(names.NETWORK, mesh), mesh),

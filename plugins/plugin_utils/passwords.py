@@ -18,7 +18,7 @@ def path_of(directory, user, mesh):
     :param str mesh: the mesh
     :rtype: str
     """
-    return os.path.join(directory, f"{names.in_mesh('redis_', mesh)}{user}.password")
+    return os.path.join(directory, names.password(user, mesh))
 
 
 def kept(directory, user, mesh):

@@ -60,3 +60,8 @@ def test_a_password_is_one_line(given, kept):
 @pytest.mark.parametrize("user", ["../app", "an app", ""])
 def test_a_user_is_a_file_name(user):
     assert "rename it" in redis.judge({user: "given"}, {user: None}, {}, "/srv/dir")[0]
+
+
+def test_the_file_of_another_mesh_is_named_as_it_is():
+    (sentence,) = redis.judge({"app": ""}, {"app": None}, HELD, "/srv/dir", "blue")
+    assert "found no redis_blue_app.password; copy that directory" in sentence

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import ROOT, inspect, until, untouched
+from conftest import ROOT, inspect, lab_image, until, untouched
 
 PORT = 7007
 SCRIPT = (ROOT / "molecule" / "resources" / "echo.py").read_text()
@@ -33,8 +33,7 @@ NAMES = ("shop", "zoo", "program", "machine")
 @pytest.fixture(scope="module")
 def image(vm2):
     """Returns the name of an image of the lab, as its hosts pull it."""
-    registry = inspect(vm2, "ambassador_client")["Config"]["Image"].rpartition("/")[0]
-    return lambda name: f"{registry}/{name}"
+    return lambda name: lab_image(vm2, name)
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +72,13 @@ def projects(hosts, image):
         host.check_output("kill $(cat /run/echo)")
 
 
-def ask(host, image, alias, network="ambassador", container=None):
+def ask(host, image, alias, container=None):
     """Return who answers on a link."""
     words = (
         f"import socket; link = socket.create_connection(('{alias}', {LINKS[alias]['port']}), timeout=5); link.sendall(b'hello\\n')\n"
         "print(link.recv(99).split()[0].decode())"
     )
-    where = f"docker exec {container}" if container else f"docker run --rm --network {network} {image('client:lab')}"
+    where = f"docker exec {container}" if container else f"docker run --rm --network ambassador {image('client:lab')}"
     return host.check_output(f"{where} python3 -c %s", words)
 
 

@@ -5,7 +5,7 @@ import re
 import time
 
 import pytest
-from conftest import ROOT, inspect, until
+from conftest import ROOT, inspect, lab_image, until
 
 PORT = 7007
 SCRIPT = (ROOT / "molecule" / "resources" / "echo.py").read_text()
@@ -31,10 +31,6 @@ def run(playbook):
     return with_links
 
 
-def image(host):
-    return inspect(host, "ambassador_client")["Config"]["Image"].rpartition("/")[0] + "/client:lab"
-
-
 def serve(host, name, registry):
     host.check_output(
         "docker rm -f echo_server; docker run -d --name echo_server --network ambassador %s python3 -uc %s serve %s", registry, SCRIPT, name
@@ -44,7 +40,7 @@ def serve(host, name, registry):
 @pytest.fixture(scope="module")
 def echoes(hosts, vm2, run):
     """Both hosts have a backend; vm1 serves it."""
-    registry = image(vm2)
+    registry = lab_image(vm2)
     for name, host in hosts.items():
         serve(host, name, registry)
     done = run()

@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import ROOT, as_user, inspect, until, untouched
+from conftest import ROOT, as_user, inspect, lab_image, until, untouched
 
 REDIS = "redis://redis:6379"
 POSTGRESQL = "postgresql://postgres@postgresql:5432/postgres"
@@ -326,7 +326,7 @@ print(kept)
 @pytest.fixture(scope="module")
 def tight(hosts, vm2, playbook):
     """The client side has little memory, and there is a link to a service that resets its connections; returns the image of a client."""
-    client = inspect(vm2, "ambassador_client")["Config"]["Image"].rpartition("/")[0] + "/client:lab"
+    client = lab_image(vm2)
     hosts["vm3"].check_output("docker run -d --name resetter --network ambassador %s python3 -c %s", client, RESETS)
     run = playbook("site.yml", "-e", "ambassador_memory=96M", "-e", "more=6380", "-e", "served=resetter:7070")
     assert run.returncode == 0, run.stdout

@@ -5,7 +5,7 @@ import re
 
 import pytest
 import yaml
-from conftest import ROOT, inspect, untouched
+from conftest import ROOT, inspect, lab_image, untouched
 
 SCENARIO = ROOT / "molecule" / "meshes"
 REDIS = "redis://redis:6379"
@@ -41,7 +41,7 @@ def teams(vm1, blue):
     """Both teams have deployed; the other one's service is on its network, which the first run of it makes."""
     done = blue("-e", "ambassador_prove=false")
     assert done.returncode == 0, done.stdout
-    image = inspect(vm1, "ambassador_server")["Config"]["Image"].rpartition("/")[0] + "/postgres:17.6"
+    image = lab_image(vm1, "postgres:17.6", "ambassador_server")
     vm1.check_output("docker run -d --name postgres_server --network ambassador-blue -e POSTGRES_HOST_AUTH_METHOD=trust %s", image)
     unchanged(blue())
 
@@ -75,7 +75,7 @@ def in_turns(default, blue, loads, rounds, arguments=()):
 def test_each_team_has_things_of_its_own_and_sees_no_alias_of_the_other(vm1, vm2):
     assert vm2.check_output("docker exec redis_client redis-cli -h redis ping") == "PONG"
     look = "docker run --rm --network %s %s getent ahostsv4 %s"
-    image = inspect(vm2, "ambassador_client")["Config"]["Image"].rpartition("/")[0] + "/client:lab"
+    image = lab_image(vm2)
     for network, own, other in (("ambassador", "redis", "postgresql"), ("ambassador-blue", "postgresql", "redis")):
         assert vm2.run(look, network, image, own).rc == 0
         assert vm2.run(look, network, image, other).rc == 2
