@@ -51,7 +51,8 @@ def test_all_mistakes_of_the_map_at_once(refuse, rehearsal):
     )
     for sentence in (
         "link unknown: expected only the keys port, servers, clients, backend, publish, check, check_interval, balance, "
-        "connect, wait, drain, max_connections, local, targets, protocol, found 'prot'; did you mean port.",
+        "connect, wait, drain, user_timeout, max_connections, local, targets, protocol, send_proxy, network, networks, found 'prot';"
+        " did you mean port.",
         "link range, port: expected a port from 1 to 65535, found 70000; correct it.",
         "link number, port: expected a port from 1 to 65535, found 'many'; correct it.",
         "link nowhere, servers: expected a pattern that matches a host of the inventory, found 'vm9'; add the group or correct the name.",
