@@ -341,24 +341,20 @@ def numbered_as(container, number, side, publish, mesh):
     return described(**{**container, **own})
 
 
-def check(container, generation, found, images):
+def check(container, generation):
     """Return what is asked of the container that says what is wrong with a generation.
 
     :param dict container: the description of the side's container
     :param str generation: name of the generation
-    :param dict | None found: the side's container as it was observed
-    :param dict[str, str] images: name -> ID of the images of the host
-    :return: a description; and ``inside``, the name of the side's container where the command can run in that one, for it is what is asked
     :rtype: dict
     """
-    inside = container["name"] if found and found["state"] == "running" and not made_anew(container, found, images) else None
     at = f"/etc/ambassador/generations/{generation}"
     if container["entrypoint"] == ["haproxy"]:
         command = ["-c", "-f", f"{at}/links.cfg", "-f", f"{at}/haproxy.cfg"]
     else:
         command = [*container["command"], "check", at]
     volumes = [volume for volume in container["volumes"] if not volume.endswith(":/run/ambassador:rw")]
-    return {**container, "name": f"{container['name']}_check", "command": command, "volumes": volumes, "inside": inside}
+    return {**container, "name": f"{container['name']}_check", "command": command, "volumes": volumes}
 
 
 def left_over(side, observed):

@@ -25,14 +25,14 @@ options:
     description:
       - V(staged) writes the generation and leaves the current one alone.
       - V(current) makes it the current one. A crash at any point leaves the old one or the new one.
-      - V(loaded) makes it the current one, waits until the engine answers, reloads it unless it runs that one, and removes all
-        others but the one before.
+      - V(loaded) writes it where its files are given, makes it the current one, waits until the engine answers, reloads it unless it
+        runs that one, and removes all others but the one before. An engine that finds it invalid keeps the one that it runs.
     type: str
     choices: [staged, current, loaded]
     required: true
   files:
     description:
-      - Name of each file and its content. Needed for V(staged).
+      - Name of each file and its content. Needed for V(staged), possible with V(loaded).
     type: dict
   generation:
     description: Name of the generation, by its content, as M(crosshost.ambassador.plan) makes it.
@@ -44,10 +44,10 @@ options:
     choices: [haproxy, nftables]
     default: haproxy
   owner:
-    description: Numeric user ID of the engine. It owns the directories of its endpoints. Needed for V(staged).
+    description: Numeric user ID of the engine. It owns the directories of its endpoints. Needed with O(files).
     type: int
   runs:
-    description: Names of the directories of the endpoints, one for each container. V(staged) removes all others, which nobody answers at.
+    description: Names of the directories of the endpoints, one for each container. With O(files) all others go, which nobody answers at.
     type: list
     elements: str
     default: [run]
@@ -65,7 +65,7 @@ attributes:
     description: Says what would change and changes nothing.
   diff_mode:
     support: full
-    description: With V(staged), compares the new files with those of the current generation.
+    description: With O(files), compares the new files with those of the current generation.
 """
 
 EXAMPLES = r"""
@@ -194,6 +194,17 @@ class Generations:
 
     def staged(self):
         """Write the generation that the files make."""
+        generation, (changed, diff) = self.params["generation"], self.write()
+        self.module.exit_json(
+            changed=changed, generation=generation, current=self.current() == generation, loaded=self._answers() == generation, diff=diff
+        )
+
+    def write(self):
+        """Write the generation that the files make, where it is not there as it should be.
+
+        :return: whether it was not, and how its files differ from those of the current one
+        :rtype: tuple[bool, list[dict]]
+        """
         generation, files = self.params["generation"], self.params["files"]
         before = read_files(self.link)
         changed = self._directories() or read_files(self.directory(generation)) != files
@@ -204,9 +215,7 @@ class Generations:
             for name in sorted({*before, *files})
             if before.get(name) != files.get(name)
         ]
-        self.module.exit_json(
-            changed=changed, generation=generation, current=self.current() == generation, loaded=self._answers() == generation, diff=diff
-        )
+        return changed, diff
 
     def _write(self, generation, files):
         """Write a generation. A crash leaves a new one out, and an old one with each file whole."""
@@ -298,25 +307,28 @@ class Generations:
             time.sleep(0.1)
 
     def loaded(self):
-        """Make the generation the current one, and reload each engine that does not run it.
+        """Write the generation where its files are given, make it the current one, and reload each engine that does not run it.
 
         Where one refuses it, all run the last good one again.
         """
         generation, log, before = self.params["generation"], [], {}
+        written, diff = self.write() if self.params["files"] is not None else (False, [])
+        told = {"generation": generation, "diff": diff}
         made_current = self.make_current(generation)
         for engine in self.engines:
             try:
                 before[engine] = self.running(engine)
             except OSError as error:
                 if self.module.check_mode:  # a run would start it
-                    self.module.exit_json(changed=True, generation=generation)
+                    self.module.exit_json(changed=True, **told)
                 self.module.fail_json(
                     msg=f"expected the engine to answer on {engine.path} within {self.params['timeout']} s, found: {error};"
                     " its log says why (`docker logs` of the ambassador's container)."
                 )
-        todo = [engine for engine, running in before.items() if running != generation or self.params["reload"]]
+        mended = written or self.params["reload"]
+        todo = [engine for engine, running in before.items() if running != generation or mended]
         if todo and self.module.check_mode:
-            self.module.exit_json(changed=True, generation=generation)
+            self.module.exit_json(changed=True, **told)
         for number, engine in enumerate(todo):
             answer = self._reload(engine)
             if not answer.startswith("Success=1"):
@@ -331,7 +343,7 @@ class Generations:
                 )
             log.append(answer)
         self._remove_others(generation)
-        self.module.exit_json(changed=made_current or bool(todo), generation=generation, **({"log": "\n".join(log)} if log else {}))
+        self.module.exit_json(changed=made_current or written or bool(todo), **told, **({"log": "\n".join(log)} if log else {}))
 
     @staticmethod
     def _reload(engine):
@@ -370,7 +382,8 @@ def main():
             "reload": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 15},
         },
-        required_if=[("state", "staged", ["files", "owner"])],
+        required_if=[("state", "staged", ["files"])],
+        required_by={"files": ["owner"]},
         supports_check_mode=True,
     )
     generations = Generations(module)

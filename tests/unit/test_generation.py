@@ -136,6 +136,23 @@ def test_what_is_loaded_is_made_the_current_one_first(side):
     assert engine.asked.count("reload") == 1
 
 
+def test_what_is_loaded_with_its_files_is_written_and_what_is_mended_is_loaded_again(side):
+    first = current(side)
+    engine = Engine(side, first, "Success=1\n")
+    given = {"path": str(side), "state": "loaded", "owner": OWNER, **named({"haproxy.cfg": "two", "links.cfg": "name @generation@\n"})}
+    rehearsal = module(**given, check=True)
+    assert (rehearsal["changed"], rehearsal["diff"][0]["after"]) == (True, "two")
+    assert (os.listdir(side / "generations"), "reload" in engine.asked) == ([first], False)
+    second = module(**given)["generation"]
+    assert (os.readlink(side / "current"), engine.asked.count("reload")) == (f"generations/{second}", 1)
+    engine.running = second
+    assert not module(**given)["changed"]
+    (side / "current" / "haproxy.cfg").write_text("by hand")
+    assert module(**given)["changed"]
+    assert ((side / "current" / "haproxy.cfg").read_text(), engine.asked.count("reload")) == ("two", 2)
+    assert "missing parameter" in module(**{**given, "owner": None})["msg"]
+
+
 def test_an_engine_that_refuses_a_generation_gets_the_last_good_one_back(side):
     first, second = current(side), current(side, "two")
     Engine(side, first, "Success=0\n--\n[ALERT] (1) : config : unknown keyword 'two'\n")

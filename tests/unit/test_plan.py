@@ -465,6 +465,8 @@ def test_what_is_not_as_it_should_be_is_mended_and_then_all_is_well(fleet, drift
     harm(fleet)
     said = fleet.plan("vm2", "client")
     assert said["steps"] == steps
+    # one that runs and stays says what is wrong with a configuration when it loads it
+    assert (said["check"] is None) == ("container" not in steps)
     if why:
         assert said["why"]["container"] == f"ambassador_client: {why}"
     if "run directory" in drift:
