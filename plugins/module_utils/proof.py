@@ -63,6 +63,17 @@ def proved(target):
     return target["up"] and (target["check_status"] is None or target["check_status"].endswith(("OK", "OKC")))
 
 
+def undecided(info, links):
+    """Tell whether a server side has not found out yet how its backends are: until then it tells client sides that they are up.
+
+    :param dict info: what the module ``ambassador_info`` says of the side now
+    :param list[dict] links: the links of the wiring
+    :rtype: bool
+    """
+    own = [targets_of((info.get("links") or {}).get(link["alias"], {}), "server") for link in links]
+    return any(not targets or (targets[0]["up"] and not proved(targets[0])) for targets in own)
+
+
 def unchecked(wiring, engine):
     """Return the links of a client side of which nothing tells whether they lead anywhere, as they are dialled.
 

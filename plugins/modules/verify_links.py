@@ -12,6 +12,7 @@ version_added: 0.2.0
 author: the crosshost.ambassador contributors
 description:
   - Asks the engine of a side, until the checks of every link say that it leads through to a backend, or the time is over.
+  - A backend of a server side may be down, but it waits until the checks have found out.
   - Then dials the links that nobody checks, as a consumer does.
   - It does not fail where a link does not lead through; whether that is a failure is for the caller, with the filter
     P(crosshost.ambassador.proof#filter).
@@ -115,7 +116,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import engine
 from ansible_collections.crosshost.ambassador.plugins.module_utils.dial import dial_all
 from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import addresses
-from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proof, refused_handshakes
+from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proof, refused_handshakes, undecided
 
 
 def ask(path):
@@ -166,7 +167,8 @@ def main():
         info = ask(given["path"])
         judged = proof(info, given["links"], given["host"], given["side"], given["before"], mesh=given["mesh"])
         wanting = judged["worse"] if given["worse_only"] and "links" in info else judged["problems"]
-        if not wanting or time.monotonic() > deadline:
+        found_out = given["side"] == "client" or not undecided(info, given["links"])
+        if (not wanting and found_out) or time.monotonic() > deadline:
             break
         time.sleep(0.1)
     dialled = {}

@@ -6,7 +6,7 @@ import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.proof import FilterModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import link_of
 from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import before
-from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proof, refused_handshakes, unchecked
+from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proof, refused_handshakes, unchecked, undecided
 from signer import Signer
 
 
@@ -133,6 +133,28 @@ def test_a_server_side_is_judged_by_its_own_backend_and_only_where_that_was_up()
     judged = proof(info(own, target("vm3")), LINKS, "vm1", "server", was(target("redis_server")))
     assert judged["worse"]
     assert "run was limited" not in judged["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("own", "open_yet"),
+    [
+        (target(check="L7OK"), False),
+        # one without a check
+        (target(check=None), False),
+        (DOWN, False),
+        # before the first check, and while the last ones that failed are not enough of them
+        (target(check="INI"), True),
+        (target(check="L7TOUT"), True),
+    ],
+)
+def test_a_server_side_has_found_out_when_a_check_has_said_it(own, open_yet):
+    assert undecided(info(own, target("vm3", check="INI")), LINKS) == open_yet
+
+
+def test_a_server_side_that_says_nothing_has_not_found_out():
+    assert undecided({"msg": "that it does not answer"}, LINKS)
+    assert undecided(info(), LINKS)
+    assert not undecided({"msg": "that it does not answer"}, [])
 
 
 @pytest.mark.parametrize(("check", "problems"), [("INI", 1), ("L4CON", 1), ("L7OK", 0), ("L7OKC", 0), (None, 0)])

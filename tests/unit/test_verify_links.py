@@ -18,8 +18,8 @@ def side(tmp_path):
     return tmp_path / "client"
 
 
-def verify(side, **changes):
-    arguments = {"path": str(side), "side": "client", "host": "vm2", "links": [LINK], "patience": 0, **changes}
+def verify(directory, **changes):
+    arguments = {"path": str(directory), "side": "client", "host": "vm2", "links": [LINK], "patience": 0, **changes}
     return run_module("verify_links", **arguments)
 
 
@@ -65,6 +65,21 @@ def test_it_waits_until_the_time_is_over_and_no_longer_than_it_has_to(side):
     began = time.monotonic()
     assert verify(side, patience=60)["problems"] == []
     assert time.monotonic() - began < 30
+
+
+def test_a_server_side_is_waited_for_until_its_checks_have_found_out(side):
+    engine = RecordedEngine(side, "server_of_a_replica")
+    stat = next(command for command in engine.answers if command.endswith("show stat"))
+    found_out = engine.answers[stat]
+    # as a worker says that has just started
+    engine.answers[stat] = found_out.replace(",DOWN,1,1,0,4,2,3,44,", ",UP,1,1,0,4,2,3,44,").replace(",* L7TOUT,", ",INI,")
+    began = time.monotonic()
+    assert verify(side, side="server", patience=1)["problems"] == []
+    assert time.monotonic() - began > 1
+    threading.Timer(1, engine.answers.update, [{stat: found_out}]).start()
+    began = time.monotonic()
+    assert verify(side, side="server", patience=60)["problems"] == []
+    assert 1 < time.monotonic() - began < 30
 
 
 def recorded_up(answer):
