@@ -112,8 +112,7 @@ class ActionModule(ActionBase):
         name = self.redis.get("name") or names.ambassador(self.part, self.mesh)
         if state == "absent":
             volume = self.redis.get("volume") if self.redis.get("purge") else None
-            directory = name if self.redis else self.part
-            return plan.absent(self.part, self.host, name, [directory], self.observed, self.settings, volume)
+            return plan.absent(self.part, self.host, name, self.observed, self.settings, volume)
         if self.part == "redis_server":
             return self._redis_server(name)
         if self.part == "redis_client":

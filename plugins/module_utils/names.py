@@ -14,6 +14,8 @@ DEFAULT = "default"
 # what the playbook status takes for all meshes of a host
 ALL = "all"
 STATE_DIR, NETWORK = "/var/lib/ambassador", "ambassador"
+# in the state directory: the link variables of consumers, a file for each link
+LINKS = "links"
 # labels of all that the collection makes: its name, and its mesh, where that is not the default one
 LABEL, MESH_LABEL = "crosshost.ambassador", "crosshost.ambassador.mesh"
 # without `_`, which parts the words of a name; short enough for the host name of a container (63 characters, RFC 1035, section 2.3.4)

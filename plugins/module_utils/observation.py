@@ -406,20 +406,46 @@ def whole(observed):
     return {**observed, "sides": {name: {**one, "links": links[name]} for name, one in sides.items()}}
 
 
+def variables(path):
+    """Return the digest of the files of link variables; None where there are none, or where not all of them are as they should be.
+
+    Of all, not of each: there may be a thousand.
+
+    :param str path: their directory
+    :rtype: str | None
+    """
+    found = directory(path) if os.path.isdir(path) else {"mode": None, "files": {}}
+    as_written = found["mode"] == "0755" and all(file["mode"] == "0644" for file in found["files"].values())
+    if not as_written or set(found["files"]) != set(os.listdir(path)):
+        return None
+    return variables_digest({name: file["sha256"] for name, file in found["files"].items()})
+
+
+def variables_digest(files):
+    """Return the digest of files of link variables.
+
+    :param dict[str, str] files: name -> SHA-256 of its content
+    :rtype: str
+    """
+    return digest(json.dumps(files, sort_keys=True).encode())
+
+
 def state(path):
     """Return what the state directory holds.
 
     :param str path: the state directory of the collection on this host
     :return: ``sides`` (side -> see :func:`side`), ``identity``, ``directories`` (name -> see :func:`directory`, of what
-        is neither), ``users`` (directory -> see :func:`users`), ``entries`` (list of str: all names in it)
+        is neither), ``users`` (directory -> see :func:`users`), ``entries`` (list of str: all names in it), ``variables`` (see
+        :func:`variables`)
     :rtype: dict
     """
     entries = sorted(os.listdir(path)) if os.path.isdir(path) else []
-    others = [name for name in entries if name not in (*SIDES, "identity") and os.path.isdir(os.path.join(path, name))]
+    others = [name for name in entries if name not in (*SIDES, "identity", names.LINKS) and os.path.isdir(os.path.join(path, name))]
     return {
         "entries": entries,
         "sides": {name: side(os.path.join(path, name)) for name in SIDES if name in entries},
         "identity": identity(os.path.join(path, "identity")),
+        "variables": variables(os.path.join(path, names.LINKS)),
         "directories": {name: directory(os.path.join(path, name)) for name in others},
         "users": {
             name: users(_read(os.path.join(path, name, USERS)).decode(errors="replace"))

@@ -20,15 +20,36 @@ from __future__ import annotations
 import ipaddress
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, names
-from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest
+from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, variables_digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import targets_of, unchecked
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import HOST, certified, endpoint, is_own, networks, overlap
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import (
+    HOST,
+    certified,
+    endpoint,
+    is_own,
+    networks,
+    overlap,
+    variable_files,
+)
 
 EXPAND, TURN, CONTRACT = "expand", "turn", "contract"
 # part -> when its steps are taken, but for `remove` of a side, which is to contract
 PHASES = {"server": EXPAND, "client": TURN, "redis_server": EXPAND, "redis_client": TURN}
 # the steps in their order
-STEPS = ("image", "network", "certificate", "data", "directory", "configuration", "standin", "container", "load", "verify", "remove")
+STEPS = (
+    "image",
+    "network",
+    "certificate",
+    "data",
+    "directory",
+    "configuration",
+    "standin",
+    "container",
+    "load",
+    "verify",
+    "variables",
+    "remove",
+)
 SIDES = ("server", "client")
 # the most stand-ins of earlier runs that may have connections: each takes its memory
 STANDINS = 5
@@ -337,7 +358,7 @@ def directory_problems(part, name):
 
     :rtype: list[str]
     """
-    if name not in (*SIDES, "identity"):
+    if name not in (*SIDES, "identity", names.LINKS):
         return []
     return [f"{part}_name: expected another name than those of the ambassadors' directories, found {name}; choose another."]
 
@@ -513,7 +534,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         # nothing to do, and then nothing of this host is of interest
         if not plan.problems and (on_disk or there):
             plan.problems = host_problems(host, observed)
-            _remove(plan, _all_names(side, observed), [side], observed, settings)
+            _remove(plan, _all_names(side, observed), directories_of(side), observed, settings)
             plan.lines, plan.warnings = removed_lines(side, host, wiring, on_disk), removal_warnings(side, host, wiring, on_disk)
         return plan
 
@@ -576,6 +597,10 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     dialled = unchecked({"links": now}, settings["engine"]) if side == "client" and generation else []
     if generation and settings["prove"] and (plan.why or dialled or not all_proved(now, side, on_disk)):
         plan.step("verify", "the links are verified")
+    variables = variable_files(wiring["links"]) if side == "client" else {}
+    digests = {name: digest(content.encode()) for name, content in variables.items()}
+    if side == "client" and observed["variables"] != variables_digest(digests):
+        plan.step("variables", "the link variables of consumers change")
     plan.warnings = removal_warnings(side, host, wiring, on_disk)
     plan.warnings += [
         f"host {host}: {name} lets host {client} in to no link ({', '.join(aliases)}), for its address is not known;"
@@ -619,6 +644,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         "before": before(on_disk) if generation and on_disk.get("running") != generation["name"] else {},
         "running": on_disk.get("running"),
         "unchecked": dialled,
+        "variables": variables if "variables" in plan.why else {},
         # seconds: the first checks of many links take their time
         "patience": 5 + len(served["links"]) // 25,
     }
@@ -660,6 +686,15 @@ def all_proved(links, side, on_disk):
         # its backend may be a replica
         return all(link["alias"] in on_disk["links"] for link in links)
     return all(any(target["proved"] for target in on_disk["links"].get(link["alias"], {}).get("targets", [])) for link in links)
+
+
+def directories_of(side):
+    """Return the directories of a side in the state directory.
+
+    :param str side: ``server`` or ``client``
+    :rtype: list[str]
+    """
+    return [side, names.LINKS] if side == "client" else [side]
 
 
 def _image(plan, observed, settings, there):
@@ -726,13 +761,12 @@ def _remove(plan, made, directories, observed, settings, volume=None):
     plan.inputs["remove"] = {"containers": gone, "paths": paths, "network": None, "volume": volume}
 
 
-def absent(part, host, name, directories, observed, settings, volume=None):
+def absent(part, host, name, observed, settings, volume=None):
     """Plan the removal of a part.
 
     :param str part: the part
     :param str host: inventory name of the host
     :param str name: name of its container, the first one of a side
-    :param list[str] directories: names of its directories in the state directory
     :param dict observed: the observation
     :param dict settings: see the documentation of this file
     :param str | None volume: name of the volume to remove as well
@@ -744,7 +778,7 @@ def absent(part, host, name, directories, observed, settings, volume=None):
         return plan
     found = observed["volumes"].get(volume, {}) if volume else {}
     made = _all_names(part, observed) if part in SIDES else [name]
-    _remove(plan, made, directories, observed, settings, volume if found.get("ours") else None)
+    _remove(plan, made, directories_of(part) if part in SIDES else [name], observed, settings, volume if found.get("ours") else None)
     remove = plan.inputs["remove"]
     attached = [name for name, one in observed["containers"].items() if settings["network"] in one["networks"]]
     if observed["networks"].get(settings["network"], {}).get("ours") and set(attached) <= set(remove["containers"]):

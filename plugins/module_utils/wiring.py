@@ -295,6 +295,21 @@ def consumer_variables(alias, port, protocol):
     return {**link_variables(prefix, port, alias, port, protocol), f"{prefix}_NAME": f"/consumer/{alias}"}
 
 
+def variable_files(links):
+    """Return the link variables of the consumers of each link, as ``docker run --env-file`` and Compose's ``env_file`` read them.
+
+    :param list[dict] links: the links of a client side, as :meth:`Wiring.side` returns them
+    :return: name of a file -> content
+    :rtype: dict[str, str]
+    """
+    return {
+        f"{link['alias']}.env": "".join(
+            f"{name}={value}\n" for name, value in consumer_variables(link["alias"], link["listen"], link["protocol"]).items()
+        )
+        for link in links
+    }
+
+
 def listens(link):
     """Return the ports on which a side listens for a link.
 

@@ -149,6 +149,10 @@ directories:
   description: What else is in the state directory - C(owner), C(mode), and C(files), name to C(owner), C(mode) and C(sha256).
   returned: success
   type: dict
+variables:
+  description: The digest of the files of link variables, none where there are none.
+  returned: success
+  type: str
 users:
   description: By directory, the users of a Redis and the SHA-256 of their passwords.
   returned: success

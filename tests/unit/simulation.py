@@ -8,7 +8,7 @@ import functools
 import ipaddress
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, names, plan, redis
-from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest
+from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, variables_digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import STEPS
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring, endpoint, is_address, on_host
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import render
@@ -60,6 +60,7 @@ def nothing(mesh=names.DEFAULT):
         "addresses": [],
         "listening": [],
         "entries": [],
+        "variables": None,
         "identity": {"certificate": "", "key": "none"},
         "disk": {"free": 1 << 30, "writable": True},
         "accounts": {},
@@ -269,6 +270,10 @@ class Host:
     def _verify(self, found, told, authority):
         pass
 
+    def _variables(self, found, told, authority):
+        self.observed["variables"] = variables_digest({name: digest(content.encode()) for name, content in found["variables"].items()})
+        self._enter(names.LINKS)
+
     def _remove(self, found, told, authority):
         remove = found["remove"]
         for name in remove["containers"]:
@@ -295,6 +300,8 @@ class Host:
         self.observed["entries"].remove(name)
         self.observed["sides"].pop(name, None)
         self.observed["directories"].pop(name, None)
+        if name == names.LINKS:
+            self.observed["variables"] = None
         if name == "identity":
             self.observed["identity"] = {"certificate": "", "key": "none"}
 

@@ -85,7 +85,7 @@ class Play:
     def run(self, host, part):
         """Take the steps of a plan."""
         told = {**self.settings, "image": self.settings["haproxy_image"]}
-        for only in (MADE, ("configuration", "container", "load", "remove")):
+        for only in (MADE, ("configuration", "container", "load", "variables", "remove")):
             found = self.plan(host, part)
             assert found["problems"] == []
             self.hosts[host].apply(found, told, only=only)

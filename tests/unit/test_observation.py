@@ -400,7 +400,29 @@ def test_a_host_without_a_state_directory_holds_nothing(tmp_path):
         "identity": {"certificate": "", "key": "none"},
         "directories": {},
         "users": {},
+        "variables": None,
     }
+
+
+def test_link_variables_are_told_by_one_digest_that_says_whether_all_are_as_written(state):
+    files = {"redis.env": "REDIS_PORT=tcp://redis:6379\n", "queue.env": "QUEUE_PORT=tcp://queue:5672\n"}
+    said = run_module("variable_files", path=str(state / "links"), files=files)
+    assert (said["changed"], said["written"]) == (True, ["queue.env", "redis.env"])
+    expected = observation.variables_digest({name: observation.digest(content.encode()) for name, content in files.items()})
+    found = observation.state(str(state))
+    assert (found["variables"], "links" in found["directories"]) == (expected, False)
+    for harm in (
+        lambda: (state / "links/redis.env").write_text("REDIS_PORT=tcp://elsewhere:6379\n"),
+        lambda: (state / "links/redis.env").chmod(0o600),
+        lambda: (state / "links").chmod(0o700),
+        lambda: (state / "links/another.env").touch(),
+        lambda: (state / "links/another").mkdir(),
+        lambda: (state / "links/queue.env").unlink(),
+    ):
+        harm()
+        assert observation.state(str(state))["variables"] != expected
+        run_module("variable_files", path=str(state / "links"), files=files)
+        assert observation.state(str(state))["variables"] == expected
 
 
 # -- questions to Docker ------------------------------------------------------------------------------------------

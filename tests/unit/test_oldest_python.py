@@ -36,6 +36,7 @@ def test_the_modules_run_on_the_oldest_python_of_a_host(tmp_path):
         "observe": {"state_dir": f"{tmp_path}/state"},
         "generation": {**side, "state": "staged", "generation": "0" * 12, "owner": os.getuid(), "files": files},
         "private_directory": {"path": f"{tmp_path}/state/redis_client", "owner": os.getuid(), "files": {"app": "secret"}},
+        "variable_files": {"path": f"{tmp_path}/state/links", "files": {"redis.env": ""}},
         # nothing answers
         "ambassador_info": side,
         "verify_links": {**side, "side": "client", "host": "vm2", "links": links, "dial": links, "patience": 0},
@@ -44,7 +45,7 @@ def test_the_modules_run_on_the_oldest_python_of_a_host(tmp_path):
     tasks += [{"ansible.builtin.debug": {"msg": "{{ {name: lookup('ansible.builtin.vars', name)} }}"}, "loop": list(modules)}]
     tasks[-1]["loop_control"] = {"loop_var": "name"}
     said = ["observe.sides == {}", "generation is changed", "private_directory is changed", "ambassador_info.msg is match('expected')"]
-    said += ["verify_links.answers == false"]
+    said += ["variable_files is changed", "verify_links.answers == false"]
     tasks += [{"ansible.builtin.assert": {"that": said}}]
     variables = {"ansible_connection": "local", "ansible_python_interpreter": FOUND[0]}
     play = {"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": tasks}

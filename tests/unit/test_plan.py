@@ -97,7 +97,8 @@ def test_links_that_nobody_checks_are_dialled_by_every_run_and_nothing_else_is_d
 def test_without_proof_nothing_is_verified_and_what_is_made_is_loaded():
     fleet = a_fleet(prove=False)
     plans = fleet.deploy()
-    assert [plans[key]["steps"][-1] for key in SIDES] == ["load", "load"]
+    assert [plans[key]["steps"][-1] for key in SIDES] == ["load", "variables"]
+    assert all("verify" not in plans[key]["steps"] for key in SIDES)
     assert [fleet.plan(*key)["steps"] for key in SIDES] == [[], []]
 
 
@@ -134,7 +135,8 @@ def test_the_plan_of_hosts_on_which_nothing_is():
     plans = a_fleet(tls=True).deploy()
     # what is made where nothing was reads what is there, and is waited for by its verification
     for key, phase in zip(SIDES, ("expand", "turn"), strict=True):
-        assert plans[key]["steps"] == ["image", "network", "certificate", "configuration", "container", "verify"]
+        more = ["variables"] if phase == "turn" else []
+        assert plans[key]["steps"] == ["image", "network", "certificate", "configuration", "container", "verify", *more]
         assert plans[key]["phases"] == {"expand": [], "turn": [], "contract": [], phase: plans[key]["steps"]}
     assert plans["vm3", "server"]["steps"] == plans["vm3", "client"]["steps"] == []
 
@@ -226,7 +228,7 @@ def test_a_container_of_somebody_else_s_is_left_alone():
     fleet.links = {}
     said = fleet.plan("vm2", "client")
     assert (said["problems"], said["steps"]) == ([], [])
-    assert plan.absent("client", "vm2", "ambassador_client", ["client"], observed(fleet), SETTINGS).result()["steps"] == []
+    assert plan.absent("client", "vm2", "ambassador_client", observed(fleet), SETTINGS).result()["steps"] == []
 
 
 @pytest.mark.parametrize("key", SIDES)
@@ -358,7 +360,7 @@ def test_a_container_of_redis_has_a_directory_of_its_own(part, name):
 
 @pytest.mark.parametrize("name", ["server", "client", "identity"])
 def test_no_directory_of_an_ambassador_is_removed_as_that_of_a_redis(fleet, name):
-    said = plan.absent("redis_client", "vm2", name, [name], observed(fleet), SETTINGS).result()
+    said = plan.absent("redis_client", "vm2", name, observed(fleet), SETTINGS).result()
     assert refused(said)[0].startswith("redis_client_name: expected another name than those of the ambassadors' directories")
 
 
@@ -373,10 +375,7 @@ def test_a_redis_is_refused_as_a_side_is():
     (sentence,) = refused(Redis(host, "redis_server", PASSWORDS).plan())
     assert "found: no answer;" in sentence
     host.observed["python"]["missing"] = ["requests"]
-    assert (
-        "python3-requests"
-        in refused(plan.absent("redis_server", "vm1", "redis_server", ["redis_server"], host.observed, SETTINGS).result())[0]
-    )
+    assert "python3-requests" in refused(plan.absent("redis_server", "vm1", "redis_server", host.observed, SETTINGS).result())[0]
 
 
 # -- what is not as it should be is mended, and nothing else -------------------------------------------------------
@@ -732,7 +731,7 @@ def test_all_containers_of_a_side_go_with_it(fleet):
     fleet.deploy()
     for host, side in SIDES:
         names = [f"ambassador_{side}", f"ambassador_{side}_2"]
-        said = plan.absent(side, host, f"ambassador_{side}", [side], observed(fleet, host), SETTINGS).result()
+        said = plan.absent(side, host, f"ambassador_{side}", observed(fleet, host), SETTINGS).result()
         assert said["remove"]["containers"] == names
 
 
@@ -802,7 +801,7 @@ def test_a_run_that_removes_most_links_of_a_side_may_be_a_mistake():
 def test_a_stand_in_serves_while_the_client_side_gets_another_alias_or_is_made_anew(fleet):
     fleet.links = {"redis": REDIS, "cache": {**REDIS, "port": 6380}}
     said = fleet.plan("vm2", "client")
-    assert said["steps"] == ["configuration", "standin", "container", "load", "verify"]
+    assert said["steps"] == ["configuration", "standin", "container", "load", "verify", "variables"]
     assert said["why"]["container"] == "ambassador_client: its aliases"
     nameless, named = said["standin"]
     assert (nameless["aliases"], named["aliases"][:2]) == ([], ["redis", "cache"])
@@ -875,7 +874,7 @@ def test_a_server_side_has_no_stand_in_and_an_alias_that_goes_is_given_back_as_o
     fleet.links = {"redis": REDIS}
     said = fleet.plan("vm2", "client")
     # Docker leaves it to its container, until that joins the network anew
-    assert said["steps"] == ["configuration", "standin", "container", "load", "verify"]
+    assert said["steps"] == ["configuration", "standin", "container", "load", "verify", "variables"]
     assert said["lines"] == ["- cache vm2 -> vm1, up, 0 connections"]
     fleet.run("vm2", "client")
     assert "cache" not in container(fleet)["networks"]["ambassador"]["aliases"]
@@ -887,7 +886,7 @@ def test_while_a_stand_in_has_connections_another_one_serves(fleet):
     observed(fleet)["containers"]["ambassador_client_standin_2"] = THEIRS
     fleet.links = {"redis": REDIS, "cache": {**REDIS, "port": 6380}}
     said = fleet.plan("vm2", "client")
-    assert said["steps"] == ["configuration", "standin", "container", "load", "verify"]
+    assert said["steps"] == ["configuration", "standin", "container", "load", "verify", "variables"]
     assert {one["name"] for one in said["standin"]} == {"ambassador_client_standin_3"}
     assert "/var/lib/ambassador/client/standin_3/run:/run/ambassador:rw" in said["standin"][0]["volumes"]
     # both give the names back, and end with their last connections
@@ -899,7 +898,7 @@ def test_where_a_client_side_would_lose_its_address_an_alias_that_goes_is_left_t
     fleet.links = {"redis": REDIS, "cache": {**REDIS, "port": 6380}}
     fleet.deploy()
     fleet.links = {"redis": REDIS}
-    assert fleet.plan("vm2", "client")["steps"] == ["configuration", "load", "verify"]
+    assert fleet.plan("vm2", "client")["steps"] == ["configuration", "load", "verify", "variables"]
 
 
 def neighbour(names, **changes):
@@ -1141,7 +1140,7 @@ def test_a_redis_of_another_mesh_is_none_of_this_one(fleet):
         "host vm2, redis_server_volume: expected a volume of mesh blue alone, found redis_server, which is that of mesh default;"
         " set it to another one.",
     ]
-    assert plan.absent("redis_server", "vm2", "redis_server", ["redis_server"], seen, told, "redis_server").result()["steps"] == []
+    assert plan.absent("redis_server", "vm2", "redis_server", seen, told, "redis_server").result()["steps"] == []
 
 
 @pytest.mark.parametrize("names", [["web", "redis"], ["Redis"]])
@@ -1205,7 +1204,7 @@ def test_an_account_that_can_read_what_is_written_is_told_when_it_is_written():
 def absent(fleet, host, side, volume=None):
     """Remove a side; return the plan."""
     one = fleet.hosts[host]
-    said = plan.absent(side, host, [f"ambassador_{side}"], [side], one.look(), fleet.settings, volume).result()
+    said = plan.absent(side, host, f"ambassador_{side}", one.look(), fleet.settings, volume).result()
     one.apply(said, fleet.settings)
     return said
 
@@ -1228,7 +1227,9 @@ def test_a_side_of_which_only_the_container_or_only_the_directory_is_left_goes_a
             else:
                 one.links = links
                 said = one.plan(host, side)
-            assert (said["steps"], said["remove"]["containers"], said["remove"]["paths"]) == (["remove"], [f"ambassador_{side}"], [])
+            # of a client side the link variables
+            paths = ["/var/lib/ambassador"] if side == "client" else []
+            assert (said["steps"], said["remove"]["containers"], said["remove"]["paths"]) == (["remove"], [f"ambassador_{side}"], paths)
     del observed(fleet)["containers"]["ambassador_client"]
     fleet.links = {}
     said = fleet.plan("vm2", "client")
@@ -1238,14 +1239,15 @@ def test_a_side_of_which_only_the_container_or_only_the_directory_is_left_goes_a
 def test_a_redis_leaves_the_key_of_the_ambassadors(fleet):
     for path in ("redis_server", "identity"):
         fleet.hosts["vm3"].observed["entries"].append(path)
-    said = plan.absent("redis_server", "vm3", "redis_server", ["redis_server"], observed(fleet, "vm3"), SETTINGS).result()
+    said = plan.absent("redis_server", "vm3", "redis_server", observed(fleet, "vm3"), SETTINGS).result()
     assert said["remove"]["paths"] == ["/var/lib/ambassador/redis_server"]
 
 
 def test_one_side_leaves_what_is_the_other_s(both):
     said = absent(both, "vm1", "client")
-    assert said["remove"] == {"containers": ["ambassador_client"], "paths": ["/var/lib/ambassador/client"], "network": None, "volume": None}
-    assert said["lines"] == ["- container ambassador_client on vm1", "- directory /var/lib/ambassador/client on vm1"]
+    paths = ["/var/lib/ambassador/client", "/var/lib/ambassador/links"]
+    assert said["remove"] == {"containers": ["ambassador_client"], "paths": paths, "network": None, "volume": None}
+    assert said["lines"] == ["- container ambassador_client on vm1", *(f"- directory {path} on vm1" for path in paths)]
     assert observed(both, "vm1")["entries"] == ["identity", "server"]
     assert both.plan("vm1", "server")["steps"] == []
 
@@ -1289,11 +1291,11 @@ def test_what_is_in_the_directory_and_is_not_its_own_stays(fleet):
 def test_a_network_that_is_left_goes_with_any_part():
     host = Host("vm9")
     host.observed["networks"]["ambassador"] = {"ours": True, "ipv6": False, "pools": []}
-    said = plan.absent("server", "vm9", ["ambassador_server"], ["server"], host.look(), SETTINGS).result()
+    said = plan.absent("server", "vm9", "ambassador_server", host.look(), SETTINGS).result()
     assert (said["steps"], said["why"]["remove"], said["lines"]) == (["remove"], "ambassador", ["- network ambassador on vm9"])
     host.observed["volumes"]["data"] = {"ours": True}
     host.observed["networks"].clear()
-    said = plan.absent("redis_server", "vm9", "redis_server", ["redis_server"], host.look(), SETTINGS, "data").result()
+    said = plan.absent("redis_server", "vm9", "redis_server", host.look(), SETTINGS, "data").result()
     assert (said["steps"], said["why"]["remove"], said["lines"]) == (["remove"], "data", ["- volume data on vm9"])
 
 
@@ -1324,7 +1326,7 @@ def test_data_goes_where_it_was_asked_for_and_is_the_collection_s(volume, ours, 
     host = Host("vm1")
     Redis(host, "redis_server", PASSWORDS).run()
     host.observed["volumes"]["redis_server"]["ours"] = ours
-    said = plan.absent("redis_server", "vm1", "redis_server", ["redis_server"], host.look(), SETTINGS, volume).result()
+    said = plan.absent("redis_server", "vm1", "redis_server", host.look(), SETTINGS, volume).result()
     assert said["phases"]["expand"] == ["remove"]
     assert (said["remove"]["volume"] == "redis_server") == gone
     assert ("- volume redis_server on vm1" in said["lines"]) == gone

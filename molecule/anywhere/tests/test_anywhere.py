@@ -112,6 +112,15 @@ def test_a_consumer_on_a_network_of_its_own_dials_the_alias_there(vm2, image):
     assert vm2.run("docker exec web getent ahostsv4 zoo").rc == 2
 
 
+def test_a_consumer_that_knows_no_more_than_the_link_variables_dials_by_them(vm2, image):
+    words = (
+        "import os, socket; at = (os.environ['ZOO_PORT_7008_TCP_ADDR'], int(os.environ['ZOO_PORT_7008_TCP_PORT']))\n"
+        "link = socket.create_connection(at, timeout=5); link.sendall(b'hello\\n'); print(link.recv(99).split()[0].decode())"
+    )
+    given = "--network ambassador --env-file /var/lib/ambassador/links/zoo.env"
+    assert vm2.check_output(f"docker run --rm {given} %s python3 -c %s", image("client:lab"), words) == "zoo"
+
+
 def test_a_service_that_asks_for_it_is_told_who_is_calling(vm2, image):
     words = "import socket; from urllib.request import urlopen; own = socket.gethostbyname(socket.gethostname())\n"
     words += "print(urlopen('http://seen:8080').read().decode(), own)"
@@ -172,3 +181,4 @@ def test_what_no_link_names_is_left_again_and_no_connection_notices(vm1, vm2, ru
     seen = redis.stop()["total"]
     assert untouched(seen), json.dumps(seen)
     assert (networks(vm1, "ambassador_server"), networks(vm2, "ambassador_client")) == (["ambassador"], ["ambassador"])
+    assert vm2.check_output("ls -A /var/lib/ambassador/links") == "redis.env"

@@ -86,6 +86,9 @@ def test_each_host_has_its_containers_and_no_others(hosts):
 def test_consumer_holds_the_link_variables_of_its_alias(vm2):
     env = inspect(vm2, "redis_client")["Config"]["Env"]
     assert {"REDIS_PORT_6379_TCP=tcp://redis:6379", "REDIS_PORT_6379_TCP_ADDR=redis", "REDIS_NAME=/consumer/redis"} <= set(env)
+    # any user's consumer has them from a file
+    shown = vm2.check_output("runuser -u nobody -- cat /var/lib/ambassador/links/redis.env").splitlines()
+    assert set(shown) == {line for line in env if line.startswith("REDIS_") and "_VERSION=" not in line}
 
 
 def test_the_server_side_alone_is_published_and_on_one_address(hosts):

@@ -1,0 +1,134 @@
+#!/usr/bin/python
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Keeps a directory of files that anybody may read, and nothing else in it: the link variables of consumers, a file for each link."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: variable_files
+short_description: Keeps the files of link variables
+version_added: 0.2.0
+author: the crosshost.ambassador contributors
+description:
+  - Keeps a file for each link, for C(docker run --env-file) and for C(env_file) of Compose, and removes those of links that are gone.
+  - A file is replaced as a whole, so that whoever reads one reads the old or the new one.
+options:
+  path:
+    description: The directory. It holds nothing but these files.
+    type: path
+    required: true
+  files:
+    description: Name of each file and its content.
+    type: dict
+    required: true
+attributes:
+  check_mode:
+    support: full
+    description: Says what would change and changes nothing.
+  diff_mode:
+    support: full
+    description: Shows what differs, file by file.
+"""
+
+EXAMPLES = r"""
+- name: A consumer of the link redis has its variables
+  crosshost.ambassador.variable_files:
+    path: /var/lib/ambassador/links
+    files:
+      redis.env: |
+        REDIS_PORT=tcp://redis:6379
+"""
+
+RETURN = r"""
+written:
+  description: Names of the files that were not as they should be.
+  returned: success
+  type: list
+  elements: str
+removed:
+  description: Names of what is no link's any more.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import os
+import shutil
+import stat
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.crosshost.ambassador.plugins.module_utils.containers import HAPROXY_UID
+
+MODES = {"directory": 0o755, "file": 0o644}
+
+
+def read(path):
+    """Return the content of a file that anybody may read; None for anything else."""
+    if os.path.islink(path) or not os.path.isfile(path) or stat.S_IMODE(os.stat(path).st_mode) != MODES["file"]:
+        return None
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
+
+
+def closed_by_0_1_0(found):
+    """Tell whether a state directory is as version 0.1.0 made it: it gave it to HAProxy alone, as the directory of the key in it."""
+    return (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (HAPROXY_UID, HAPROXY_UID, 0o700)
+
+
+def keep(path, files, written, removed):
+    """Write and remove.
+
+    :param str path: the directory
+    :param dict[str, str] files: name -> content
+    :param list[str] written: names of the files to write
+    :param list[str] removed: names of what is to go
+    """
+    around = os.path.dirname(path)
+    made = not os.path.isdir(around) or closed_by_0_1_0(os.stat(around))
+    os.makedirs(path, exist_ok=True)
+    # whatever the umask
+    for directory in [around, path] if made else [path]:
+        os.chmod(directory, MODES["directory"])
+        os.chown(directory, os.geteuid(), os.getegid())
+    for name in written:
+        beside = os.path.join(path, f".{name}")
+        with open(beside, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), MODES["file"])
+            file.write(files[name])
+        if os.path.isdir(os.path.join(path, name)):
+            shutil.rmtree(os.path.join(path, name))
+        os.rename(beside, os.path.join(path, name))
+    for name in removed:
+        place = os.path.join(path, name)
+        if os.path.isdir(place) and not os.path.islink(place):
+            shutil.rmtree(place)
+        elif os.path.lexists(place):
+            os.unlink(place)
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={"path": {"type": "path", "required": True}, "files": {"type": "dict", "required": True}},
+        supports_check_mode=True,
+    )
+    path, files = module.params["path"], module.params["files"]
+    try:
+        there = os.listdir(path) if os.path.isdir(path) else []
+        before = {name: read(os.path.join(path, name)) for name in files}
+        written = sorted(name for name in files if before[name] != files[name])
+        removed = sorted(set(there) - set(files))
+        closed = not os.path.isdir(path) or stat.S_IMODE(os.stat(path).st_mode) != MODES["directory"]
+        if not module.check_mode and (written or removed or closed):
+            keep(path, files, written, removed)
+    except PermissionError as error:
+        module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
+    except OSError as error:
+        module.fail_json(msg=f"expected to write in {path}, found: {error}; make room there, or mount it writable.")
+    diff = [{"before_header": name, "after_header": name, "before": before[name] or "", "after": files[name]} for name in written]
+    module.exit_json(changed=bool(written or removed or closed), written=written, removed=removed, diff=diff)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""The files of link variables: anybody may read them, each is whole, and no other is beside them."""
+
+import os
+import shutil
+
+import pytest
+from conftest import run_module
+
+FILES = {"redis.env": "REDIS_PORT=tcp://redis:6379\n", "queue.env": "QUEUE_PORT=tcp://queue:5672\n"}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state" / "links"
+
+
+def keep(path, files=None, check=False):
+    return run_module("variable_files", check=check, path=str(path), files=FILES if files is None else files)
+
+
+def test_files_are_written_once_and_what_is_no_link_s_goes(path):
+    assert keep(path)["changed"]
+    assert {entry.name: entry.read_text() for entry in path.iterdir()} == FILES
+    assert [oct(entry.stat().st_mode & 0o777) for entry in (path, path / "redis.env")] == ["0o755", "0o644"]
+    assert not keep(path)["changed"]
+    said = keep(path, {"redis.env": FILES["redis.env"]})
+    assert (said["changed"], said["written"], said["removed"]) == (True, [], ["queue.env"])
+    assert [entry.name for entry in path.iterdir()] == ["redis.env"]
+
+
+def test_check_writes_nothing_and_shows_what_differs(path):
+    said = keep(path, check=True)
+    assert (said["changed"], said["diff"][0]["before"], said["diff"][0]["after"]) == (True, "", FILES["queue.env"])
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("harm", ["a link in its place", "a directory in its place", "closed", "changed"])
+def test_what_is_not_as_it_should_be_is_mended(path, tmp_path, harm):
+    keep(path)
+    file, elsewhere = path / "redis.env", tmp_path / "elsewhere"
+    elsewhere.write_text(FILES["redis.env"])
+    if harm.endswith("in its place"):
+        file.unlink()
+        file.symlink_to(elsewhere) if "link" in harm else file.mkdir()
+    elif harm == "closed":
+        file.chmod(0o600)
+    else:
+        file.write_text("by hand")
+    said = keep(path)
+    assert (said["changed"], said["written"]) == (True, ["redis.env"])
+    assert (file.read_text(), file.is_symlink(), file.stat().st_mode & 0o777) == (FILES["redis.env"], False, 0o644)
+    assert elsewhere.read_text() == FILES["redis.env"]
+    assert not keep(path)["changed"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a directory to another user")
+def test_a_state_directory_that_0_1_0_closed_is_opened_and_no_other(path):
+    for owner, mode, found in ((99, 0o700, 0o755), (98, 0o700, 0o700), (99, 0o750, 0o750)):
+        shutil.rmtree(path.parent, ignore_errors=True)
+        path.parent.mkdir()
+        os.chown(path.parent, owner, owner)
+        path.parent.chmod(mode)
+        assert keep(path)["changed"]
+        assert path.parent.stat().st_mode & 0o777 == found
+
+
+def test_a_disk_that_cannot_be_written_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "state").write_text("")
+    said = keep(tmp_path / "state" / "links")
+    assert said["msg"].startswith(f"expected to write in {tmp_path}/state/links, found: ")
