@@ -29,6 +29,8 @@ NFTABLES_UID = 0
 UIDS = {"haproxy": HAPROXY_UID, "socat": SOCAT_UID, "nftables": NFTABLES_UID}
 # Docker's own DNS and none behind it (nothing listens there): a backend that is away must not be answered for by somebody else's DNS
 NO_UPSTREAM_DNS = ["::1"]
+# where a container has the directory of its engine's endpoint
+ENDPOINT = "/run/ambassador"
 # the most bits of an address that Docker gives: it refuses to count through half of a /64
 BITS = 16
 # what can be changed while a container lives, and what says where it is to be had: no part of the hash
@@ -71,6 +73,18 @@ def described(name, image, **options):
         found["networks"].append({"name": name, **({"aliases": aliases} if aliases else {})})
     asked = {key: value for key, value in found.items() if key not in CHANGEABLE}
     return {**found, "hash": hashlib.sha256(json.dumps([COMMON, asked], sort_keys=True).encode()).hexdigest()[:16]}
+
+
+def mounted(source, target, writable=False):
+    """Return a directory of the host as a volume, that containers may read where SELinux is on; elsewhere Docker passes over the label.
+
+    :param str source: the directory on the host
+    :param str target: where the container has it
+    :param bool writable: whether it may write there
+    :rtype: str
+    :source: Docker's documentation, "Bind mounts", section "Configure the SELinux label"
+    """
+    return f"{source}:{target}:{'rw' if writable else 'ro'},z"
 
 
 # -- the network ------------------------------------------------------------------------------------------------------
@@ -192,7 +206,7 @@ def ambassador(side, wiring, settings, scripts, observed):
         }
         return described(name, settings["image"], **common, **own)
     # the whole directory: a mounted file would keep its old inode
-    volumes = [f"{directory}:/etc/ambassador:ro"]
+    volumes = [mounted(directory, "/etc/ambassador")]
     if engine == "nftables":
         forwarding = {"net.ipv4.ip_forward": "1"} | ({"net.ipv6.conf.all.forwarding": "1"} if settings["ipv6"] else {})
         own = {
@@ -204,8 +218,8 @@ def ambassador(side, wiring, settings, scripts, observed):
     else:
         own = {"entrypoint": ["haproxy"], "command": ["-W", "-db", "-S", "/run/ambassador/master.sock,mode,600"]}
         own["command"] += ["-f", "/etc/ambassador/current/links.cfg", "-f", "/etc/ambassador/current/haproxy.cfg"]
-        volumes += [f"{settings['state_dir']}/identity:/etc/ambassador-identity:ro"] if settings["tls"] else []
-    return described(name, settings["image"], **common, **own, volumes=[*volumes, f"{directory}/run:/run/ambassador:rw"])
+        volumes += [mounted(f"{settings['state_dir']}/identity", "/etc/ambassador-identity")] if settings["tls"] else []
+    return described(name, settings["image"], **common, **own, volumes=[*volumes, mounted(f"{directory}/run", ENDPOINT, True)])
 
 
 def all_of(aliases):
@@ -332,7 +346,7 @@ def numbered_as(container, number, side, publish, mesh):
     publish = sorted(publish)
     if number == 1:
         return described(**{**container, "publish": publish})
-    volumes = [re.sub(r"/run(?=:/run/ambassador:rw$)", f"/{names.run(number)}", volume) for volume in container["volumes"]]
+    volumes = [re.sub(rf"/run(?=:{ENDPOINT}:)", f"/{names.run(number)}", volume) for volume in container["volumes"]]
     # only what is published is open there, so that a port of a link that has it no more is shut
     env = {**container["env"], "AMBASSADOR_LOCAL": "1"} if side == "client" else container["env"]
     own = {"name": names.ambassador(side, mesh, number), "publish": publish, "aliases": [], "address": {}, "volumes": volumes, "env": env}
@@ -353,7 +367,7 @@ def check(container, generation):
         command = ["-c", "-f", f"{at}/links.cfg", "-f", f"{at}/haproxy.cfg"]
     else:
         command = [*container["command"], "check", at]
-    volumes = [volume for volume in container["volumes"] if not volume.endswith(":/run/ambassador:rw")]
+    volumes = [volume for volume in container["volumes"] if f":{ENDPOINT}:" not in volume]
     return {**container, "name": f"{container['name']}_check", "command": command, "volumes": volumes}
 
 
@@ -437,7 +451,7 @@ def redis_server(name, settings):
         entrypoint=["redis-server"],
         command=command,
         # the whole directory: a mounted file would keep its old inode
-        volumes=[f"{settings['volume']}:/data:nocopy", f"{settings['state_dir']}/{name}:/etc/ambassador:ro"],
+        volumes=[f"{settings['volume']}:/data:nocopy", mounted(f"{settings['state_dir']}/{name}", "/etc/ambassador")],
         healthcheck={"test": ["CMD", "redis-cli", "ping"], "interval": "10s", "timeout": "3s", "retries": 3},
         memory=settings["memory"],
         pids=settings["pids"],
@@ -464,7 +478,7 @@ def redis_client(name, settings, variables, has_passwords):
         stop_signal="SIGKILL",
         env=variables,
         # the whole directory: a mounted file would keep its old inode
-        volumes=[f"{settings['state_dir']}/{name}:/etc/ambassador:ro"] if has_passwords else [],
+        volumes=[mounted(f"{settings['state_dir']}/{name}", "/etc/ambassador")] if has_passwords else [],
         # where the image declares a volume: one without a name would be left behind by every client
         tmpfs=["/data"],
         memory=settings["memory"],

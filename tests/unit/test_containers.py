@@ -103,8 +103,8 @@ def test_no_ambassador_asks_a_dns_but_docker_s_own():
 
 def test_haproxy_reads_the_whole_directory_and_over_tls_the_key_beside_it():
     plain, tls = a_side(), a_side(tls=True)
-    assert plain["volumes"] == ["/var/lib/ambassador/client:/etc/ambassador:ro", "/var/lib/ambassador/client/run:/run/ambassador:rw"]
-    assert set(tls["volumes"]) - set(plain["volumes"]) == {"/var/lib/ambassador/identity:/etc/ambassador-identity:ro"}
+    assert plain["volumes"] == ["/var/lib/ambassador/client:/etc/ambassador:ro,z", "/var/lib/ambassador/client/run:/run/ambassador:rw,z"]
+    assert set(tls["volumes"]) - set(plain["volumes"]) == {"/var/lib/ambassador/identity:/etc/ambassador-identity:ro,z"}
     assert (plain["user"], plain["entrypoint"], plain["capabilities"]) == ("99:99", ["haproxy"], None)
     assert plain["command"][-4:] == ["-f", "/etc/ambassador/current/links.cfg", "-f", "/etc/ambassador/current/haproxy.cfg"]
 
@@ -133,21 +133,21 @@ def test_a_generation_is_checked_by_the_same_image_without_the_sockets_of_the_on
     asked = a_side(engine=engine)
     found = containers.check(asked, "0123456789ab")
     assert (found["name"], found["image"], found["user"]) == ("ambassador_client_check", asked["image"], asked["user"])
-    assert found["volumes"] == ["/var/lib/ambassador/client:/etc/ambassador:ro"]
+    assert found["volumes"] == ["/var/lib/ambassador/client:/etc/ambassador:ro,z"]
     at = "/etc/ambassador/generations/0123456789ab"
     if engine == "haproxy":
         assert found["command"] == ["-c", "-f", f"{at}/links.cfg", "-f", f"{at}/haproxy.cfg"]
     else:
         assert found["command"] == [SCRIPTS["nftables.sh"], "keeper", "check", at]
-    assert containers.check(a_side(tls=True), "0")["volumes"][-1] == "/var/lib/ambassador/identity:/etc/ambassador-identity:ro"
+    assert containers.check(a_side(tls=True), "0")["volumes"][-1] == "/var/lib/ambassador/identity:/etc/ambassador-identity:ro,z"
 
 
 def test_a_stand_in_is_the_client_side_with_a_socket_of_its_own_and_no_place_to_stay():
     asked = a_side(tls=True)
     found = containers.standin(asked, "ambassador_client_standin", "/var/lib/ambassador/client", True)
     assert set(asked["volumes"]) ^ set(found["volumes"]) == {
-        "/var/lib/ambassador/client/run:/run/ambassador:rw",
-        "/var/lib/ambassador/client/standin/run:/run/ambassador:rw",
+        "/var/lib/ambassador/client/run:/run/ambassador:rw,z",
+        "/var/lib/ambassador/client/standin/run:/run/ambassador:rw,z",
     }
     assert (found["publish"], found["address"], found["temporary"], found["aliases"]) == ([], {}, True, asked["aliases"])
     same = ("image", "user", "entrypoint", "command", "env", "dns", "memory", "pids", "network")
@@ -158,7 +158,7 @@ def test_a_stand_in_is_the_client_side_with_a_socket_of_its_own_and_no_place_to_
 def test_a_redis_server_reads_its_directory_and_writes_its_volume():
     told = {**settings(image="redis:8.0.2"), "volume": "data"}
     found = containers.redis_server("cache", told)
-    assert found["volumes"] == ["data:/data:nocopy", "/var/lib/ambassador/cache:/etc/ambassador:ro"]
+    assert found["volumes"] == ["data:/data:nocopy", "/var/lib/ambassador/cache:/etc/ambassador:ro,z"]
     assert found["user"] == "999:999"
     assert found["healthcheck"] == {"test": ["CMD", "redis-cli", "ping"], "interval": "10s", "timeout": "3s", "retries": 3}
     # the users are the fence, and data outlives the container
@@ -171,7 +171,7 @@ def test_a_redis_client_only_stays_and_has_a_directory_where_it_has_passwords():
     told = settings(image="redis:8.0.2")
     found = containers.redis_client("consumer", told, {"REDIS_NAME": "/consumer/redis"}, True)
     assert (found["entrypoint"], found["command"], found["stop_signal"]) == (["sleep"], ["infinity"], "SIGKILL")
-    assert found["volumes"] == ["/var/lib/ambassador/consumer:/etc/ambassador:ro"]
+    assert found["volumes"] == ["/var/lib/ambassador/consumer:/etc/ambassador:ro,z"]
     assert found["env"] == {"REDIS_NAME": "/consumer/redis"}
     assert found["tmpfs"] == ["/data"]
     assert containers.redis_client("consumer", told, {}, False)["volumes"] == []
@@ -423,8 +423,8 @@ def test_an_engine_that_opens_all_ports_of_its_side_gives_one_up_by_another_cont
 def test_a_container_beside_the_ambassador_has_a_name_and_a_directory_of_its_own():
     one = containers.numbered_as(a_side("server"), 2, "server", [A], "default")
     assert (one["name"], one["publish"]) == ("ambassador_server_2", [A])
-    assert "/var/lib/ambassador/server/run-2:/run/ambassador:rw" in one["volumes"]
-    assert "/var/lib/ambassador/server:/etc/ambassador:ro" in one["volumes"]
+    assert "/var/lib/ambassador/server/run-2:/run/ambassador:rw,z" in one["volumes"]
+    assert "/var/lib/ambassador/server:/etc/ambassador:ro,z" in one["volumes"]
 
 
 def test_a_container_of_somebody_else_s_is_none_of_a_side_and_its_name_is_taken():

@@ -807,8 +807,8 @@ def test_a_stand_in_serves_while_the_client_side_gets_another_alias_or_is_made_a
     assert (nameless["aliases"], named["aliases"][:2]) == ([], ["redis", "cache"])
     for one in said["standin"]:
         assert (one["name"], one["publish"], one["address"], one["temporary"]) == ("ambassador_client_standin", [], {}, True)
-        assert "/var/lib/ambassador/client/standin/run:/run/ambassador:rw" in one["volumes"]
-        assert "/var/lib/ambassador/client:/etc/ambassador:ro" in one["volumes"]
+        assert "/var/lib/ambassador/client/standin/run:/run/ambassador:rw,z" in one["volumes"]
+        assert "/var/lib/ambassador/client:/etc/ambassador:ro,z" in one["volumes"]
     # the same container but for its names
     assert nameless["hash"] == named["hash"] != said["container"]["hash"]
 
@@ -888,7 +888,7 @@ def test_while_a_stand_in_has_connections_another_one_serves(fleet):
     said = fleet.plan("vm2", "client")
     assert said["steps"] == ["configuration", "standin", "container", "load", "verify", "variables"]
     assert {one["name"] for one in said["standin"]} == {"ambassador_client_standin_3"}
-    assert "/var/lib/ambassador/client/standin_3/run:/run/ambassador:rw" in said["standin"][0]["volumes"]
+    assert "/var/lib/ambassador/client/standin_3/run:/run/ambassador:rw,z" in said["standin"][0]["volumes"]
     # both give the names back, and end with their last connections
     assert said["standins"] == ["ambassador_client_standin", "ambassador_client_standin_3"]
 

@@ -115,6 +115,8 @@ def test_no_container_has_more_rights_than_it_needs(hosts):
             assert len(set(namespaces)) == 2
             assert fields["NoNewPrivs"].strip() == "1"
             assert host.run("docker exec %s sh -c 'echo x > /tests'", container).rc != 0
+            # what SELinux asks for, where it is on
+            assert all(bind.endswith(",z") for bind in found["HostConfig"]["Binds"] or [] if bind.startswith("/"))
             assert found["HostConfig"]["Memory"] > 0
             assert found["HostConfig"]["PidsLimit"] > 0
             assert found["HostConfig"]["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}
