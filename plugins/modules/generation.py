@@ -334,7 +334,8 @@ class Generations:
             if not answer.startswith("Success=1"):
                 if before[engine] != generation and os.path.isdir(self.directory(before[engine])):
                     self.make_current(before[engine])
-                    for other in todo[:number]:
+                    # and the one that refused: where a second reload fails in a row, HAProxy 3.2 leaves its worker paused
+                    for other in todo[: number + 1]:
                         self._reload(other)
                 self.module.fail_json(
                     msg=f"expected {engine.name} to load generation {generation}, found that it did not; generation {self.current()} is"

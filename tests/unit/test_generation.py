@@ -155,11 +155,13 @@ def test_what_is_loaded_with_its_files_is_written_and_what_is_mended_is_loaded_a
 
 def test_an_engine_that_refuses_a_generation_gets_the_last_good_one_back(side):
     first, second = current(side), current(side, "two")
-    Engine(side, first, "Success=0\n--\n[ALERT] (1) : config : unknown keyword 'two'\n")
+    engine = Engine(side, first, "Success=0\n--\n[ALERT] (1) : config : unknown keyword 'two'\n")
     refused = module(path=str(side), state="loaded", generation=second)
     assert refused["failed"]
     assert "unknown keyword 'two'" in refused["msg"]
     assert os.readlink(side / "current") == f"generations/{first}"
+    # the last good one is loaded anew
+    assert engine.asked.count("reload") == 2
 
 
 def test_an_engine_that_does_not_answer_is_named_by_its_socket(side):
@@ -189,12 +191,12 @@ def test_all_containers_of_a_side_load_what_is_on_disk_and_those_that_run_it_are
 def test_where_one_container_refuses_a_generation_all_run_the_last_good_one_again(side):
     first, second = current(side), current(side, "two")
     stage(side, "two", runs=RUNS)
-    one, _ = Engine(side, first, "Success=1\n"), Engine(side, first, "Success=0\n--\n[ALERT] no port\n", "run-2")
+    one, other = Engine(side, first, "Success=1\n"), Engine(side, first, "Success=0\n--\n[ALERT] no port\n", "run-2")
     refused = module(path=str(side), state="loaded", generation=second, runs=RUNS)
     assert refused["failed"]
     assert "[ALERT] no port" in refused["msg"]
     assert os.readlink(side / "current") == f"generations/{first}"
-    assert one.asked.count("reload") == 2
+    assert [engine.asked.count("reload") for engine in (one, other)] == [2, 2]
 
 
 def test_the_generation_before_is_kept_and_no_older_one(side):
