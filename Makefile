@@ -14,7 +14,7 @@ demo: venv lab       ## two hosts, the whole chain, a PONG and what carried it
 
 test: venv lab       ## the linters, the unit tests, the scenarios
 	@# what needs no host goes beside the scenarios, which leave half of the processor idle, and waits for them
-	$(MAKE) --jobs=2 --output-sync=line scenarios static
+	$(MAKE) --jobs=2 scenarios static
 	tests/matrix scenario
 
 static: lint unit    ## the linters, and the unit tests on both versions of ansible-core

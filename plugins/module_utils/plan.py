@@ -623,8 +623,6 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         for link in plan.always["late"]
     ]
     another = containers.free_standin(observed)
-    # containers that run and stay say what is wrong when they load it, and keep what they run
-    loads = generation is None or ("load" in plan.why and "container" not in plan.why)
     plan.inputs |= {
         "side": side,
         "certified": certified(host),
@@ -637,7 +635,8 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
             there.get(number) is None or containers.made_anew(one, there[number], observed["images"]) for number, one in asked.items()
         ),
         "generation": generation,
-        "check": None if loads else containers.check(container, generation["name"]),
+        # containers that run and stay say what is wrong when they load it, and keep what they run
+        "check": containers.check(container, generation["name"]) if generation and "container" in plan.why else None,
         "standin": [containers.standin(container, another, f"{settings['state_dir']}/client", has) for has in (False, True)],
         "standin_directory": containers.standin_directory(another, f"{settings['state_dir']}/client"),
         "standins": standins + ([another] if "standin" in plan.why else []),

@@ -427,6 +427,9 @@ def drifts():
     def without_run(fleet):
         on_disk(fleet)["runs"] = {}
 
+    def variables_by_hand(fleet):
+        observed(fleet)["variables"] = "0" * 64
+
     def run_of_another(fleet):
         on_disk(fleet)["runs"]["run-2"] = on_disk(fleet)["runs"]["run"]
 
@@ -453,6 +456,7 @@ def drifts():
         "somebody else's run directory": (of_run(owner=0), ["configuration", "load", "verify"], None),
         "an open run directory": (of_run(mode="0755"), ["configuration", "load", "verify"], None),
         "no run directory": (without_run, ["configuration", "load", "verify"], None),
+        "the link variables changed by hand": (variables_by_hand, ["variables"], None),
         "a run directory of a container that is gone": (run_of_another, ["configuration", "load", "verify"], None),
     }
 
