@@ -12,6 +12,8 @@ import yaml
 ROOT = pathlib.Path(__file__).parents[1]
 # new connections a second: the fewer, the less a machine of two processors is busy with itself
 RATE = 20 if os.environ.get("FIGURES") else 10
+# of a consumer: what must not fail at all is told apart from what a busy machine, or a packet sent again, is late with
+PATIENT = "--timeout 5"
 FAILURES = ROOT / ".cache" / "failures"
 FIGURES = """\
 # What consumers saw

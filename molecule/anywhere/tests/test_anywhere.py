@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import ROOT, inspect, lab_image, until, untouched
+from conftest import PATIENT, ROOT, inspect, lab_image, until, untouched
 
 PORT = 7007
 SCRIPT = (ROOT / "molecule" / "resources" / "echo.py").read_text()
@@ -88,7 +88,7 @@ def networks(host, name):
 
 def test_both_sides_join_networks_of_others_and_no_connection_notices(vm1, vm2, run, load):
     before = [inspect(host, name)["Id"] for host, name in ((vm1, "ambassador_server"), (vm2, "ambassador_client"))]
-    redis = load("redis://redis:6379")
+    redis = load("redis://redis:6379", PATIENT)
     done = run()
     assert done.returncode == 0, done.stdout
     redis.more(20)
@@ -174,7 +174,7 @@ def test_a_controller_that_is_given_its_secrets_keeps_nothing_and_what_it_makes_
 
 
 def test_what_no_link_names_is_left_again_and_no_connection_notices(vm1, vm2, run, load):
-    redis = load("redis://redis:6379")
+    redis = load("redis://redis:6379", PATIENT)
     done = run({"redis": LINKS["redis"]}, "-e", "ambassador_pids=4000")
     assert done.returncode == 0, done.stdout
     redis.more(20)

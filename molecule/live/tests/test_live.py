@@ -12,12 +12,10 @@ import subprocess
 import time
 
 import pytest
-from conftest import ROOT, as_user, inspect, lab_image, until, untouched
+from conftest import PATIENT, ROOT, as_user, inspect, lab_image, until, untouched
 
 REDIS = "redis://redis:6379"
 POSTGRESQL = "postgresql://postgres@postgresql:5432/postgres"
-# what must not fail at all is told apart from what a busy machine is late with
-PATIENT = "--timeout 5"
 ASK = "timeout 20 redis-cli -h redis ping 2>&1"
 
 

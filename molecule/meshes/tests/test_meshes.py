@@ -5,7 +5,7 @@ import re
 
 import pytest
 import yaml
-from conftest import ROOT, inspect, lab_image, untouched
+from conftest import PATIENT, ROOT, inspect, lab_image, untouched
 
 SCENARIO = ROOT / "molecule" / "meshes"
 REDIS = "redis://redis:6379"
@@ -84,7 +84,7 @@ def test_each_team_has_things_of_its_own_and_sees_no_alias_of_the_other(vm1, vm2
 
 def test_runs_in_turns_change_nothing_and_cost_no_connection(hosts, default, blue, load):
     before = [held(host, mesh) for host in hosts.values() for mesh in ("default", "blue")]
-    loads = [load(REDIS), load(POSTGRESQL, client="ambassador_blue_client")]
+    loads = [load(REDIS, PATIENT), load(POSTGRESQL, PATIENT, client="ambassador_blue_client")]
     seen = in_turns(default, blue, loads, 10)
     assert all(map(untouched, seen)), json.dumps(seen)
     assert [held(host, mesh) for host in hosts.values() for mesh in ("default", "blue")] == before
@@ -142,10 +142,10 @@ def test_status_is_that_of_a_mesh_or_of_all(default, blue):
 
 def test_a_mesh_on_another_engine_is_none_of_the_other_s_business(hosts, vm2, default, blue, load):
     before = [held(host, "default") for host in hosts.values()]
-    redis = load(REDIS)
+    redis = load(REDIS, PATIENT)
     done = blue(*KERNEL)
     assert done.returncode == 0, done.stdout
-    seen = in_turns(default, blue, [redis, load(POSTGRESQL, client="ambassador_blue_client")], 2, KERNEL)
+    seen = in_turns(default, blue, [redis, load(POSTGRESQL, PATIENT, client="ambassador_blue_client")], 2, KERNEL)
     assert all(map(untouched, seen)), json.dumps(seen)
     assert [held(host, "default") for host in hosts.values()] == before
     assert "dnat" in vm2.check_output("docker exec ambassador_blue_client nft list ruleset")
@@ -155,7 +155,7 @@ def test_a_teardown_takes_what_is_the_mesh_s_own(hosts, vm1, blue, load):
     before = [held(host, "default") for host in hosts.values()]
     others = {name: host.check_output("docker volume ls -q; docker network ls -q --no-trunc").split() for name, host in hosts.items()}
     networks = {name: host.check_output("docker network inspect -f '{{.Id}}' ambassador-blue") for name, host in hosts.items()}
-    redis = load(REDIS)
+    redis = load(REDIS, PATIENT)
     vm1.check_output("docker rm -fv postgres_server")
     done = blue(*KERNEL, name="playbooks/teardown.yml")
     assert done.returncode == 0, done.stdout

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import as_user, inspect
+from conftest import PATIENT, as_user, inspect
 
 MOVE = "playbooks/move.yml"
 THERE = ["-e", "home=there", "-e", "move_link=redis", "-e", "move_from=vm1"]
@@ -45,7 +45,7 @@ def test_a_move_loses_nothing_and_can_be_run_again(hosts, vm2, playbook, load, f
     assert role(hosts["vm3"]) == "master"
 
     # 5 s, for writes wait while the roles change
-    redis_load = load("redis://redis:6379", "--timeout 5")
+    redis_load = load("redis://redis:6379", PATIENT)
     run = playbook(MOVE, *THERE)
     assert run.returncode == 0, run.stdout
     redis_load.more(20)
@@ -85,5 +85,5 @@ def test_an_interrupted_move_goes_on(hosts, playbook, load):
     run = playbook(MOVE, *BACK)
     assert run.returncode == 0, run.stdout
     assert [role(hosts[name]) for name in ("vm1", "vm3")] == ["master", "slave"]
-    redis_load = load("redis://redis:6379", "--timeout 5")
+    redis_load = load("redis://redis:6379", PATIENT)
     assert redis_load.stop()["total"]["failures"] == 0
