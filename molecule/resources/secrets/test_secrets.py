@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 
 import pytest
 
@@ -33,9 +34,10 @@ def secrets(request, hosts, passwords):
     return found
 
 
-def test_a_run_that_tells_all_tells_no_secret(converged, secrets):
+def test_a_second_run_changes_nothing_and_tells_no_secret_when_it_tells_all(converged, secrets):
     run = converged("--diff", "-vvv")
     assert run.returncode == 0, run.stdout[-3000:]
+    assert set(re.findall(r" : ok=\d+ +changed=(\d+) ", run.stdout)) == {"0"}, run.stdout[-3000:]
     assert "users.acl" in run.stdout
     assert [secret for secret in secrets if secret in run.stdout + run.stderr] == []
 
