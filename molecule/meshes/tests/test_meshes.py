@@ -1,7 +1,6 @@
 """Two teams on two hosts: each one's runs, under load on both, leave the other's links, files and containers as they are."""
 
 import json
-import os
 import re
 
 import pytest
@@ -9,8 +8,6 @@ import yaml
 from conftest import PATIENT, ROOT, inspect, lab_image, untouched
 
 SCENARIO = ROOT / "molecule" / "meshes"
-# as many as show it; with the figures, as many as might show what happens seldom
-ROUNDS = 10 if os.environ.get("FIGURES") else 4
 REDIS = "redis://redis:6379"
 POSTGRESQL = "postgresql://postgres@postgresql:5432/postgres"
 KERNEL = ("-e", json.dumps({"ambassador_engine": "nftables", "ambassador_tls": False}))
@@ -88,7 +85,7 @@ def test_each_team_has_things_of_its_own_and_sees_no_alias_of_the_other(vm1, vm2
 def test_runs_in_turns_change_nothing_and_cost_no_connection(hosts, default, blue, load):
     before = [held(host, mesh) for host in hosts.values() for mesh in ("default", "blue")]
     loads = [load(REDIS, PATIENT), load(POSTGRESQL, PATIENT, client="ambassador_blue_client")]
-    seen = in_turns(default, blue, loads, ROUNDS)
+    seen = in_turns(default, blue, loads, 10)
     assert all(map(untouched, seen)), json.dumps(seen)
     assert [held(host, mesh) for host in hosts.values() for mesh in ("default", "blue")] == before
 
