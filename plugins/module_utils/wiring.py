@@ -302,12 +302,7 @@ def variable_files(links):
     :return: name of a file -> content
     :rtype: dict[str, str]
     """
-    return {
-        f"{link['alias']}.env": "".join(
-            f"{name}={value}\n" for name, value in consumer_variables(link["alias"], link["listen"], link["protocol"]).items()
-        )
-        for link in links
-    }
+    return {f"{link['alias']}.env": "".join(f"{name}={value}\n" for name, value in link["consumer"].items()) for link in links}
 
 
 def listens(link):

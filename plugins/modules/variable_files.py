@@ -76,6 +76,12 @@ def closed_by_0_1_0(found):
     return (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (HAPROXY_UID, HAPROXY_UID, 0o700)
 
 
+def clear(place):
+    """Remove a directory that is in the place of a file; a link to one is no directory."""
+    if os.path.isdir(place) and not os.path.islink(place):
+        shutil.rmtree(place)
+
+
 def keep(path, files, written, removed):
     """Write and remove.
 
@@ -96,15 +102,12 @@ def keep(path, files, written, removed):
         with open(beside, "w", encoding="utf-8") as file:
             os.fchmod(file.fileno(), MODES["file"])
             file.write(files[name])
-        if os.path.isdir(os.path.join(path, name)):
-            shutil.rmtree(os.path.join(path, name))
+        clear(os.path.join(path, name))
         os.rename(beside, os.path.join(path, name))
     for name in removed:
-        place = os.path.join(path, name)
-        if os.path.isdir(place) and not os.path.islink(place):
-            shutil.rmtree(place)
-        elif os.path.lexists(place):
-            os.unlink(place)
+        clear(os.path.join(path, name))
+        if os.path.lexists(os.path.join(path, name)):
+            os.unlink(os.path.join(path, name))
 
 
 def main():

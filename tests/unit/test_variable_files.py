@@ -34,14 +34,16 @@ def test_check_writes_nothing_and_shows_what_differs(path):
     assert not path.exists()
 
 
-@pytest.mark.parametrize("harm", ["a link in its place", "a directory in its place", "closed", "changed"])
+@pytest.mark.parametrize(
+    "harm", ["a link in its place", "a link to a directory in its place", "a directory in its place", "closed", "changed"]
+)
 def test_what_is_not_as_it_should_be_is_mended(path, tmp_path, harm):
     keep(path)
     file, elsewhere = path / "redis.env", tmp_path / "elsewhere"
     elsewhere.write_text(FILES["redis.env"])
     if harm.endswith("in its place"):
         file.unlink()
-        file.symlink_to(elsewhere) if "link" in harm else file.mkdir()
+        file.symlink_to(tmp_path if "to a directory" in harm else elsewhere) if "link" in harm else file.mkdir()
     elif harm == "closed":
         file.chmod(0o600)
     else:
