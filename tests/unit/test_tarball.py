@@ -1,0 +1,29 @@
+"""What is built for Galaxy holds what runs and the texts, and nothing that lay about in the tree."""
+
+import subprocess
+import tarfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_tarball_holds_what_runs_and_the_texts(tmp_path):
+    subprocess.run(["ansible-galaxy", "collection", "build", str(ROOT), f"--output-path={tmp_path}"], capture_output=True, check=True)
+    (tarball,) = tmp_path.iterdir()
+    with tarfile.open(tarball) as archive:
+        top = {name.split("/")[0] for name in archive.getnames()}
+    assert top == {
+        "FILES.json",
+        "MANIFEST.json",
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "LICENSE",
+        "SECURITY.md",
+        "changelogs",
+        "docs",
+        "meta",
+        "playbooks",
+        "plugins",
+        "roles",
+    }
