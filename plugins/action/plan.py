@@ -190,13 +190,15 @@ class ActionModule(ActionBase):
         if self.part == "server" and gateways:
             # IPv4 first; before the network is made nobody knows, and then it is planned again
             wiring = on_host(wiring, min(gateways, key=lambda address: ":" in address))
-        served = self._served(wiring)
-        container = containers.ambassador(self.part, served, settings, scripts, self.observed)
+        served = wiring = containers.placed(wiring, self.observed) if self.part == "client" else wiring
+        if self.part == "server":
+            served = self._served(wiring)
+        places = containers.of_places(self.part, served, settings, scripts, self.observed)
         tls = self._tls(wiring) if settings["tls"] else None
         generation = None
         if settings["engine"] in render.FILES and not wiring["problems"]:
             generation = self._generation(served, gateways, tls)
-        return plan.ambassador(self.part, self.host, wiring, self.observed, settings, container, generation, tls, served, self._coming())
+        return plan.ambassador(self.part, self.host, wiring, self.observed, settings, places, generation, tls, served, self._coming())
 
     def _held(self):
         """Return the wiring that the server side has, where there is one to go on with."""

@@ -48,7 +48,7 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import consumer_variables, is_port
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import consumer_variables, is_port, one_for_each_port
 
 
 def link_variables(links, alias):
@@ -56,11 +56,17 @@ def link_variables(links, alias):
     if not hasattr(links, "items") or alias not in links:
         known = ", ".join(map(str, links)) if hasattr(links, "items") else "none"
         raise AnsibleFilterError(f"link_variables: expected a link of the map, found {alias!r} (the map has {known}); correct it.")
-    settings = links[alias]
-    port = settings.get("port") if hasattr(settings, "get") else None
-    if not is_port(port):
-        raise AnsibleFilterError(f"link {alias}, port: expected a port from 1 to 65535, found {port!r}; correct it.")
-    return consumer_variables(alias, int(port), settings.get("protocol", "tcp"))
+    settings, found = links[alias] if hasattr(links[alias], "items") else {}, {}
+    by_port, problems = one_for_each_port(alias, settings) if "ports" in settings else ({alias: settings}, [])
+    if problems:
+        raise AnsibleFilterError("\n".join(problems))
+    for one in by_port.values():
+        port = one.get("port")
+        if not is_port(port):
+            raise AnsibleFilterError(f"link {alias}, port: expected a port from 1 to 65535, found {port!r}; correct it.")
+        # of several the first has the variables without a port
+        found = {**consumer_variables(alias, int(port), one.get("protocol", "tcp")), **found}
+    return found
 
 
 class FilterModule:

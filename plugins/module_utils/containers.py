@@ -18,7 +18,15 @@ import json
 import re
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import names
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint, networks, overlap, parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import (
+    endpoint,
+    names_of,
+    networks,
+    overlap,
+    parse_endpoint,
+    side_variables,
+    variable_prefix,
+)
 
 # what all containers have in common (container.yml) is of this version: another number, and they are made anew
 COMMON = 1
@@ -35,6 +43,10 @@ ENDPOINT = "/run/ambassador"
 BITS = 16
 # what can be changed while a container lives, and what says where it is to be had: no part of the hash
 CHANGEABLE = ("image", "memory", "pids", "aliases", "address", "others", "networks", "hash", "name")
+# variables of a container: which place it is, where that is not the first; and that it only publishes what `local` asks for
+PLACE, LOCAL = "AMBASSADOR_PLACE", "AMBASSADOR_LOCAL"
+# and of the one that says what is wrong with a generation: it looks at all places
+CHECKED = "AMBASSADOR_CHECKED"
 # how an alias begins that says which ones there are
 ALL_OF = "ambassador-"
 # bytes: what an ambassador needs without a connection, and for one over TLS while it is busy (measured: 40 KiB)
@@ -108,7 +120,7 @@ def ranged(pools):
     return found
 
 
-def fixed(name, network, observed):
+def fixed(name, network, observed, given=()):
     """Return an address of each subnet that has a range, outside of it, as options of an item of docker_container's ``networks``.
 
     It is the one that the container has, or else the first that no other one has: several meshes may share a network.
@@ -116,22 +128,23 @@ def fixed(name, network, observed):
     :param str name: name of the container
     :param str network: name of the network
     :param dict observed: the observation
+    :param given: addresses that others are given by the same plan
     :return: empty where the network is not there or not the collection's own, or no subnet of it has a range
     :rtype: dict[str, str]
     """
     there, found = observed["networks"].get(network), {}
     ends = {one: container["networks"][network] for one, container in observed["containers"].items() if network in container["networks"]}
     others = [end for one, end in ends.items() if one != name]
-    taken = {address for end in others for address in [*end["addresses"], *end.get("said", {}).values()]}
+    taken = {address for end in others for address in [*end["addresses"], *end.get("said", {}).values()]} | set(given)
     for pool in there["pools"] if there and there["ours"] else []:
         if not pool.get("IPRange"):
             continue
-        subnet, given = ipaddress.ip_network(pool["Subnet"]), ipaddress.ip_network(pool["IPRange"])
+        subnet, range_ = ipaddress.ip_network(pool["Subnet"]), ipaddress.ip_network(pool["IPRange"])
         key = f"ipv{subnet.version}_address"
         own = ends.get(name, {}).get("said", {}).get(key)
         # not the first one, which is a gateway's by custom
         first = next(str(subnet[number]) for number in itertools.count(2) if str(subnet[number]) not in taken)
-        kept = own and own not in taken and ipaddress.ip_address(own) in subnet and ipaddress.ip_address(own) not in given
+        kept = own and own not in taken and ipaddress.ip_address(own) in subnet and ipaddress.ip_address(own) not in range_
         found[key] = own if kept else first
     return found
 
@@ -163,7 +176,100 @@ def wanted_ports(wiring):
     )
 
 
-def ambassador(side, wiring, settings, scripts, observed):
+def places(links, observed):
+    """Tell which container of a client side has the name of each link.
+
+    Two names with one port cannot share an address, so that one of them has a container of its own, and all others are in the first. What
+    is somewhere stays there, whatever comes, goes or is written first in the map: another container is another connection.
+
+    :param list[dict] links: the links of a client side
+    :param dict observed: the observation
+    :return: name that consumers dial -> number of the container
+    :rtype: dict[str, int]
+    """
+    listens, there = {}, {}
+    for link in links:
+        listens.setdefault(link["name"], set()).add((link["listen"], link["protocol"]))
+    for number, found in numbered("client", observed).items():
+        for network in found["networks"].values():
+            there.update({alias: number for alias in network.get("aliases", []) if alias in listens and alias not in there})
+    alone = {name: number for name, number in there.items() if number > 1}
+    # one that was here before all others, then by the map
+    found, taken = {}, set()
+    for name in sorted(listens, key=lambda one: there.get(one, 2)):
+        if name in alone or listens[name] & taken:
+            continue
+        found[name] = 1
+        taken |= listens[name]
+    for name in listens:
+        if name not in found:
+            found[name] = alone[name] = alone.get(name) or free_number("client", observed, alone.values())
+    return found
+
+
+def free_number(side, observed, taken):
+    """Return the first number from 2 that no container has, and is not taken by what is yet to be made.
+
+    :param str side: ``server`` or ``client``
+    :param dict observed: the observation
+    :param taken: numbers
+    :rtype: int
+    """
+    return next(
+        n for n in itertools.count(2) if n not in taken and names.ambassador(side, observed["mesh"], n) not in observed["containers"]
+    )
+
+
+def placed(wiring, observed):
+    """Return the wiring of a client side with the number of the container that has the name of each link, its ``place``.
+
+    :param dict wiring: the wiring of the side
+    :param dict observed: the observation
+    :rtype: dict
+    """
+    where, variables = places(wiring["links"], observed), dict(wiring["variables"])
+    links = [{**link, "place": where[link["name"]]} for link in wiring["links"]]
+    for link in links:
+        if link["place"] > 1:
+            holder = names.ambassador("client", observed["mesh"], link["place"])
+            variables[f"{variable_prefix(link['name'])}_NAME"] = f"/{holder}/{link['name']}"
+    return {**wiring, "links": links, "variables": variables}
+
+
+def at(wiring, place):
+    """Return what of a wiring is in one place.
+
+    :param dict wiring: the wiring of a side
+    :param int place: number of a container that has names
+    :rtype: dict
+    """
+    links = [link for link in wiring["links"] if link.get("place", 1) == place]
+    aliases = {link["alias"] for link in links}
+    return {**wiring, "links": links, "publish": [one for one in wiring["publish"] if one["alias"] in aliases]}
+
+
+def of_places(side, wiring, settings, scripts, observed):
+    """Return what is asked of each container that has names; of a server side there is one, and it has none.
+
+    :param str side: ``server`` or ``client``
+    :param dict wiring: the wiring of the side
+    :param dict settings: see :mod:`plan`
+    :param dict[str, str] scripts: see :func:`ambassador`
+    :param dict observed: the observation
+    :return: number of the container -> what is asked of it, with all that its links publish
+    :rtype: dict[int, dict]
+    """
+    found, given = {}, []
+    numbers = sorted({link.get("place", 1) for link in wiring["links"]})
+    for place in numbers:
+        # a server side shares what it publishes, and is not asked by alias
+        own = at(wiring, place) if side == "client" and numbers != [1] else wiring
+        found[place] = ambassador(side, own, settings, scripts, observed, place, given)
+        given += found[place]["address"].values()
+    return found
+
+
+def ambassador(side, wiring, settings, scripts, observed, place=1, given=()):
     """Return what is asked of the ambassador of a side.
 
     :param str side: ``server`` or ``client``
@@ -171,14 +277,18 @@ def ambassador(side, wiring, settings, scripts, observed):
     :param dict settings: see :mod:`plan`
     :param dict[str, str] scripts: name -> content, of ``socat.sh`` and ``nftables.sh``
     :param dict observed: the observation
+    :param int place: its number
+    :param given: addresses that others are given by the same plan
     :rtype: dict
     """
     directory, engine = f"{settings['state_dir']}/{side}", settings["engine"]
     uid = UIDS[engine]
     # consumers dial the aliases; on the server side nobody dials the ambassador by name
-    aliases = [link["alias"] for link in wiring["links"]] if side == "client" else []
-    name = names.ambassador(side, observed["mesh"])
-    address = fixed(name, settings["network"], observed) if aliases else {}
+    aliases = names_of(wiring["links"]) if side == "client" else []
+    name = names.ambassador(side, observed["mesh"], place)
+    address = fixed(name, settings["network"], observed, given) if aliases else {}
+    # what is in another place is not carried here
+    environment = {PLACE: str(place)} if place > 1 else {}
     common = {
         "user": f"{uid}:{uid}",
         "network": settings["network"],
@@ -199,10 +309,14 @@ def ambassador(side, wiring, settings, scripts, observed):
     if engine == "socat":
         # one process per connection: the listeners stop accepting before the container's limit ends them
         children = max((int(settings["pids"]) - 8) // max(len(wiring["links"]), 1) - 2, 1)
+        variables = wiring["variables"]
+        if side == "client":
+            # of several ports of one name the first has the variables without a port
+            variables = {key: value for link in reversed(wiring["links"]) for key, value in side_variables(link, name).items()}
         own = {
             "entrypoint": ["sh", "-c"],
             "command": [scripts["socat.sh"]],
-            "env": {**wiring["variables"], "AMBASSADOR_IPV6": "1" if settings["ipv6"] else "", "AMBASSADOR_CHILDREN": str(children)},
+            "env": {**variables, "AMBASSADOR_IPV6": "1" if settings["ipv6"] else "", "AMBASSADOR_CHILDREN": str(children)},
         }
         return described(name, settings["image"], **common, **own)
     # the whole directory: a mounted file would keep its old inode
@@ -219,7 +333,8 @@ def ambassador(side, wiring, settings, scripts, observed):
         own = {"entrypoint": ["haproxy"], "command": ["-W", "-db", "-S", "/run/ambassador/master.sock,mode,600"]}
         own["command"] += ["-f", "/etc/ambassador/current/links.cfg", "-f", "/etc/ambassador/current/haproxy.cfg"]
         volumes += [mounted(f"{settings['state_dir']}/identity", "/etc/ambassador-identity")] if settings["tls"] else []
-    return described(name, settings["image"], **common, **own, volumes=[*volumes, mounted(f"{directory}/run", ENDPOINT, True)])
+    volumes.append(mounted(f"{directory}/{names.run(place)}", ENDPOINT, True))
+    return described(name, settings["image"], **common, **own, env=environment, volumes=volumes)
 
 
 def all_of(aliases):
@@ -250,47 +365,75 @@ def numbered(side, observed):
     return dict(sorted(found.items()))
 
 
-def of_side(side, container, engine, observed):
-    """Return the containers of a side: the ambassador, and others beside it that publish what it cannot.
+def of_side(side, asked, engine, observed):
+    """Return the containers of a side: those that have its names, and others beside them that publish what they cannot.
 
     Docker publishes no further port on a container that runs. Made anew it would break all connections through it, so a port that is new
     gets a container of its own, with the same generation; and one that nobody asks for any more is left to its container, as long as that
     has others and nothing listens there. Without containers to spare, or where one is made anew anyway, that one takes what is new.
-    On the client side the ambassador publishes nothing: its names are enough to be made anew for.
+    On the client side those that have names publish nothing: their names are enough to be made anew for.
 
     :param str side: ``server`` or ``client``
-    :param dict container: what is asked of the ambassador, with all that is to be published
+    :param dict[int, dict] asked: what is asked of those that have the names, as :func:`of_places` returns it
     :param str engine: the engine
     :param dict observed: the observation
     :return: number -> what is asked of the container; and of those that are there and publish nothing that is asked for, number -> whether
         they still run what the others are asked for, and can load what these load
     :rtype: tuple[dict[int, dict], dict[int, bool]]
     """
-    there, wanted, mesh = numbered(side, observed), container["publish"], observed["mesh"]
+    there, found, idle = numbered(side, observed), {}, {}
+    for place, container in asked.items():
+        mine = {number: one for number, one in there.items() if _belongs(number, one, place, asked, side)}
+        own, spare = _of_place(side, place, container, mine, engine, observed, {*found, *asked})
+        found |= own
+        idle |= spare
+    idle |= {number: False for number in there if number not in found and number not in idle}
+    return {number: _with_foreign(one, there.get(number)) for number, one in sorted(found.items())}, dict(sorted(idle.items()))
+
+
+def _belongs(number, found, place, asked, side):
+    """Tell whether a container that is there is one of a place: by its number, or by what it publishes; what is left is the first one's."""
+    if side == "server" or number in asked:
+        return side == "server" or number == place
+    # one that has names of links that are gone
+    if any(alias.startswith(ALL_OF) for network in found["networks"].values() for alias in network.get("aliases", [])):
+        return False
+    holders = [other for other, container in asked.items() if set(container["publish"]) & set(found["publishes"])]
+    return (holders or [min(asked)])[0] == place
+
+
+def _of_place(side, place, container, there, engine, observed, numbers):
+    """Return what :func:`of_side` does, of one place.
+
+    :param dict[int, dict] there: number -> container as it was observed, of those of this place
+    :param numbers: numbers that others have
+    """
+    wanted, mesh = container["publish"], observed["mesh"]
     new = set(wanted) - {port for found in there.values() for port in found["publishes"]}
     asked, idle = {}, {}
     for number, found in there.items():
-        names_only = side == "client" and number == 1
+        names_only = side == "client" and number == place
         own = sorted(set(wanted) & set(found["publishes"]))
         # what has the names opens all ports of its side, and engines other than haproxy do so in every container
         more = [] if side == "client" and (names_only or engine != "haproxy") else _shut(found, wanted, new)
-        one = numbered_as(container, number, side, [*own, *more], mesh)
+        one = numbered_as(container, number, side, [*own, *more], mesh, place)
         if made_anew(one, found, observed["images"]):
             if names_only:
                 new, own = new | set(own), []
             else:
                 new, own = set(), sorted({*own, *new})
-            one = numbered_as(container, number, side, own, mesh)
+            one = numbered_as(container, number, side, own, mesh, place)
         if own or names_only:
             asked[number] = one
         else:
             idle[number] = not made_anew(one, found, observed["images"])
-    if side == "client" and 1 not in asked:
-        asked[1] = numbered_as(container, 1, side, [], mesh)
+    if side == "client" and place not in asked:
+        asked[place] = numbered_as(container, place, side, [], mesh, place)
     if new or not asked:
-        number = next(n for n in itertools.count(1) if n not in asked and names.ambassador(side, mesh, n) not in observed["containers"])
-        asked[number] = numbered_as(container, number, side, sorted(new), mesh)
-    return {number: _with_foreign(one, there.get(number)) for number, one in sorted(asked.items())}, idle
+        vacant = side == "server" and names.ambassador(side, mesh) not in observed["containers"]
+        number = 1 if vacant else free_number(side, observed, {*asked, *numbers})
+        asked[number] = numbered_as(container, number, side, sorted(new), mesh, place)
+    return asked, idle
 
 
 def _with_foreign(container, found):
@@ -333,22 +476,24 @@ def listener(port):
     return "udp" if port.endswith("/udp") else "tcp", (address, number)
 
 
-def numbered_as(container, number, side, publish, mesh):
+def numbered_as(container, number, side, publish, mesh, place=1):
     """Return what is asked of a container of a side.
 
-    :param dict container: what is asked of the ambassador
+    :param dict container: what is asked of the one that has the names
     :param int number: its number
     :param str side: ``server`` or ``client``
     :param list[str] publish: what it publishes
     :param str mesh: the mesh
+    :param int place: number of the one that has the names
     :rtype: dict
     """
     publish = sorted(publish)
-    if number == 1:
+    if number == place:
         return described(**{**container, "publish": publish})
-    volumes = [re.sub(rf"/run(?=:{ENDPOINT}:)", f"/{names.run(number)}", volume) for volume in container["volumes"]]
+    endpoints = rf"/{names.run(place)}(?=:{ENDPOINT}:)"
+    volumes = [re.sub(endpoints, f"/{names.run(number)}", volume) for volume in container["volumes"]]
     # only what is published is open there, so that a port of a link that has it no more is shut
-    env = {**container["env"], "AMBASSADOR_LOCAL": "1"} if side == "client" else container["env"]
+    env = {**container["env"], LOCAL: "1"} if side == "client" else container["env"]
     own = {"name": names.ambassador(side, mesh, number), "publish": publish, "aliases": [], "address": {}, "volumes": volumes, "env": env}
     # a backend is dialled by all of a server side
     own |= {"others": {}} if side == "client" else {}
@@ -368,7 +513,7 @@ def check(container, generation):
     else:
         command = [*container["command"], "check", at]
     volumes = [volume for volume in container["volumes"] if f":{ENDPOINT}:" not in volume]
-    return {**container, "name": f"{container['name']}_check", "command": command, "volumes": volumes}
+    return {**container, "name": f"{container['name']}_check", "command": command, "volumes": volumes, "env": {CHECKED: "1"}}
 
 
 def left_over(side, observed):
@@ -395,14 +540,15 @@ def standins(observed):
     )
 
 
-def free_standin(observed):
-    """Return a name that no stand-in has.
+def free_standins(observed, count):
+    """Return names that no stand-in has.
 
     :param dict observed: the observation
-    :rtype: str
+    :param int count: how many
+    :rtype: list[str]
     """
     possible = (names.standin(observed["mesh"], number) for number in itertools.count(1))
-    return next(name for name in possible if name not in observed["containers"])
+    return list(itertools.islice((name for name in possible if name not in observed["containers"]), max(count, 0)))
 
 
 def standin_directory(name, directory):
@@ -425,7 +571,7 @@ def standin(container, name, directory, with_names):
     :rtype: dict
     """
     own = standin_directory(name, directory)
-    volumes = [volume.replace(f"{directory}/run:", f"{own}/run:") for volume in container["volumes"]]
+    volumes = [re.sub(rf"^.*(?=:{ENDPOINT}:)", f"{own}/run", volume) for volume in container["volumes"]]
     more = {"publish": [], "address": {}, "aliases": container["aliases"] if with_names else [], "temporary": True, "volumes": volumes}
     more["others"] = {network: aliases for network, aliases in container["others"].items() if with_names and aliases}
     return described(**{**container, "name": name, **more})

@@ -27,6 +27,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import
     certified,
     endpoint,
     is_own,
+    names_of,
     networks,
     overlap,
     variable_files,
@@ -236,11 +237,12 @@ def alias_problems(host, wiring, observed, network):
     :rtype: list[str]
     """
     mesh, aliases = observed["mesh"], networks(wiring["links"], "client")
-    aliases[network] = [link["alias"] for link in wiring["links"]]
+    aliases[network] = names_of(wiring["links"])
+    sides = _all_names("client", observed)
     # network, name in lower case -> containers that answer to it, each as a sentence names it
     others = {}
     for container, found in observed["containers"].items():
-        own = found["ours"] == wiring["holder"] or names.standin_number(found["ours"] or "", mesh)
+        own = found["ours"] in sides or names.standin_number(found["ours"] or "", mesh)
         for place in found["networks"] if not own and found["state"] not in ("created", "exited", "dead") else ():
             for name in found["networks"][place].get("names", []):
                 others.setdefault((place, name.lower()), []).append(f"{named(container, found)} (image {found['image']})")
@@ -505,7 +507,7 @@ def authority_warnings(settings, authorities, now):
 # -- the ambassadors --------------------------------------------------------------------------------------------------
 
 
-def ambassador(side, host, wiring, observed, settings, container, generation, tls=None, served=None, coming=()):
+def ambassador(side, host, wiring, observed, settings, places, generation, tls=None, served=None, coming=()):
     """Plan a side.
 
     :param str side: ``server`` or ``client``
@@ -513,7 +515,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     :param dict wiring: the wiring of the side
     :param dict observed: the observation
     :param dict settings: see the documentation of this file
-    :param dict | None container: what is asked of the ambassador, with all that the side publishes
+    :param dict | None places: what is asked of the containers that have names, see :func:`containers.of_places`
     :param dict | None generation: ``name`` and ``files`` (name -> content on disk); None for an engine that keeps nothing on disk
     :param dict | None tls: ``authorities``, ``held``, ``revoked`` (see
         :func:`certificate_due`), ``holders`` (hosts that keep this controller from
@@ -547,7 +549,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         plan.problems += loopback_problems(host, wiring, observed, settings["network"])
     if not there.get(1) and (side == "client" or not there):
         plan.problems += name_problems(host, name, observed)
-    asked, idle = containers.of_side(side, container, settings["engine"], observed)
+    asked, idle = containers.of_side(side, places, settings["engine"], observed)
     first = min(asked)
     container, found = asked[first], there.get(first)
     if tls:
@@ -573,17 +575,21 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         if differences:
             plan.step("container", f"{one['name']}: {', '.join(differences)}")
             changed.append(one)
-    if container in changed:
-        _stand_in(plan, side, settings, on_disk, observed, container, found)
+    standins = containers.standins(observed) if side == "client" else []
+    away = [
+        place for place in places if side == "client" and asked[place] in changed and _stands_in(settings, on_disk, observed, asked[place])
+    ]
+    away = dict(zip(containers.free_standins(observed, STANDINS - len(standins)), away))
+    if away:
+        plan.step("standin", "new connections are served while the client side is away")
     left_over = containers.left_over(side, observed)
     if idle or left_over:
         paths = [f"{settings['state_dir']}/{side}/{names.run(number)}" for number in idle]
         spare = _names(side, observed, idle)
         plan.step("remove", f"nobody needs {', '.join(spare + left_over)}")
-        gone = [f"- container {one} on {host}, which publishes nothing that a link has" for one in spare]
+        gone = [f"- container {one} on {host}, which no link needs any more" for one in spare]
         plan.inputs["remove"] = {"containers": spare + left_over, "paths": paths, "network": None, "volume": None}
     # they may have the names still, which are taken back when the configuration is loaded
-    standins = containers.standins(observed) if side == "client" else []
     if standins:
         plan.step("container", f"{', '.join(standins)} {'is' if len(standins) == 1 else 'are'} left of an earlier run")
         changed = changed or [container]
@@ -614,7 +620,13 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
     plan.lines = [] if same else link_lines(side, host, wiring, on_disk)
     for number, one in asked.items():
         if there and number not in there:
-            plan.lines.append(f"+ container {one['name']} on {host}, to publish {', '.join(one['publish']) or 'nothing'}")
+            shared = [link["name"] for link in wiring["links"] if side == "client" and number in places and link.get("place", 1) == number]
+            what = (
+                f"for {', '.join(dict.fromkeys(shared))}, whose port another link has"
+                if shared
+                else f"to publish {', '.join(one['publish'])}"
+            )
+            plan.lines.append(f"+ container {one['name']} on {host}, {what}")
         plan.lines += joined_lines(host, one, there.get(number))
         plan.lines += remade_lines(host, one, there.get(number), observed, on_disk.get("connections", {}).get(names.run(number)))
     plan.lines += gone
@@ -622,7 +634,7 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         f"= {link['alias']} {host} -> {', '.join(link['servers'])}: proved when this run has reached its server hosts"
         for link in plan.always["late"]
     ]
-    another = containers.free_standin(observed)
+    state = f"{settings['state_dir']}/client"
     plan.inputs |= {
         "side": side,
         "certified": certified(host),
@@ -637,9 +649,16 @@ def ambassador(side, host, wiring, observed, settings, container, generation, tl
         "generation": generation,
         # containers that run and stay say what is wrong when they load it, and keep what they run
         "check": containers.check(container, generation["name"]) if generation and "container" in plan.why else None,
-        "standin": [containers.standin(container, another, f"{settings['state_dir']}/client", has) for has in (False, True)],
-        "standin_directory": containers.standin_directory(another, f"{settings['state_dir']}/client"),
-        "standins": standins + ([another] if "standin" in plan.why else []),
+        "standin": [
+            {
+                "directory": containers.standin_directory(name, state),
+                "nameless": containers.standin(asked[place], name, state, False),
+                "named": containers.standin(asked[place], name, state, True),
+                "links": [link for link in now if link.get("place", 1) == place],
+            }
+            for name, place in away.items()
+        ],
+        "standins": [*standins, *away],
         "before": before(on_disk) if generation and on_disk.get("running") != generation["name"] else {},
         "running": on_disk.get("running"),
         "unchecked": dialled,
@@ -730,19 +749,16 @@ def _configuration(plan, side, on_disk, generation, container, runs):
         plan.step("configuration", "the directories of its sockets")
 
 
-def _stand_in(plan, side, settings, on_disk, observed, container, found):
-    """A new alias is a reconnect, another image another container: a second HAProxy has the names meanwhile.
-
-    Only where the client side comes back at its address.
+def _stands_in(settings, on_disk, observed, container):
+    """Tell whether a second HAProxy has to have the names of a client side's container: a new alias is a reconnect, another image another
+    container. Only where it comes back at its address.
     """
-    if side != "client" or settings["engine"] != "haproxy" or on_disk.get("engine") != "haproxy":
-        return
-    if not container["address"] or found is None or len(containers.standins(observed)) >= STANDINS:
-        return
+    found = observed["containers"].get(container["name"])
+    if settings["engine"] != "haproxy" or on_disk.get("engine") != "haproxy" or not container["address"] or found is None:
+        return False
     wanted = {**container["others"], container["network"]: container["aliases"]}
     lacking = any(containers.lacks(found, network, aliases) for network, aliases in wanted.items())
-    if lacking or containers.made_anew(container, found, observed["images"]):
-        plan.step("standin", "new connections are served while the client side is away")
+    return lacking or containers.made_anew(container, found, observed["images"])
 
 
 def _remove(plan, made, directories, observed, settings, volume=None):

@@ -82,7 +82,8 @@ def unchecked(wiring, engine):
     :rtype: list[dict]
     """
     links = [link for link in wiring["links"] if link["check"] == "none" or engine == "nftables"]
-    return [{"alias": link["alias"], "listen": link["listen"], "protocol": link["protocol"], "servers": link["servers"]} for link in links]
+    keys = ("alias", "listen", "protocol", "servers")
+    return [{**{key: link[key] for key in keys}, "place": link.get("place", 1)} for link in links]
 
 
 def handed_on(alias, before, after):

@@ -29,10 +29,12 @@ HOST = "host"
 BACKEND_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
 
 KEYS = (
-    *("port", "servers", "clients", "backend", "publish", "check", "check_interval", "balance", "connect", "wait", "drain"),
+    *("port", "ports", "servers", "clients", "backend", "publish", "check", "check_interval", "balance", "connect", "wait", "drain"),
     *("user_timeout", "max_connections", "local", "targets", "protocol", "send_proxy", "network", "networks"),
 )
-REQUIRED = ("port", "clients", "backend")
+REQUIRED = ("clients", "backend")
+# keys of a link with several ports that it says without one: each of its ports leads to the same one there
+PORTLESS = ("backend", "local", "targets")
 CHOICES = {
     "check": ("tcp", "redis", "postgresql", "mysql", "http", "smtp", "none"),
     "balance": ("first", "roundrobin", "leastconn"),
@@ -49,8 +51,6 @@ PROXY = "send_proxy"
 SIDES = ("server", "client")
 # a variable of every host that a run has looked at
 OBSERVED = "__ambassador_engine_observed"
-# key of a link -> who listens on that port
-LISTENS = {"publish": "the server side of", "port": "the client side of"}
 BALANCES = tuple(f"balance {balance}" for balance in CHOICES["balance"])
 # engine -> what it cannot do
 ENGINES = {
@@ -274,18 +274,18 @@ def side_variables(link, holder):
     :return: variable -> value, both strings
     :rtype: dict[str, str]
     """
-    prefix, found, targets = variable_prefix(link["alias"]), {}, link["targets"]
+    prefix, found, targets = variable_prefix(link["name"]), {}, link["targets"]
     # the first one also without its number
     for name, target in [(prefix, targets[0]), *((f"{prefix}_{number}", target) for number, target in enumerate(targets, 1))]:
         if len(targets) > 1 or name == prefix:
             found.update(link_variables(name, link["listen"], target["address"], target["port"], link["protocol"]))
-    return {**found, f"{prefix}_NAME": f"/{holder}/{link['alias']}"}
+    return {**found, f"{prefix}_NAME": f"/{holder}/{link['name']}"}
 
 
 def consumer_variables(alias, port, protocol):
     """Return the link variables of a consumer, which dials the alias.
 
-    :param str alias: the alias of the link
+    :param str alias: the name that it dials
     :param int port: its port
     :param str protocol: ``tcp`` or ``udp``
     :return: variable -> value, both strings
@@ -302,7 +302,21 @@ def variable_files(links):
     :return: name of a file -> content
     :rtype: dict[str, str]
     """
-    return {f"{link['alias']}.env": "".join(f"{name}={value}\n" for name, value in link["consumer"].items()) for link in links}
+    found = {}
+    for link in links:
+        # of several ports the first is the one without a number
+        first = found.get(f"{link['name']}.env", {})
+        found[f"{link['name']}.env"] = {**first, **link["consumer"], **first}
+    return {file: "".join(f"{name}={value}\n" for name, value in variables.items()) for file, variables in found.items()}
+
+
+def names_of(links):
+    """Return the names that consumers dial.
+
+    :param list[dict] links: the links of a client side, as :meth:`Wiring.side` returns them
+    :rtype: list[str]
+    """
+    return list(dict.fromkeys(link["name"] for link in links))
 
 
 def listens(link):
@@ -339,8 +353,8 @@ def networks(links, side):
     found = {}
     for link in links:
         for name in link.get("networks", []):
-            found.setdefault(name, []).extend([link["alias"]] if side == "client" else [])
-    return dict(sorted(found.items()))
+            found.setdefault(name, []).append(link["name"])
+    return {name: list(dict.fromkeys(found[name])) if side == "client" else [] for name in sorted(found)}
 
 
 def on_host(wiring, address):
@@ -358,6 +372,57 @@ def on_host(wiring, address):
             variables.update(side_variables(link, wiring["holder"]))
         links.append(link)
     return {**wiring, "links": links, "variables": variables}
+
+
+def one_for_each_port(name, settings):
+    """Return the settings of a link with `ports` as those of links with one `port` each.
+
+    :param str name: the alias in the map
+    :param dict settings: its settings
+    :return: alias -> settings, and what is wrong with the keys that this is about, a sentence each. The alias of each has its port
+        behind the name, ``rabbit:5672`` or ``dns:53-udp``, and they come in the order in which Docker's links took the first: by port, and
+        TCP before UDP
+    :rtype: tuple[dict[str, dict], list[str]]
+    :source: Docker's documentation, "Legacy container links", section "Environment variables", for the order
+    """
+    problems, ports = [], settings["ports"]
+
+    def wrong(key, expected, found, remedy):
+        problems.append(f"link {name}, {key}: expected {expected}, found {found}; {remedy}.")
+
+    for key in ("port", "protocol"):
+        if key in settings:
+            wrong("ports", f"no {key} beside it", f"{key} {settings[key]!r}", f"remove {key} (ports: [53, 53/udp] says both)")
+    split = [re.fullmatch(r"([0-9]+)(?:/(tcp|udp))?", str(port)) for port in ports] if isinstance(ports, list) else []
+    if not split or not all(match and is_port(match[1]) for match in split):
+        wrong("ports", "a list of ports from 1 to 65535, with /udp behind one of UDP", repr(ports), "correct it")
+        return {}, problems
+    wanted = sorted({(int(match[1]), match[2] or "tcp") for match in split})
+    if len(wanted) < len(split):
+        wrong("ports", "every port once", repr(ports), "remove one")
+    found = {}
+    for port, protocol in wanted:
+        own = {key: value for key, value in settings.items() if key != "ports"}
+        own |= {"port": port, **({"protocol": protocol} if protocol != "tcp" else {})}
+        for key in PORTLESS:
+            if key in settings:
+                own[key] = _with_port(settings[key], port)
+        found[f"{name}:{port}" + ("-udp" if protocol == "udp" else "")] = own
+    for key in PORTLESS:
+        values = settings.get(key)
+        for value in values if isinstance(values, list) else [values]:
+            if parse_endpoint(value):
+                wrong(
+                    key, "a name or an address without a port, for each of its ports leads to the same one there", repr(value), "correct it"
+                )
+    return found, problems
+
+
+def _with_port(value, port):
+    """Return what a user said without a port with one: a string, or a list of strings; anything else is for others to refuse."""
+    if isinstance(value, list):
+        return [_with_port(one, port) for one in value]
+    return endpoint(value, port) if isinstance(value, str) else value
 
 
 class Wiring:
@@ -388,11 +453,11 @@ class Wiring:
                 " (on the command line: -e '{\"ambassador_links\": {…}}')."
             )
             return
-        for alias, settings in links.items():
-            link, problems = self._parse(alias, settings, hosts_of)
+        for name, settings in links.items():
+            found, problems = self._parse_all(name, settings, hosts_of)
             if not problems:
-                self.links[alias] = link
-            self.problems += problems
+                self.links |= found
+            self.problems += list(dict.fromkeys(problems))
         self.hosts = list(dict.fromkeys(name for link in self.links.values() for name in link["servers"] + link["clients"]))
         self._same_variables()
         self._same_port()
@@ -404,17 +469,29 @@ class Wiring:
 
     # -- parse ---------------------------------------------------------------------------------------------------
 
-    def _parse(self, alias, settings, hosts_of):
+    def _parse_all(self, name, settings, hosts_of):
+        """Return alias -> link of one entry of the map, which has a link for each of its ports, and the problems."""
+        if not hasattr(settings, "items") or "ports" not in settings:
+            link, problems = self._parse(name, name, settings, hosts_of)
+            return {name: link}, problems
+        one_by_one, problems = one_for_each_port(name, settings)
+        found = {}
+        for alias, own in one_by_one.items():
+            found[alias], more = self._parse(alias, name, own, hosts_of)
+            problems += more
+        return found, problems
+
+    def _parse(self, alias, name, settings, hosts_of):
         problems = []
 
         def wrong(expected, found, remedy, key=None):
-            where = f"link {alias}" + (f", {key}" if key else "")
+            where = f"link {name}" + (f", {key}" if key else "")
             problems.append(f"{where}: expected {expected}, found {found}; {remedy}.")
 
-        if not isinstance(alias, str) or not LABEL.fullmatch(alias):
-            wrong("a DNS label as alias (a letter, then letters, digits or hyphens, at most 63)", repr(alias), "rename the link")
-        elif RESERVED.fullmatch(alias):
-            wrong("an alias that is not reserved (localhost, h2, ambassador, ambassador-…)", repr(alias), "rename the link")
+        if not isinstance(name, str) or not LABEL.fullmatch(name):
+            wrong("a DNS label as alias (a letter, then letters, digits or hyphens, at most 63)", repr(name), "rename the link")
+        elif RESERVED.fullmatch(name):
+            wrong("an alias that is not reserved (localhost, h2, ambassador, ambassador-…)", repr(name), "rename the link")
         if not hasattr(settings, "items"):
             wrong("a map of settings", _kind(settings), "see the README's example")
             return None, problems
@@ -424,12 +501,13 @@ class Wiring:
                 close = difflib.get_close_matches(str(key), KEYS, 1)
                 remedy = f"did you mean {close[0]}?" if close else "remove it"
                 wrong(f"only the keys {', '.join(KEYS)}", repr(key), remedy.rstrip("?"))
-        required = REQUIRED if "targets" in settings else (*REQUIRED, "servers")
-        for key in required:
+        required = [*REQUIRED, *([] if "targets" in settings else ["servers"])]
+        for key in ["port", *required]:
             if key not in settings:
                 wrong(f"the key {key}", "none", f"add {key} to the link")
 
-        link = {"alias": alias, "asked": [key for key in ("check", "balance", *FRACTIONS, LIMIT, *SECONDS, "protocol") if key in settings]}
+        link = {"alias": alias, "name": name}
+        link["asked"] = [key for key in ("check", "balance", *FRACTIONS, LIMIT, *SECONDS, "protocol") if key in settings]
         for key in ("port", "publish"):
             value = settings.get(key, link.get("port"))
             if key in settings and not is_port(value):
@@ -523,25 +601,24 @@ class Wiring:
     def _same_variables(self):
         holders = {}
         for alias, link in self.links.items():
-            prefix = variable_prefix(alias)
+            prefix = variable_prefix(link["name"])
             count = len(link["targets"] or link["servers"])
             names = set()
             for name in [prefix] + [f"{prefix}_{number}" for number in range(1, count + 1) if count > 1]:
                 for port in (link["port"], link["publish"]):
                     names.update(link_variables(name, port, "", port, link["protocol"]))
-            clashes = {holders[name]: name for name in sorted(names, reverse=True) if name in holders}
+            # of one name with several ports the first has the variables without a port
+            clashes = {holders[name]: name for name in sorted(names, reverse=True) if holders.get(name, link["name"]) != link["name"]}
             for other, name in clashes.items():
                 self.problems.append(f"links {other} and {alias}: expected variables of their own, found {name} in both; rename one.")
-            holders.update(dict.fromkeys(names, alias))
+            holders.update(dict.fromkeys(names, link["name"]))
 
     def _same_port(self):
+        # over TLS the alias travels along, and tells the links of a shared port apart
         holders = {}
-        for alias, link in self.links.items():
-            holders.setdefault(("port", link["port"], link["protocol"]), []).append((alias, link["clients"]))
-            # over TLS the alias travels along, and tells the links of a shared port apart
-            if not self._tls:
-                holders.setdefault(("publish", link["publish"], link["protocol"]), []).append((alias, link["servers"]))
-        for (key, port, _), wanting in holders.items():
+        for alias, link in self.links.items() if not self._tls else ():
+            holders.setdefault((link["publish"], link["protocol"]), []).append((alias, link["servers"]))
+        for (port, _), wanting in holders.items():
             # hosts may be many: they are looked at only where a port is wanted twice at all
             wanted = {}
             for alias, hosts in wanting if len(wanting) > 1 else ():
@@ -553,8 +630,8 @@ class Wiring:
                     clashes.setdefault(tuple(aliases), []).append(host)
             for aliases, hosts in clashes.items():
                 self.problems.append(
-                    f"links {', '.join(aliases)}: expected a listening port of their own, found {key} {port} more than once"
-                    f" on {LISTENS[key]} {_some(hosts)}; change {key} of all but one."
+                    f"links {', '.join(aliases)}: expected a listening port of their own, found publish {port} more than once"
+                    f" on the server side of {_some(hosts)}; change publish of all but one."
                 )
 
     def _same_local(self):
@@ -570,6 +647,9 @@ class Wiring:
 
     def _loops(self):
         """Follow every backend that is itself an alias on the host that serves the link: it must not lead back."""
+        named = {}
+        for alias, link in self.links.items():
+            named.setdefault(link["name"], []).append(alias)
         for alias, link in self.links.items():
             if names.AMBASSADOR.fullmatch(link["backend"][0]):
                 self.problems.append(
@@ -582,15 +662,14 @@ class Wiring:
                     continue
                 seen.add(step)
                 name, host = self.links[step[0]]["backend"][0], step[1]
-                if name == HOST or name not in self.links or host not in self.links[name]["clients"]:
-                    continue
-                if name == alias:
+                further = [other for other in named.get(name, []) if name != HOST and host in self.links[other]["clients"]]
+                if further and name == link["name"]:
                     self.problems.append(
                         f"link {alias}, backend: expected a name that does not lead back to the link, found that {name!r} is its own alias"
                         f" on {host} (the traffic would go round); give the container another name."
                     )
                     break
-                ahead += [(name, server) for server in self.links[name]["servers"]]
+                ahead += [(other, server) for other in further for server in self.links[other]["servers"]]
 
     def _names(self):
         if not self._tls:
@@ -648,9 +727,9 @@ class Wiring:
             ``container_port``, ``protocol``: what is opened on the host), ``addresses`` (dict: host -> ``origin`` of its address, and
             ``others``, list of str) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``protocol``, ``check``, ``balance``,
             ``wait`` and ``drain`` (seconds), ``connect`` and ``check_interval`` (milliseconds, or None), ``user_timeout`` (seconds, or
-            None), ``send_proxy`` (bool), ``backend``, ``servers`` (list of str), ``consumer`` (dict of str: the variables of a consumer
-            on a client host), ``also`` (list of int: ports beside ``listen``; none, but where :mod:`handover` adds them), on the server
-            side ``clients`` (list of str) and ``admitted`` (list of str: who may connect, names with TLS, addresses without, ``gateway``
+            None), ``send_proxy`` (bool), ``backend``, ``servers`` (list of str), ``name`` (what consumers dial: the alias, but of one of
+            several ports without the port), ``consumer`` (dict of str: the variables of a consumer on a client host), ``also`` (list of
+            int: ports beside ``listen``; none, but where :mod:`handover` adds them), on the server side ``clients`` (list of str) and ``admitted`` (list of str: who may connect, names with TLS, addresses without, ``gateway``
             for the host itself), and ``targets``, a list of dicts ``name``, ``address``, ``port``, ``variable``, ``verify`` (the name
             that its certificate must hold; None where it speaks no TLS), ``families`` (``ip``, ``ip6``): on the server side the backend
             first, then the other hosts that serve the link)
@@ -773,7 +852,7 @@ class Wiring:
         return ["ip", "ip6"] if self._ipv6 else ["ip"]
 
     def _add(self, resolved, link, listen, targets):
-        prefix, protocol = variable_prefix(link["alias"]), link["protocol"]
+        prefix, protocol = variable_prefix(link["name"]), link["protocol"]
         entries = []
         for number, (name, address, port, server) in enumerate(targets, 1):
             numbered = f"{prefix}_{number}" if len(targets) > 1 else prefix
@@ -784,6 +863,7 @@ class Wiring:
         resolved["links"].append(
             {
                 "alias": link["alias"],
+                "name": link["name"],
                 "also": [],
                 "listen": listen,
                 "protocol": protocol,
@@ -793,11 +873,13 @@ class Wiring:
                 **{key: None if link[key] is None else int(link[key]) for key in SECONDS},
                 "backend": endpoint(*link["backend"]),
                 "servers": link["servers"],
-                "consumer": consumer_variables(link["alias"], link["port"], protocol),
+                "consumer": consumer_variables(link["name"], link["port"], protocol),
                 "targets": entries,
             }
         )
-        resolved["variables"].update(side_variables(resolved["links"][-1], resolved["holder"]))
+        # of several ports of one name the first has the variables without a port
+        for name, value in side_variables(resolved["links"][-1], resolved["holder"]).items():
+            resolved["variables"].setdefault(name, value)
 
 
 def _kind(value):

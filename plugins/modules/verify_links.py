@@ -44,7 +44,7 @@ options:
     type: bool
     default: false
   dial:
-    description: The links to dial, each with C(alias), C(listen) and C(protocol).
+    description: The links to dial, each with C(alias), C(listen), C(protocol) and C(place), the number of the container that has its name.
     type: list
     elements: dict
     default: []
@@ -133,14 +133,15 @@ def ask(path):
     return {key: found[key] for key in ("engine", "generation", "links")}
 
 
-def client_addresses(network, mesh):
+def client_addresses(network, mesh, place):
     """Return the addresses at which this host reaches its client side.
 
     :param str network: the Docker network
     :param str mesh: the mesh
+    :param int place: number of the container that has the name of a link
     :rtype: list[str]
     """
-    found = DockerEngine().get(f"/containers/{names.ambassador('client', mesh)}/json") or {"NetworkSettings": {"Networks": {}}}
+    found = DockerEngine().get(f"/containers/{names.ambassador('client', mesh, place)}/json") or {"NetworkSettings": {"Networks": {}}}
     return addresses(found["NetworkSettings"]["Networks"].get(network) or {})
 
 
@@ -173,8 +174,9 @@ def main():
         time.sleep(0.1)
     dialled = {}
     try:
-        if given["dial"]:
-            dialled = dial_all(client_addresses(given["network"], given["mesh"]), given["dial"])
+        for place in sorted({link["place"] for link in given["dial"]}):
+            there = [link for link in given["dial"] if link["place"] == place]
+            dialled |= dial_all(client_addresses(given["network"], given["mesh"], place), there)
     except OSError as error:
         module.fail_json(msg=f"host {given['host']}: expected a Docker Engine that answers, found: {error}; start it on the host.")
     # of what works nobody reads more than that it does

@@ -219,7 +219,8 @@ class Host:
 
     def _standin(self, found, told, authority):
         # it ends with its last connection, and here it has none
-        assert {one["name"] for one in found["standin"]} == {found["standins"][-1]}
+        made = [one["named"]["name"] for one in found["standin"]]
+        assert made == [one["nameless"]["name"] for one in found["standin"]] == found["standins"][-len(made) :]
 
     def _container(self, found, told, authority):
         for asked in found["containers"] if "side" in found else [found["container"]]:
@@ -379,13 +380,15 @@ class Fleet:
         gateways = containers.gateways(pools, observed["addresses"])
         if side == "server" and gateways:
             wiring = on_host(wiring, gateways[0])
+        if side == "client":
+            wiring = containers.placed(wiring, observed)
         served = handover.both(wiring, held, observed["addresses"]) if side == "server" and leaving == handover.KEEP else wiring
-        container = containers.ambassador(side, served, told, SCRIPTS, observed)
+        places = containers.of_places(side, served, told, SCRIPTS, observed)
         authority = self.authority.tls(observed, **tls) if told["tls"] else None
         generation = None
         if told["engine"] in render.FILES:
             generation = self._generation(side, served, observed, gateways, managed)
-        return plan.ambassador(side, host, wiring, observed, told, container, generation, authority, served).result()
+        return plan.ambassador(side, host, wiring, observed, told, places, generation, authority, served).result()
 
     def _generation(self, side, wiring, observed, gateways, managed):
         told, more = self.settings, {}

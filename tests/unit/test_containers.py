@@ -10,7 +10,7 @@ from conftest import ROOT
 from simulation import SCRIPTS, nothing, settings
 
 POOLS = [{"Subnet": "198.19.0.0/24", "IPRange": "198.19.0.128/25"}, {"Subnet": "2001:db8:1::/64", "IPRange": "2001:db8:1::1:0/112"}]
-LINKS = [{"alias": "redis", "listen": 6379}, {"alias": "pg", "listen": 5432}]
+LINKS = [{"alias": "redis", "name": "redis", "listen": 6379}, {"alias": "pg", "name": "pg", "listen": 5432}]
 PUBLISH = [
     {"address": "198.18.0.11", "port": 7000, "container_port": 6379, "protocol": "tcp"},
     {"address": "2001:db8::1", "port": 53, "container_port": 53, "protocol": "udp"},
@@ -98,7 +98,7 @@ def test_ports_are_published_as_docker_writes_them():
 
 
 def test_no_ambassador_asks_a_dns_but_docker_s_own():
-    assert {tuple(a_side(engine=engine)["dns"]) for engine in containers.UIDS} == {("::1",)}
+    assert {tuple(a_side("server", engine=engine)["dns"]) for engine in containers.UIDS} == {("::1",)}
 
 
 def test_haproxy_reads_the_whole_directory_and_over_tls_the_key_beside_it():
@@ -110,14 +110,14 @@ def test_haproxy_reads_the_whole_directory_and_over_tls_the_key_beside_it():
 
 
 def test_socat_has_the_link_variables_and_as_many_processes_as_its_container_allows():
-    found = a_side(engine="socat", pids=4096)
+    found = a_side("server", engine="socat", pids=4096)
     assert found["env"] == {**WIRING["variables"], "AMBASSADOR_IPV6": "", "AMBASSADOR_CHILDREN": "2042"}
     assert (found["user"], found["volumes"], found["entrypoint"]) == ("65534:65534", [], ["sh", "-c"])
     assert found["command"] == [SCRIPTS["socat.sh"]]
-    assert a_side(engine="socat", ipv6=True)["env"]["AMBASSADOR_IPV6"] == "1"
+    assert a_side("server", engine="socat", ipv6=True)["env"]["AMBASSADOR_IPV6"] == "1"
     # too few for anything still make one
-    assert a_side(engine="socat", pids=8)["env"]["AMBASSADOR_CHILDREN"] == "1"
-    assert a_side(engine="socat", pids="64", wiring={**WIRING, "links": LINKS[:1]})["env"]["AMBASSADOR_CHILDREN"] == "54"
+    assert a_side("server", engine="socat", pids=8)["env"]["AMBASSADOR_CHILDREN"] == "1"
+    assert a_side("server", engine="socat", pids="64", wiring={**WIRING, "links": LINKS[:1]})["env"]["AMBASSADOR_CHILDREN"] == "54"
 
 
 def test_the_kernel_s_container_alone_may_change_a_network_and_forwards_what_it_has_an_address_for():
@@ -125,7 +125,7 @@ def test_the_kernel_s_container_alone_may_change_a_network_and_forwards_what_it_
     assert (found["user"], found["capabilities"], found["sysctls"]) == ("0:0", ["NET_ADMIN"], {"net.ipv4.ip_forward": "1"})
     assert found["command"] == [SCRIPTS["nftables.sh"], "keeper"]
     assert a_side(engine="nftables", ipv6=True)["sysctls"]["net.ipv6.conf.all.forwarding"] == "1"
-    assert [a_side(engine=engine)["capabilities"] for engine in ("haproxy", "socat")] == [None, None]
+    assert [a_side("server", engine=engine)["capabilities"] for engine in ("haproxy", "socat")] == [None, None]
 
 
 @pytest.mark.parametrize("engine", ["haproxy", "nftables"])
@@ -182,7 +182,7 @@ def test_a_description_says_all_that_the_role_hands_to_docker():
     keys = set(re.findall(r"__ambassador_engine_container\.(\w+)", told))
     # of which `networks` is made
     parts = {"network", "aliases", "address"}
-    for asked in (a_side(), a_side(engine="socat"), containers.redis_client("consumer", settings(), {}, True)):
+    for asked in (a_side(), a_side("server", engine="socat"), containers.redis_client("consumer", settings(), {}, True)):
         assert set(asked) == keys | parts
     assert containers.described("one", "image", network="a")["tmpfs"] == []
     assert containers.described("one", "image", network="a")["networks"] == [{"name": "a", "aliases": []}]
@@ -214,7 +214,7 @@ def test_all_else_that_is_asked_is(key):
 
 
 def test_a_hash_is_the_same_in_any_order_and_another_where_what_all_have_in_common_is(monkeypatch):
-    asked = a_side(engine="socat")
+    asked = a_side("server", engine="socat")
     turned = {**asked, "env": dict(reversed(asked["env"].items()))}
     assert list(turned["env"]) != list(asked["env"])
     assert containers.described(**turned)["hash"] == asked["hash"]
@@ -338,7 +338,7 @@ def beside(side, there, **changes):
 def share(side, wanted, observed, asked, idle):
     """Return what is asked of the containers of a side, which publish what they should."""
     container = {"server": SERVER, "client": CLIENT}[side]
-    found_asked, found_idle = containers.of_side(side, {**container, "publish": wanted}, "haproxy", observed)
+    found_asked, found_idle = containers.of_side(side, {1: {**container, "publish": wanted}}, "haproxy", observed)
     published = {number: one["publish"] for number, one in found_asked.items()}
     assert (published, list(found_idle)) == ({number: sorted(ports) for number, ports in asked.items()}, idle)
     return found_asked
@@ -378,10 +378,10 @@ def test_a_port_that_comes_or_goes_breaks_no_connection_of_another_one(there, wa
 
 def test_a_container_that_is_made_anew_takes_what_is_new_and_loses_what_nobody_asks_for():
     old = {"image_id": "sha256:bb"}
-    asked, idle = containers.of_side("server", {**SERVER, "publish": [A, C]}, "haproxy", beside("server", {1: [A, B]}, **old))
+    asked, idle = containers.of_side("server", {1: {**SERVER, "publish": [A, C]}}, "haproxy", beside("server", {1: [A, B]}, **old))
     assert ({number: one["publish"] for number, one in asked.items()}, idle) == ({1: sorted([A, C])}, {})
     # and each keeps what it has, for the other may still hold it
-    asked, _ = containers.of_side("server", {**SERVER, "publish": [A, B]}, "haproxy", beside("server", {1: [A], 2: [B]}, **old))
+    asked, _ = containers.of_side("server", {1: {**SERVER, "publish": [A, B]}}, "haproxy", beside("server", {1: [A], 2: [B]}, **old))
     assert {number: one["publish"] for number, one in asked.items()} == {1: [A], 2: [B]}
 
 
@@ -389,7 +389,7 @@ def test_what_is_idle_loads_what_the_others_load_unless_it_runs_something_else()
     for changes, same in (({}, True), ({"image_id": "sha256:bb"}, False)):
         observed = beside("server", {1: [A], 2: [B]})
         observed["containers"]["ambassador_server_2"].update(changes)
-        assert containers.of_side("server", {**SERVER, "publish": [A]}, "haproxy", observed)[1] == {2: same}
+        assert containers.of_side("server", {1: {**SERVER, "publish": [A]}}, "haproxy", observed)[1] == {2: same}
 
 
 LOCAL, ANOTHER = "127.0.0.1:6379:6379", "127.0.0.1:5432:5432"
@@ -416,7 +416,7 @@ def test_what_the_client_side_opens_on_its_host_is_no_business_of_the_container_
 
 
 def test_an_engine_that_opens_all_ports_of_its_side_gives_one_up_by_another_container():
-    asked, _ = containers.of_side("client", {**CLIENT, "publish": [LOCAL]}, "nftables", beside("client", {1: [], 2: [LOCAL, ANOTHER]}))
+    asked, _ = containers.of_side("client", {1: {**CLIENT, "publish": [LOCAL]}}, "nftables", beside("client", {1: [], 2: [LOCAL, ANOTHER]}))
     assert asked[2]["publish"] == [LOCAL]
 
 
@@ -431,7 +431,7 @@ def test_a_container_of_somebody_else_s_is_none_of_a_side_and_its_name_is_taken(
     observed = beside("server", {1: [A]})
     observed["containers"]["ambassador_server_2"] = {"ours": None, "publishes": []}
     assert list(containers.numbered("server", observed)) == [1]
-    assert list(containers.of_side("server", {**SERVER, "publish": [A, B]}, "haproxy", observed)[0]) == [1, 3]
+    assert list(containers.of_side("server", {1: {**SERVER, "publish": [A, B]}}, "haproxy", observed)[0]) == [1, 3]
 
 
 def test_a_temporary_one_is_not_restarted():

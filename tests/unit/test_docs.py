@@ -82,6 +82,7 @@ def test_the_readme_names_every_key_of_the_map():
 # key of the map -> another value of it; a link that has one
 CHANGED = {
     "port": 6380,
+    "ports": [6379, 7000],
     "servers": "vm1:vm3",
     "clients": "vm2:vm3",
     "backend": "other:1",
@@ -115,6 +116,9 @@ def test_the_readme_tells_what_every_change_of_the_map_costs(key):
     kernel = key == "protocol"
     link = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"}
     other = {**link, "port": 5432}
+    if key == "ports":
+        link = {**link, "ports": [6379], "backend": "redis_server"}
+        del link["port"]
     hostvars = {f"vm{number}": {"ambassador_address": f"198.18.0.1{number}"} for number in (1, 2, 3)}
     hosts = {name: Host(name, [found["ambassador_address"]]) for name, found in hostvars.items()}
     before = {"redis": link, "other": other} if key != "a new link" else {"other": other}

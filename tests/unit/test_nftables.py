@@ -36,8 +36,8 @@ GETENT = """#!/bin/sh
 sed -n "s/^$1 $2 //p" @/hosts
 """
 LINKS = """\
-define AMBASSADOR_DRAIN_6379_TCP = {drain}
-define AMBASSADOR_DRAIN_53_UDP = 10
+define AMBASSADOR_DRAIN_REDIS = {drain}
+define AMBASSADOR_DRAIN_DNS = 10
 define REDIS_PORT_6379_TCP_ADDR = {redis}
 define REDIS_PORT_6379_TCP_PORT = 6380
 define DNS_PORT_53_UDP_ADDR = {dns}

@@ -91,7 +91,9 @@ def test_links_that_nobody_checks_are_dialled_by_every_run_and_nothing_else_is_d
     fleet = a_fleet({"redis": {**REDIS, "check": "none"}})
     fleet.deploy()
     assert [fleet.plan(*key)["steps"] for key in SIDES] == [[], ["verify"]]
-    assert fleet.run("vm2", "client")["unchecked"] == [{"alias": "redis", "listen": 6379, "protocol": "tcp", "servers": ["vm1"]}]
+    assert fleet.run("vm2", "client")["unchecked"] == [
+        {"alias": "redis", "listen": 6379, "protocol": "tcp", "servers": ["vm1"], "place": 1}
+    ]
 
 
 def test_without_proof_nothing_is_verified_and_what_is_made_is_loaded():
@@ -725,9 +727,75 @@ def test_a_port_on_the_client_host_comes_and_goes_beside_the_container_that_has_
     fleet.deploy()
     assert list(containers.numbered("client", observed(fleet))) == [1, 2]
     fleet.links = {"redis": REDIS}
-    assert "- container ambassador_client_2 on vm2, which publishes nothing that a link has" in fleet.plan("vm2", "client")["lines"]
+    assert "- container ambassador_client_2 on vm2, which no link needs any more" in fleet.plan("vm2", "client")["lines"]
     fleet.deploy()
     assert (list(containers.numbered("client", observed(fleet))), container(fleet)["id"]) == ([1], before)
+
+
+def places(fleet, host="vm2"):
+    """Return the names that each container of the client side has, and its ID."""
+    found = {}
+    for number, one in containers.numbered("client", observed(fleet, host)).items():
+        aliases = [alias for alias in one["networks"]["ambassador"]["aliases"] if alias in fleet.links]
+        found[number] = (aliases, one["id"]) if aliases else None
+    return {number: one for number, one in found.items() if one}
+
+
+def test_two_links_with_one_port_have_a_container_each_and_stay_where_they_are(fleet):
+    before = container(fleet)["id"]
+    fleet.links = {"cache": {**REDIS, "publish": 7000}, "redis": REDIS, "pg": {**REDIS, "port": 5432}}
+    assert "+ container ambassador_client_2 on vm2, for cache, whose port another link has" in fleet.plan("vm2", "client")["lines"]
+    fleet.deploy()
+    # the one that was there stays, whatever comes first in the map
+    assert {number: aliases for number, (aliases, _) in places(fleet).items()} == {1: ["pg", "redis"], 2: ["cache"]}
+    assert container(fleet)["id"] == before
+    assert [fleet.plan(*key)["steps"] for key in SIDES] == [[], []]
+    addresses = [one["networks"]["ambassador"]["said"]["ipv4_address"] for one in containers.numbered("client", observed(fleet)).values()]
+    assert len(set(addresses)) == 2
+    # and the other one stays, though the port is free again
+    there = places(fleet)
+    fleet.links = {"pg": {**REDIS, "port": 5432}, "cache": {**REDIS, "publish": 7000}}
+    fleet.deploy()
+    assert {number: one[1] for number, one in places(fleet).items()} == {number: one[1] for number, one in there.items()}
+    # without a link the first one goes
+    fleet.links = {"cache": {**REDIS, "publish": 7000}}
+    assert "- container ambassador_client on vm2, which no link needs any more" in fleet.plan("vm2", "client")["lines"]
+    fleet.deploy()
+    assert places(fleet) == {2: there[2]}
+    assert [fleet.plan(*key)["steps"] for key in SIDES] == [[], []]
+    fleet.links = {"redis": {**REDIS, "local": "127.0.0.1:1"}, "cache": {**REDIS, "publish": 7000, "local": "127.0.0.1:2"}}
+    fleet.deploy()
+    assert {number: aliases for number, (aliases, _) in places(fleet).items()} == {1: ["redis"], 2: ["cache"]}
+    # what either opens on the host leads to its own
+    opened = {tuple(one["publishes"]) for one in containers.numbered("client", observed(fleet)).values() if one["publishes"]}
+    assert opened == {("127.0.0.1:1:6379",), ("127.0.0.1:2:6379",)}
+    fleet.links = {}
+    fleet.deploy()
+    assert observed(fleet)["containers"] == {}
+
+
+def test_each_client_side_that_is_away_has_a_stand_in_of_its_own(fleet):
+    fleet.links = {"redis": REDIS, "cache": {**REDIS, "publish": 7000}}
+    fleet.deploy()
+    fleet.settings["pids"] = 4000
+    said = fleet.plan("vm2", "client")
+    assert (
+        [one["named"]["name"] for one in said["standin"]]
+        == said["standins"]
+        == ["ambassador_client_standin", "ambassador_client_standin_2"]
+    )
+    assert [one["named"]["aliases"][0] for one in said["standin"]] == ["redis", "cache"]
+    assert [one["nameless"]["env"] for one in said["standin"]] == [{}, {"AMBASSADOR_PLACE": "2"}]
+    assert [[link["alias"] for link in one["links"]] for one in said["standin"]] == [["redis"], ["cache"]]
+    fleet.deploy()
+    assert fleet.plan("vm2", "client")["steps"] == []
+
+
+def test_a_name_with_several_ports_is_in_one_container(fleet):
+    fleet.links = {"redis": REDIS, "web": {"ports": [80, 6379], "servers": "vm1", "clients": "vm2", "backend": "web", "publish": 7000}}
+    fleet.deploy()
+    assert {number: aliases for number, (aliases, _) in places(fleet).items()} == {1: ["redis"], 2: ["web"]}
+    assert [fleet.plan(*key)["steps"] for key in SIDES] == [[], []]
 
 
 def test_all_containers_of_a_side_go_with_it(fleet):
@@ -807,9 +875,11 @@ def test_a_stand_in_serves_while_the_client_side_gets_another_alias_or_is_made_a
     said = fleet.plan("vm2", "client")
     assert said["steps"] == ["configuration", "standin", "container", "load", "verify", "variables"]
     assert said["why"]["container"] == "ambassador_client: its aliases"
-    nameless, named = said["standin"]
+    (away,) = said["standin"]
+    nameless, named = away["nameless"], away["named"]
     assert (nameless["aliases"], named["aliases"][:2]) == ([], ["redis", "cache"])
-    for one in said["standin"]:
+    assert away["directory"] == "/var/lib/ambassador/client/standin"
+    for one in (nameless, named):
         assert (one["name"], one["publish"], one["address"], one["temporary"]) == ("ambassador_client_standin", [], {}, True)
         assert "/var/lib/ambassador/client/standin/run:/run/ambassador:rw,z" in one["volumes"]
         assert "/var/lib/ambassador/client:/etc/ambassador:ro,z" in one["volumes"]
@@ -891,8 +961,9 @@ def test_while_a_stand_in_has_connections_another_one_serves(fleet):
     fleet.links = {"redis": REDIS, "cache": {**REDIS, "port": 6380}}
     said = fleet.plan("vm2", "client")
     assert said["steps"] == ["configuration", "standin", "container", "load", "verify", "variables"]
-    assert {one["name"] for one in said["standin"]} == {"ambassador_client_standin_3"}
-    assert "/var/lib/ambassador/client/standin_3/run:/run/ambassador:rw,z" in said["standin"][0]["volumes"]
+    (away,) = said["standin"]
+    assert [away[key]["name"] for key in ("nameless", "named")] == ["ambassador_client_standin_3"] * 2
+    assert "/var/lib/ambassador/client/standin_3/run:/run/ambassador:rw,z" in away["nameless"]["volumes"]
     # both give the names back, and end with their last connections
     assert said["standins"] == ["ambassador_client_standin", "ambassador_client_standin_3"]
 
@@ -1475,7 +1546,12 @@ def maps_and_runs(draw, ipv6, engines=tuple(IMAGES), least=0):
     for number, alias in enumerate(
         draw(st.lists(st.sampled_from(["redis", "pg", "my-cache", "a1"]), unique=True, min_size=least, max_size=4))
     ):
-        link = {"port": 6000 + number, "clients": draw(GROUP), "backend": draw(st.sampled_from([f"db{number}:1", f"db{number}:2"]))}
+        link = {
+            "port": draw(st.sampled_from([6000, 6000 + number])),
+            "publish": 6000 + number,
+            "clients": draw(GROUP),
+            "backend": draw(st.sampled_from([f"db{number}:1", f"db{number}:2"])),
+        }
         link["servers"] = draw(st.sampled_from(HOSTS)) if socat else draw(GROUP)
         if ":" in link["servers"] and not haproxy:
             link["balance"] = "roundrobin"

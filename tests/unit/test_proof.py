@@ -221,7 +221,7 @@ def test_links_that_nobody_checks_are_dialled_and_with_the_kernel_all_are():
         return {"alias": alias, "check": check, "listen": 1, "protocol": "tcp", "servers": ["vm1"], "balance": "first"}
 
     wiring = {"links": [a_link("redis", "redis"), a_link("queue", "none")]}
-    assert unchecked(wiring, "haproxy") == [{"alias": "queue", "listen": 1, "protocol": "tcp", "servers": ["vm1"]}]
+    assert unchecked(wiring, "haproxy") == [{"alias": "queue", "listen": 1, "protocol": "tcp", "servers": ["vm1"], "place": 1}]
     assert [link["alias"] for link in unchecked(wiring, "nftables")] == ["redis", "queue"]
 
 

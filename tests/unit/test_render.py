@@ -64,7 +64,7 @@ def test_the_kernel_serves_a_link_on_the_port_that_it_leaves_too():
     files = left("nftables")
     rules = [line.strip() for line in files["ambassador.nft"].splitlines() if 'comment "dns dns"' in line]
     assert [rule.partition("dport ")[2].partition(" ")[0] for rule in rules if "ipv4" in rule] == ["53", "7000"]
-    assert "define AMBASSADOR_DRAIN_7000_UDP = 10\n" in files["links.nft"]
+    assert "define AMBASSADOR_DRAIN_DNS = 10\n" in files["links.nft"]
 
 
 # -- its times ------------------------------------------------------------------------------------------------------

@@ -104,8 +104,8 @@ def test_the_client_side_is_dialled_at_the_addresses_that_docker_gives_it(side, 
     RecordedEngine(side, "client")
     docker.answers[CLIENT] = {"NetworkSettings": {"Networks": {"ambassador": {"IPAddress": "127.0.0.1", "GlobalIPv6Address": ""}}}}
     with socket.create_server(("127.0.0.1", 0)) as there, socket.create_server(("127.0.0.1", 0)) as gone:
-        dial = [{"alias": "queue", "listen": there.getsockname()[1], "protocol": "tcp"}]
-        dial.append({"alias": "gone", "listen": gone.getsockname()[1], "protocol": "tcp"})
+        dial = [{"alias": "queue", "listen": there.getsockname()[1], "protocol": "tcp", "place": 1}]
+        dial.append({**dial[0], "alias": "gone", "listen": gone.getsockname()[1]})
         gone.close()
         said = verify(side, dial=dial, network="ambassador", environment=docker.environment)
     assert said["changed"] is False
@@ -119,16 +119,18 @@ def test_addresses_are_told_ipv4_first_and_none_where_there_is_no_client_side(do
     monkeypatch.setenv("DOCKER_HOST", docker.environment["DOCKER_HOST"])
     networks = {"ambassador": {"IPAddress": "198.19.0.2", "GlobalIPv6Address": "2001:db8::2"}}
     docker.answers[CLIENT] = {"NetworkSettings": {"Networks": networks}}
-    assert client_addresses("ambassador", "default") == ["198.19.0.2", "2001:db8::2"]
+    assert client_addresses("ambassador", "default", 1) == ["198.19.0.2", "2001:db8::2"]
     del docker.answers[CLIENT]
-    assert client_addresses("ambassador", "default") == []
+    assert client_addresses("ambassador", "default", 1) == []
 
 
 def test_without_docker_nothing_is_dialled_and_that_is_a_failure(side):
     RecordedEngine(side, "client")
     environment = {"DOCKER_HOST": "unix:///nowhere"}
     assert not verify(side, environment=environment).get("failed")
-    said = verify(side, dial=[{"alias": "queue", "listen": 1, "protocol": "tcp"}], network="ambassador", environment=environment)
+    said = verify(
+        side, dial=[{"alias": "queue", "listen": 1, "protocol": "tcp", "place": 1}], network="ambassador", environment=environment
+    )
     assert (
         said["msg"]
         == "host vm2: expected a Docker Engine that answers, found: unix:///nowhere: No such file or directory; start it on the host."

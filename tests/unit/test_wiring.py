@@ -1,6 +1,7 @@
 """The wiring: what a map and an inventory resolve to, and what is said of a wrong map."""
 
 import pytest
+from ansible_collections.crosshost.ambassador.plugins.filter.link_variables import FilterModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import (
     Wiring,
     certified,
@@ -10,6 +11,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import
     networks,
     on_host,
     parse_endpoint,
+    variable_files,
     variable_prefix,
 )
 from hypothesis import given
@@ -164,7 +166,7 @@ def test_a_backend_on_another_network_is_dialled_by_its_name_there():
     assert server["links"][0]["targets"][0]["address"] == "db.shop_default"
     assert server["variables"]["DB_PORT_6379_TCP_ADDR"] == "db.shop_default"
     assert (server["links"][0]["networks"], client["links"][0]["networks"]) == (["shop_default"], ["web", "jobs"])
-    links = [*client["links"], {**client["links"][0], "alias": "other", "networks": ["web"]}]
+    links = [*client["links"], {**client["links"][0], "alias": "other", "name": "other", "networks": ["web"]}]
     assert networks(links, "client") == {"jobs": ["db"], "web": ["db", "other"]}
     assert networks(server["links"], "server") == {"shop_default": []}
     assert networks([{"alias": "held by version 0.1.0"}], "server") == {}
@@ -297,7 +299,7 @@ def test_an_address_that_is_a_name_is_refused():
 @pytest.mark.parametrize(
     ("alias", "changes", "expected"),
     [
-        ("redis", {"prot": 1}, "link redis: expected only the keys port, servers,"),
+        ("redis", {"prot": 1}, "link redis: expected only the keys port, ports, servers,"),
         ("redis", {"prot": 1}, "found 'prot'; did you mean port"),
         ("redis", {"port": 0}, "link redis, port: expected a port from 1 to 65535, found 0; correct it."),
         ("redis", {"port": 65536}, "found 65536"),
@@ -360,7 +362,6 @@ def test_an_alias_that_looks_like_the_number_of_another_is_refused():
 @pytest.mark.parametrize(
     ("second", "expected"),
     [
-        ({"port": 6379, "publish": 7000}, "found port 6379 more than once on the client side of vm2"),
         ({"port": 7000, "publish": 6379}, "found publish 6379 more than once on the server side of vm1"),
         (
             {"port": 7000, "local": "127.0.0.1:9"},
@@ -373,6 +374,69 @@ def test_two_links_on_one_listening_port_are_refused(second, expected):
     assert len(found) == 1
     assert expected in found[0]
     assert "links redis, other" in found[0]
+
+
+def test_two_links_may_have_one_port_for_consumers():
+    assert problems({"redis": a_link(), "other": a_link(publish=7000)}) == []
+
+
+def test_a_name_with_several_ports_has_a_link_for_each():
+    rabbit = {"ports": [15672, "5672/tcp", "53/udp", 53], "servers": "VM1", "clients": "VM2", "backend": "rabbit"}
+    links = {"rabbit": {**rabbit, "balance": "roundrobin", "local": "127.0.0.1"}}
+    client = side(links, "vm2", "client", engine="nftables")
+    assert client["problems"] == []
+    assert [(link["alias"], link["name"], link["listen"], link["protocol"], link["backend"]) for link in client["links"]] == [
+        ("rabbit:53", "rabbit", 53, "tcp", "rabbit:53"),
+        ("rabbit:53-udp", "rabbit", 53, "udp", "rabbit:53"),
+        ("rabbit:5672", "rabbit", 5672, "tcp", "rabbit:5672"),
+        ("rabbit:15672", "rabbit", 15672, "tcp", "rabbit:15672"),
+    ]
+    assert [(one["address"], one["port"], one["container_port"], one["protocol"]) for one in client["publish"]][:2] == [
+        ("127.0.0.1", 53, 53, "tcp"),
+        ("127.0.0.1", 53, 53, "udp"),
+    ]
+    # as with Docker's links the first port is the one without a number
+    assert client["variables"]["RABBIT_PORT"] == "tcp://198.18.0.8:53"
+    assert client["variables"]["RABBIT_PORT_53_UDP"] == "udp://198.18.0.8:53"
+    (content,) = variable_files(client["links"]).values()
+    assert content.splitlines()[0] == "RABBIT_PORT=tcp://rabbit:53"
+    assert {"RABBIT_PORT_53_UDP=udp://rabbit:53", "RABBIT_PORT_15672_TCP_PORT=15672"} < set(content.splitlines())
+    assert FilterModule().filters()["link_variables"](links, "rabbit") == dict(line.split("=") for line in content.splitlines())
+    # over TLS they may share a port of the server host
+    tls = {"rabbit": {**rabbit, "ports": [5672, 15672], "publish": 7000, "targets": ["198.18.0.20"]}}
+    found = side(tls, "vm2", "client", tls=True)
+    assert ([link["targets"][0]["port"] for link in found["links"]], found["problems"]) == ([5672, 15672], [])
+    assert [one["port"] for one in side(tls, "vm1", "server", tls=True)["publish"]] == [7000]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentences"),
+    [
+        (
+            {"ports": 5672},
+            ["link redis, ports: expected a list of ports from 1 to 65535, with /udp behind one of UDP, found 5672; correct it."],
+        ),
+        (
+            {"ports": []},
+            ["link redis, ports: expected a list of ports from 1 to 65535, with /udp behind one of UDP, found []; correct it."],
+        ),
+        ({"ports": ["53/sctp"]}, ["expected a list of ports from 1 to 65535, with /udp behind one of UDP, found ['53/sctp']; correct it."]),
+        ({"ports": [1, "1/tcp"]}, ["link redis, ports: expected every port once, found [1, '1/tcp']; remove one."]),
+        ({"port": 1}, ["link redis, ports: expected no port beside it, found port 1; remove port (ports: [53, 53/udp] says both)."]),
+        (
+            {"backend": "db:1"},
+            ["backend: expected a name or an address without a port, for each of its ports leads to the same one there, found"],
+        ),
+        ({"local": "127.0.0.1:9"}, ["link redis, local: expected a name or an address without a port"]),
+        ({"local": "here"}, ["link redis, local: expected address:port of the client host, found 'here:5672'"] * 1),
+        ({"clients": "nobody"}, ["link redis, clients: expected a pattern that matches a host of the inventory, found 'nobody';"]),
+    ],
+)
+def test_what_is_wrong_with_several_ports_is_told_once(changes, sentences):
+    found = problems({"redis": {"ports": [5672, 15672], "servers": "VM1", "clients": "VM2", "backend": "db", **changes}})
+    for sentence in sentences:
+        assert any(sentence in problem for problem in found), found
+    assert len(found) == len(set(found))
 
 
 @pytest.mark.parametrize("local", ["0.0.0.0:9", "127.0.0.1:9"])
@@ -483,7 +547,7 @@ def test_tcp_and_udp_share_a_port():
     server = side(links, "vm1", "server", engine="nftables")
     assert (server["problems"], [(entry["port"], entry["protocol"]) for entry in server["publish"]]) == ([], [(53, "udp"), (53, "tcp")])
     links["dns-tcp"]["protocol"] = "udp"
-    assert len(problems(links, "nftables")) == 3
+    assert len(problems(links, "nftables")) == 2
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ SCRIPT = (ROOT / "molecule" / "resources" / "echo.py").read_text()
 LINK = {"publish": 6379, "servers": "VM1", "clients": "VM2"}
 LINKS = {
     "redis": {**LINK, "port": 6379, "backend": "redis_server:6379"},
-    # two projects, each with a service of the same name
+    # two projects, each with a service of the same name, and consumers that know its port
     "shop": {**LINK, "port": 7007, "backend": f"db:{PORT}", "network": "shop_default", "networks": ["web_default"]},
-    "zoo": {**LINK, "port": 7008, "backend": f"db:{PORT}", "network": "zoo_default"},
+    "zoo": {**LINK, "port": 7007, "backend": f"db:{PORT}", "network": "zoo_default"},
     "program": {**LINK, "port": 7009, "backend": f"host:{PORT}"},
-    "machine": {**LINK, "port": 7010, "backend": f"198.18.0.13:{PORT}"},
+    "machine": {**LINK, "ports": [PORT, PORT + 5], "backend": "198.18.0.13"},
     "seen": {**LINK, "port": 8080, "backend": "proxied:8080", "send_proxy": True},
 }
 PROXIED = """\
@@ -27,6 +27,7 @@ frontend seen
     bind :8080 accept-proxy
     http-request return status 200 content-type text/plain lf-string %[src]
 """
+CLIENTS = ("ambassador_client", "ambassador_client_2", "ambassador_client_3")
 NAMES = ("shop", "zoo", "program", "machine")
 
 
@@ -63,19 +64,21 @@ def projects(hosts, image):
         'echo "$0" > /tmp/seen.cfg; exec haproxy -db -f /tmp/seen.cfg',
         PROXIED,
     )
-    for host, name in ((vm1, "program"), (vm3, "machine")):
-        host.check_output("setsid python3 -uc %s serve %s > /dev/null 2>&1 & echo $! > /run/echo", SCRIPT, name)
+    for host, name, port in ((vm1, "program", PORT), (vm3, "machine", PORT), (vm3, "further", PORT + 5)):
+        script = SCRIPT.replace(f"PORT = {PORT}", f"PORT = {port}")
+        host.check_output("setsid python3 -uc %s serve %s > /dev/null 2>&1 & echo $! >> /run/echo", script, name)
     vm2.check_output("docker network create web_default")
     vm2.check_output("docker run -d --name web --network web_default %s sleep infinity", image("client:lab"))
     yield
     for host in (vm1, vm3):
-        host.check_output("kill $(cat /run/echo)")
+        host.check_output("kill $(cat /run/echo); rm /run/echo")
 
 
-def ask(host, image, alias, container=None):
+def ask(host, image, alias, container=None, port=None):
     """Return who answers on a link."""
+    port = port or LINKS[alias].get("port", PORT)
     words = (
-        f"import socket; link = socket.create_connection(('{alias}', {LINKS[alias]['port']}), timeout=5); link.sendall(b'hello\\n')\n"
+        f"import socket; link = socket.create_connection(('{alias}', {port}), timeout=5); link.sendall(b'hello\\n')\n"
         "print(link.recv(99).split()[0].decode())"
     )
     where = f"docker exec {container}" if container else f"docker run --rm --network ambassador {image('client:lab')}"
@@ -106,6 +109,19 @@ def test_a_service_is_reached_where_it_is(vm2, image, name):
     assert ask(vm2, image, name) == name
 
 
+def test_a_name_with_several_ports_leads_to_the_same_ones_there(vm2, image):
+    assert ask(vm2, image, "machine", port=PORT + 5) == "further"
+
+
+def test_names_that_share_a_port_have_a_container_each(vm2):
+    there = {name: inspect(vm2, name)["NetworkSettings"]["Networks"]["ambassador"]["Aliases"] for name in CLIENTS}
+    assert [[alias for alias in aliases if alias in LINKS] for aliases in there.values()] == [
+        ["redis", "shop", "program", "seen"],
+        ["zoo"],
+        ["machine"],
+    ]
+
+
 def test_a_consumer_on_a_network_of_its_own_dials_the_alias_there(vm2, image):
     assert ask(vm2, image, "shop", container="web") == "shop"
     # and no other
@@ -114,7 +130,7 @@ def test_a_consumer_on_a_network_of_its_own_dials_the_alias_there(vm2, image):
 
 def test_a_consumer_that_knows_no_more_than_the_link_variables_dials_by_them(vm2, image):
     words = (
-        "import os, socket; at = (os.environ['ZOO_PORT_7008_TCP_ADDR'], int(os.environ['ZOO_PORT_7008_TCP_PORT']))\n"
+        "import os, socket; at = (os.environ['ZOO_PORT_7007_TCP_ADDR'], int(os.environ['ZOO_PORT_7007_TCP_PORT']))\n"
         "link = socket.create_connection(at, timeout=5); link.sendall(b'hello\\n'); print(link.recv(99).split()[0].decode())"
     )
     given = "--network ambassador --env-file /var/lib/ambassador/links/zoo.env"
@@ -173,12 +189,15 @@ def test_a_controller_that_is_given_its_secrets_keeps_nothing_and_what_it_makes_
     assert "host vm2: expected ambassador_ca_key to sign for ambassador_ca_certificate, found that it does not;" in said
 
 
-def test_what_no_link_names_is_left_again_and_no_connection_notices(vm1, vm2, run, load):
-    redis = load("redis://redis:6379", PATIENT)
-    done = run({"redis": LINKS["redis"]}, "-e", "ambassador_pids=4000")
+def test_what_no_link_names_is_left_again_and_no_connection_notices(vm1, vm2, run, load, image):
+    redis, before = load("redis://redis:6379", PATIENT), inspect(vm2, "ambassador_client_2")["Id"]
+    done = run({"redis": LINKS["redis"], "zoo": LINKS["zoo"]}, "-e", "ambassador_pids=4000")
     assert done.returncode == 0, done.stdout
     redis.more(20)
     seen = redis.stop()["total"]
     assert untouched(seen), json.dumps(seen)
-    assert (networks(vm1, "ambassador_server"), networks(vm2, "ambassador_client")) == (["ambassador"], ["ambassador"])
-    assert vm2.check_output("ls -A /var/lib/ambassador/links") == "redis.env"
+    assert (networks(vm1, "ambassador_server"), networks(vm2, "ambassador_client")) == (["ambassador", "zoo_default"], ["ambassador"])
+    assert vm2.check_output("ls -A /var/lib/ambassador/links").split() == ["redis.env", "zoo.env"]
+    # the port is free again, and what has a container of its own stays there
+    assert (inspect(vm2, "ambassador_client_2")["Id"], ask(vm2, image, "zoo")) == (before, "zoo")
+    assert vm2.run("docker inspect ambassador_client_3").rc == 1

@@ -10,6 +10,8 @@ from conftest import ROOT, inspect, lab_image, until
 PORT = 7007
 SCRIPT = (ROOT / "molecule" / "resources" / "echo.py").read_text()
 REDIS = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"}
+# on the port of another one
+ANOTHER = {"port": PORT, "publish": PORT + 2, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"}
 ADDRESSES = {"vm1": "198.18.0.11", "vm2": "198.18.0.12"}
 SIDE = "/var/lib/ambassador/client"
 
@@ -22,7 +24,7 @@ def run(playbook):
         # both hosts serve them all the time: where a link leads to is what is tested here
         echo = {"port": PORT, "servers": "vm1:vm2", "clients": "vm2", "backend": f"echo_server:{PORT}", "drain": 3}
         echo |= changes or {"targets": [f"{ADDRESSES[to]}:{PORT}"]}
-        links = {"redis": REDIS, "echo": echo, "datagrams": {**echo, "protocol": "udp"}}
+        links = {"redis": REDIS, "echo": echo, "datagrams": {**echo, "protocol": "udp"}, "another": ANOTHER}
         if either:
             links["either"] = {"port": PORT + 1, "servers": "vm1", "clients": "vm2", "backend": f"echo_server:{PORT}", "protocol": either}
         extra = json.dumps({"ambassador_engine": "nftables", "ambassador_tls": False, "ambassador_links": links})
@@ -64,10 +66,10 @@ def consumer(vm2, echoes):
     return stop
 
 
-def ask(host, registry, protocol="tcp", count=1, either=False):
+def ask(host, registry, protocol="tcp", count=1, either=False, alias=None):
     """Return who answers new connections on a link, or new sockets of UDP."""
-    alias, kind = ("echo", "STREAM") if protocol == "tcp" else ("datagrams", "DGRAM")
-    alias, port = ("either", PORT + 1) if either else (alias, PORT)
+    name, kind = ("echo", "STREAM") if protocol == "tcp" else ("datagrams", "DGRAM")
+    alias, port = ("either", PORT + 1) if either else (alias or name, PORT)
     words = (
         f"import socket\nfor _ in range({count}):\n  link = socket.socket(type=socket.SOCK_{kind}); link.settimeout(2)\n"
         f"  link.connect(('{alias}', {port})); link.sendall(b'hello\\n'); print(link.recv(99).split()[0].decode()); link.close()"
@@ -90,6 +92,12 @@ def test_tcp_and_udp_are_answered_on_one_port(vm1, vm2, echoes):
     # beside the one that Redis' link lives in
     assert set(inspect(vm1, "ambassador_server_2")["HostConfig"]["PortBindings"]) == {f"{PORT}/tcp", f"{PORT}/udp"}
     assert set(inspect(vm1, "ambassador_server")["HostConfig"]["PortBindings"]) == {"6379/tcp"}
+
+
+def test_names_that_share_a_port_have_a_container_each(vm2, echoes):
+    assert ask(vm2, echoes)[0] == "vm1"
+    # which is how Redis answers HELLO
+    assert ask(vm2, echoes, alias="another")[0].startswith("*")
 
 
 def test_a_connection_that_the_server_resets_arrives_reset(vm2, echoes):

@@ -43,6 +43,7 @@ def test_all_mistakes_of_the_map_at_once(refuse, rehearsal):
             under_score=LINK,
             redis=LINK,
             twice=LINK,
+            several={**LINK, "ports": [1, 2]},
             **{"my-cache": LINK | {"port": 1, "publish": 1}, "MY-CACHE": LINK | {"port": 2, "publish": 2}},
         ),
         # over TLS links may share what they publish
@@ -50,7 +51,7 @@ def test_all_mistakes_of_the_map_at_once(refuse, rehearsal):
         *rehearsal,
     )
     for sentence in (
-        "link unknown: expected only the keys port, servers, clients, backend, publish, check, check_interval, balance, "
+        "link unknown: expected only the keys port, ports, servers, clients, backend, publish, check, check_interval, balance, "
         "connect, wait, drain, user_timeout, max_connections, local, targets, protocol, send_proxy, network, networks, found 'prot';"
         " did you mean port.",
         "link range, port: expected a port from 1 to 65535, found 70000; correct it.",
@@ -59,7 +60,7 @@ def test_all_mistakes_of_the_map_at_once(refuse, rehearsal):
         "link nobody, clients: expected a pattern that matches a host of the inventory, found 'vm9'; add the group or correct the name.",
         "link under_score: expected a DNS label as alias",
         "links redis, twice: expected a listening port of their own, found publish 6379 more than once on the server side of vm1;",
-        "links redis, twice: expected a listening port of their own, found port 6379 more than once on the client side of vm2;",
+        "link several, ports: expected no port beside it, found port 6379; remove port (ports: [53, 53/udp] says both).",
         "links my-cache and MY-CACHE: expected variables of their own, found MY_CACHE_PORT in both; rename one.",
     ):
         assert re.sub(r"\s+", " ", sentence) in said, said

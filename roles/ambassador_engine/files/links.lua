@@ -100,7 +100,8 @@ local function drain()
             since[name] = since[name] or core.now().sec
             local proxy, server = name:match("^([^/]+)/(.+)$")
             if core.now().sec - since[name] >= tonumber(setting(variables, "DRAIN", proxy) or setting(own_variables, "DRAIN", proxy)) then
-                core.backends[proxy].servers[server]:shut_sess()
+                -- of two links with one port another container has the other one
+                if core.backends[proxy] then core.backends[proxy].servers[server]:shut_sess() end
             end
         end
     end

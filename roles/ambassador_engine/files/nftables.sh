@@ -9,7 +9,7 @@ loaded='' refused='' targets='' leaving=''
 # compose DIRECTORY [check]: the ruleset, with addresses in the place of names (any address, where it is only checked), and a line
 # `# target PROTOCOL PORT ADDRESS PORT DRAIN` for whatever a link leads to
 compose() {
-  awk -v only_checked="${2-}" '
+  awk -v only_checked="${2-}" -v own="${AMBASSADOR_PLACE:-1}" '
     function resolve(name, family,    command, line, found) {
       if (only_checked) return family == "ip" ? "1" : "[::1]"
       if (name !~ /^[A-Za-z0-9_.-]+$/) return ""
@@ -25,6 +25,9 @@ compose() {
       return found == "" || family == "ip" ? found : "[" found "]"
     }
     $1 == "define" { value[$2] = $4; gsub(/"/, "", value[$2]) }
+    $1 == "#" && $2 == "place" { elsewhere = !only_checked && $3 != own; next }
+    $1 == "}" { elsewhere = 0 }
+    elsewhere { next }
     match($0, /dnat ip6? to \$[A-Z0-9_]+:\$[A-Z0-9_]+/) {
       split(substr($0, RSTART, RLENGTH), to, /[ $:]+/)
       match($0, /(tcp|udp) dport [0-9]+/)
@@ -36,7 +39,9 @@ compose() {
         else sub(/\$[A-Z0-9_]+/, address)
       }
       gsub(/[][]/, "", address)
-      if (address != "") print "# target", from[1], from[3], address, value[to[5]], value["AMBASSADOR_DRAIN_" from[3] "_" toupper(from[1])]
+      alias = $0; sub(/.* comment "/, "", alias); sub(/[ "].*/, "", alias)
+      alias = toupper(alias); gsub(/[^A-Z0-9]/, "_", alias)
+      if (address != "") print "# target", from[1], from[3], address, value[to[5]], value["AMBASSADOR_DRAIN_" alias]
     }
     { print }
   ' "$1/links.nft" "$1/ambassador.nft"
