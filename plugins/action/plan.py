@@ -190,6 +190,8 @@ class ActionModule(ActionBase):
         if self.part == "server" and gateways:
             # IPv4 first; before the network is made nobody knows, and then it is planned again
             wiring = on_host(wiring, min(gateways, key=lambda address: ":" in address))
+        if self.part == "server":
+            wiring = containers.scaled(wiring, settings["network"], self.observed)
         served = wiring = containers.placed(wiring, self.observed) if self.part == "client" else wiring
         if self.part == "server":
             served = self._served(wiring)

@@ -216,6 +216,9 @@ class Judge:
         for old in carried["leaving"]:
             self._row(host, side, link["alias"], port, old["name"] or "-", old["address"] or "-", "leaving", "-", old["connections"], "-")
         down = [target for target in carried["targets"] if not target["up"]]
+        for target in carried["targets"]:
+            if target["state"].startswith("UP ("):
+                self.warnings.append(f"{where}: expected all containers behind {target['name']} up, found {told(target)}.")
         if len(down) == len(carried["targets"]):
             self._problem(
                 f"{where}: expected a target that is up, found {'; '.join(told(target) for target in down)};"

@@ -346,6 +346,31 @@ def all_of(aliases):
     return f"{ALL_OF}{hashlib.sha256(' '.join(sorted(aliases)).encode()).hexdigest()[:12]}"
 
 
+def scaled(wiring, network, observed):
+    """Return the wiring of a server side with the ``replicas`` of each link: how many containers its backend's name may stand for.
+
+    One, where no more answer to it, and no room is kept; else twice as many as there are, eight at least, so that a service that is scaled
+    further needs no run.
+
+    :param dict wiring: the wiring of the side
+    :param str network: the network of the ambassadors
+    :param dict observed: the observation
+    :rtype: dict
+    """
+    # network, name in lower case -> how many containers answer to it
+    there = {}
+    for container in observed["containers"].values():
+        for place, found in container["networks"].items() if container["state"] == "running" else ():
+            for name in {one.lower() for one in found.get("names", [])}:
+                there[place, name] = there.get((place, name), 0) + 1
+    links = []
+    for link in wiring["links"]:
+        name = link["targets"][0]["name"].lower()
+        count = max(there.get((place, name), 0) for place in (link.get("networks") or [network]))
+        links.append({**link, "replicas": max(8, 2 * count) if count > 1 else 1})
+    return {**wiring, "links": links}
+
+
 # -- the containers of a side -----------------------------------------------------------------------------------------
 
 

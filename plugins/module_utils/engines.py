@@ -24,6 +24,8 @@ RUN = re.compile(r"run(-[0-9]+)?")
 CERTIFICATE = "@/host"
 ISO_8601 = "%Y-%m-%dT%H:%M:%SZ"
 HELD = ".held"
+# a server of several that one name of a backend stands for
+REPLICA = re.compile(r"(.+)\.replica[0-9]+")
 # what is counted of a link alone, and not of its targets
 COUNTS = ("failed", "refused", "held")
 # what is summed -> its column
@@ -154,9 +156,41 @@ def read_link(alias, stats):
             elif int(row["scur"]):
                 leaving[name, row["addr"]] = leaving.get((name, row["addr"]), 0) + int(row["scur"])
     link["held"] = max(link["held"], 0)
-    link["targets"] = list(targets.values())
+    link["targets"] = replicated(list(targets.values()))
     link["leaving"] = [{"name": name, "address": address, "connections": count} for (name, address), count in leaving.items()]
     return link
+
+
+def replicated(targets):
+    """Return targets with those as one that one name of a backend stands for: up where one of them is, counted together.
+
+    :param list[dict] targets: as :func:`target` returns them
+    :rtype: list[dict]
+    """
+    found, groups = [], {}
+    for one in targets:
+        match = REPLICA.fullmatch(one["name"])
+        if not match:
+            found.append(one)
+        elif match[1] in groups:
+            groups[match[1]].append(one)
+        else:
+            groups[match[1]] = [one]
+            found.append(match[1])
+    return [_as_one(one, groups[one]) if isinstance(one, str) else one for one in found]
+
+
+def _as_one(name, targets):
+    known = [one for one in targets if one["address"]] or targets[:1]
+    up = [one for one in known if one["up"]]
+    return {
+        **(up or known)[0],
+        "name": name,
+        "address": ", ".join(sorted(one["address"] for one in known if one["address"])) or None,
+        **({"state": f"UP ({len(up)} of {len(known)})"} if 0 < len(up) < len(known) else {}),
+        **{key: sum(one[key] for one in targets) for key in SUMS},
+        "downs": sum(one["downs"] for one in targets),
+    }
 
 
 def read_links(stats, alias=None):

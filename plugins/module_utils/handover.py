@@ -74,7 +74,7 @@ def former(observed, settings):
     except (ValueError, binascii.Error, zlib.error):
         return None
     # a version that knew no links of several ports said no name
-    held["links"] = [{"name": link["alias"], **link} for link in held["links"]]
+    held["links"] = [{"name": link["alias"], "number": link["listen"], **link} for link in held["links"]]
     return held if (held["engine"], held["tls"]) == (settings["engine"], settings["tls"]) else None
 
 

@@ -278,7 +278,7 @@ def side_variables(link, holder):
     # the first one also without its number
     for name, target in [(prefix, targets[0]), *((f"{prefix}_{number}", target) for number, target in enumerate(targets, 1))]:
         if len(targets) > 1 or name == prefix:
-            found.update(link_variables(name, link["listen"], target["address"], target["port"], link["protocol"]))
+            found.update(link_variables(name, link["number"], target["address"], target["port"], link["protocol"]))
     return {**found, f"{prefix}_NAME": f"/{holder}/{link['name']}"}
 
 
@@ -479,6 +479,8 @@ class Wiring:
         for alias, own in one_by_one.items():
             found[alias], more = self._parse(alias, name, own, hosts_of)
             problems += more
+            if not more:
+                found[alias]["shares"] = "publish" in settings and len(one_by_one) > 1
         return found, problems
 
     def _parse(self, alias, name, settings, hosts_of):
@@ -506,7 +508,7 @@ class Wiring:
             if key not in settings:
                 wrong(f"the key {key}", "none", f"add {key} to the link")
 
-        link = {"alias": alias, "name": name}
+        link = {"alias": alias, "name": name, "shares": False}
         link["asked"] = [key for key in ("check", "balance", *FRACTIONS, LIMIT, *SECONDS, "protocol") if key in settings]
         for key in ("port", "publish"):
             value = settings.get(key, link.get("port"))
@@ -725,12 +727,14 @@ class Wiring:
             not known), ``hosts`` (list of str: all hosts of the map), ``holder`` (name of the side's ambassador), ``variables`` (dict of
             str: the link variables that are this side's input), ``publish`` (list of dicts ``alias``, ``key``, ``address``, ``port``,
             ``container_port``, ``protocol``: what is opened on the host), ``addresses`` (dict: host -> ``origin`` of its address, and
-            ``others``, list of str) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``protocol``, ``check``, ``balance``,
-            ``wait`` and ``drain`` (seconds), ``connect`` and ``check_interval`` (milliseconds, or None), ``user_timeout`` (seconds, or
+            ``others``, list of str) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``number`` (the port in the names of its
+            variables), ``protocol``, ``check``, ``balance``, ``wait`` and ``drain`` (seconds), ``connect`` and ``check_interval``
+            (milliseconds, or None), ``user_timeout`` (seconds, or
             None), ``send_proxy`` (bool), ``backend``, ``servers`` (list of str), ``name`` (what consumers dial: the alias, but of one of
             several ports without the port), ``consumer`` (dict of str: the variables of a consumer on a client host), ``also`` (list of
-            int: ports beside ``listen``; none, but where :mod:`handover` adds them), on the server side ``clients`` (list of str) and ``admitted`` (list of str: who may connect, names with TLS, addresses without, ``gateway``
-            for the host itself), and ``targets``, a list of dicts ``name``, ``address``, ``port``, ``variable``, ``verify`` (the name
+            int: ports beside ``listen``; none, but where :mod:`handover` adds them), on the server side ``clients`` (list of str) and
+            ``admitted`` (list of str: who may connect, names with TLS, addresses without, ``gateway`` for the host itself), and
+            ``targets``, a list of dicts ``name``, ``address``, ``port``, ``variable``, ``verify`` (the name
             that its certificate must hold; None where it speaks no TLS), ``families`` (``ip``, ``ip6``): on the server side the backend
             first, then the other hosts that serve the link)
         :rtype: dict
@@ -757,7 +761,9 @@ class Wiring:
         named = name != HOST and not is_address(name)
         place = f"{name}.{link['network']}" if link["network"] and named else name
         # the number in the name is the port that this side listens on: two links may share `port`, never `publish`
-        self._add(resolved, link, link["publish"], [(name, place, port, None), *targets])
+        # but for the ports of one name that share it
+        number = link["port"] if link["shares"] else link["publish"]
+        self._add(resolved, link, link["publish"], [(name, place, port, None), *targets], number)
         resolved["links"][-1]["networks"] = [link["network"]] if link["network"] else []
         admitted = link["clients"] + peers if self._admits else []
         if self._tls:
@@ -851,12 +857,13 @@ class Wiring:
             return ["ip6" if ":" in address else "ip"]
         return ["ip", "ip6"] if self._ipv6 else ["ip"]
 
-    def _add(self, resolved, link, listen, targets):
+    def _add(self, resolved, link, listen, targets, number=None):
+        in_name = number or listen
         prefix, protocol = variable_prefix(link["name"]), link["protocol"]
         entries = []
         for number, (name, address, port, server) in enumerate(targets, 1):
             numbered = f"{prefix}_{number}" if len(targets) > 1 else prefix
-            variable = f"{numbered}_PORT_{listen}_{protocol.upper()}"
+            variable = f"{numbered}_PORT_{in_name}_{protocol.upper()}"
             verify = certified(server) if self._tls and server else None
             entry = {"name": name, "address": address, "port": port, "variable": variable, "verify": verify}
             entries.append({**entry, "families": self._families(address)})
@@ -866,6 +873,7 @@ class Wiring:
                 "name": link["name"],
                 "also": [],
                 "listen": listen,
+                "number": in_name,
                 "protocol": protocol,
                 "check": link["check"],
                 "balance": link["balance"],

@@ -380,8 +380,7 @@ class Fleet:
         gateways = containers.gateways(pools, observed["addresses"])
         if side == "server" and gateways:
             wiring = on_host(wiring, gateways[0])
-        if side == "client":
-            wiring = containers.placed(wiring, observed)
+        wiring = containers.placed(wiring, observed) if side == "client" else containers.scaled(wiring, told["network"], observed)
         served = handover.both(wiring, held, observed["addresses"]) if side == "server" and leaving == handover.KEEP else wiring
         places = containers.of_places(side, served, told, SCRIPTS, observed)
         authority = self.authority.tls(observed, **tls) if told["tls"] else None

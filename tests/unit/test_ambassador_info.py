@@ -5,6 +5,7 @@ import re
 import socket
 
 import pytest
+from ansible_collections.crosshost.ambassador.plugins.module_utils import engines
 from conftest import RecordedEngine, run_module
 
 
@@ -219,3 +220,30 @@ def test_the_certificate_that_is_shown_is_told(side):
         "not_before": "2026-11-24T23:41:01Z",
         "not_after": "2027-02-02T23:41:01Z",
     }
+
+
+def test_the_containers_behind_one_name_of_a_backend_are_told_as_one_target():
+    def server(name, address, up, connections=0):
+        counts = {"connections": connections, "total": 2, "bytes_in": 10, "bytes_out": 20, "downs": 1}
+        return {
+            "name": name,
+            "address": address,
+            "state": "UP" if up else "DOWN",
+            "up": up,
+            "check_status": "L4OK" if up else "L4CON",
+            **counts,
+        }
+
+    first = server("api.replica1", "198.19.0.9:80", False, 1)
+    second, unknown = (
+        server("api.replica2", "198.19.0.8:80", True, 2),
+        {**server("api.replica3", None, False), "state": "MAINT (resolution)"},
+    )
+    peer = server("vm3", "198.18.0.13:80", True)
+    own, other = engines.replicated([first, second, unknown, peer])
+    assert other == peer
+    assert (own["name"], own["address"], own["state"]) == ("api", "198.19.0.8:80, 198.19.0.9:80", "UP (1 of 2)")
+    assert (own["up"], own["check_status"], own["connections"], own["total"], own["downs"]) == (True, "L4OK", 3, 6, 3)
+    assert engines.replicated([second, unknown])[0]["state"] == "UP"
+    (gone,) = engines.replicated([unknown])
+    assert (gone["name"], gone["address"], gone["state"], gone["up"]) == ("api", None, "MAINT (resolution)", False)

@@ -315,6 +315,25 @@ def test_an_alias_too_many_and_an_address_that_was_not_asked_for_are_none():
     assert containers.differences(server, found(), IMAGES) == []
 
 
+# -- a backend of several containers ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "replicas"), [(0, 1), (1, 1), (2, 8), (4, 8), (5, 10)])
+def test_a_name_that_several_containers_answer_to_is_as_many_servers_and_has_room_for_more(count, replicas):
+    def link(name, *networks):
+        return {"alias": "api", "targets": [{"name": name}], "networks": list(networks)}
+
+    there = {
+        f"shop-api-{number}": {"state": "running", "networks": {"shop": {"names": [f"shop-api-{number}", "api", "Api"]}, "other": {}}}
+        for number in range(count)
+    }
+    there["stopped"] = {"state": "exited", "networks": {"shop": {"names": ["api"]}}}
+    there["elsewhere"] = {"state": "running", "networks": {"ambassador": {"names": ["api"]}}}
+    wiring = {"links": [link("API", "shop"), link("api"), link("shop-api-1", "shop")]}
+    found = containers.scaled(wiring, "ambassador", {"containers": there})
+    assert [one["replicas"] for one in found["links"]] == [replicas, 1, 1]
+
+
 # -- the containers of a side -------------------------------------------------------------------------------------
 
 A, B, C = "198.18.0.11:6379:6379", "198.18.0.11:7000:7000", "198.18.0.11:5432:5432"

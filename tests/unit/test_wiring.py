@@ -406,7 +406,10 @@ def test_a_name_with_several_ports_has_a_link_for_each():
     tls = {"rabbit": {**rabbit, "ports": [5672, 15672], "publish": 7000, "targets": ["198.18.0.20"]}}
     found = side(tls, "vm2", "client", tls=True)
     assert ([link["targets"][0]["port"] for link in found["links"]], found["problems"]) == ([5672, 15672], [])
-    assert [one["port"] for one in side(tls, "vm1", "server", tls=True)["publish"]] == [7000]
+    server = side(tls, "vm1", "server", tls=True)
+    assert [one["port"] for one in server["publish"]] == [7000]
+    assert [link["targets"][0]["variable"] for link in server["links"]] == ["RABBIT_PORT_5672_TCP", "RABBIT_PORT_15672_TCP"]
+    assert server["variables"]["RABBIT_PORT_15672_TCP"] == "tcp://rabbit:15672"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Services on networks of Compose projects, on the host itself and on another machine; consumers on a network of their own."""
 
 import json
+import time
+from collections import Counter
 
 import pytest
 from conftest import PATIENT, ROOT, inspect, lab_image, until, untouched
@@ -15,6 +17,7 @@ LINKS = {
     "zoo": {**LINK, "port": 7007, "backend": f"db:{PORT}", "network": "zoo_default"},
     "program": {**LINK, "port": 7009, "backend": f"host:{PORT}"},
     "machine": {**LINK, "ports": [PORT, PORT + 5], "backend": "198.18.0.13"},
+    "api": {**LINK, "port": 7013, "backend": f"api:{PORT}", "network": "shop_default"},
     "seen": {**LINK, "port": 8080, "backend": "proxied:8080", "send_proxy": True},
 }
 PROXIED = """\
@@ -58,6 +61,8 @@ def projects(hosts, image):
             image("client:lab"),
             SCRIPT,
         )
+    for number in (1, 2, 3):
+        replica(vm1, image, number)
     vm1.check_output(
         "docker run -d --name proxied --network ambassador --entrypoint sh %s -c %s %s",
         image("haproxy:3.2.26"),
@@ -74,15 +79,22 @@ def projects(hosts, image):
         host.check_output("kill $(cat /run/echo); rm /run/echo")
 
 
-def ask(host, image, alias, container=None, port=None):
-    """Return who answers on a link."""
+def replica(host, image, number):
+    """Run one more container of a service of a project, as `docker compose up --scale` does."""
+    named = f"--name shop-api-{number} --network shop_default --network-alias api --label com.docker.compose.service=api"
+    host.check_output(f"docker run -d {named} %s python3 -uc %s serve api-{number}", image("client:lab"), SCRIPT)
+
+
+def ask(host, image, alias, container=None, port=None, count=1):
+    """Return who answers on a link, of several connections who answered each."""
     port = port or LINKS[alias].get("port", PORT)
     words = (
-        f"import socket; link = socket.create_connection(('{alias}', {port}), timeout=5); link.sendall(b'hello\\n')\n"
-        "print(link.recv(99).split()[0].decode())"
+        f"import socket\nfor _ in range({count}):\n  link = socket.create_connection(('{alias}', {port}), timeout=5)\n"
+        "  link.sendall(b'hello\\n'); print(link.recv(99).split()[0].decode()); link.close()"
     )
     where = f"docker exec {container}" if container else f"docker run --rm --network ambassador {image('client:lab')}"
-    return host.check_output(f"{where} python3 -c %s", words)
+    said = host.check_output(f"{where} python3 -c %s", words)
+    return said if count == 1 else said.split()
 
 
 def networks(host, name):
@@ -113,10 +125,20 @@ def test_a_name_with_several_ports_leads_to_the_same_ones_there(vm2, image):
     assert ask(vm2, image, "machine", port=PORT + 5) == "further"
 
 
+def test_each_container_of_a_scaled_service_takes_its_share(vm1, vm2, image):
+    assert sorted(ask(vm2, image, "api", count=9)) == ["api-1"] * 3 + ["api-2"] * 3 + ["api-3"] * 3
+    # one more and one less are followed without a run
+    replica(vm1, image, 4)
+    vm1.check_output("docker rm -f shop-api-1")
+    deadline = time.monotonic() + 30
+    while (seen := Counter(ask(vm2, image, "api", count=9))) != {"api-2": 3, "api-3": 3, "api-4": 3}:
+        assert time.monotonic() < deadline, seen
+
+
 def test_names_that_share_a_port_have_a_container_each(vm2):
     there = {name: inspect(vm2, name)["NetworkSettings"]["Networks"]["ambassador"]["Aliases"] for name in CLIENTS}
     assert [[alias for alias in aliases if alias in LINKS] for aliases in there.values()] == [
-        ["redis", "shop", "program", "seen"],
+        ["redis", "shop", "program", "api", "seen"],
         ["zoo"],
         ["machine"],
     ]

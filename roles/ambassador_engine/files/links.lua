@@ -13,6 +13,8 @@ local function wiring_of(directory)
         proxy = line:match("^%l+ (%S+)") or proxy
         local server, variable = line:match('^%s*server (%S+) "%${([%w_]+)_ADDR}')
         if server then dialled[proxy .. "/" .. server] = variables[variable] end
+        local prefix, last, name = line:match('^%s*server%-template (%S+) 1%-(%d+) "%${([%w_]+)_ADDR}')
+        for number = 1, tonumber(last or 0) do dialled[proxy .. "/" .. prefix .. number] = variables[name] end
     end
     return dialled, variables
 end
@@ -23,6 +25,15 @@ local function setting(variables, name, proxy)
 end
 
 local own, own_variables = wiring_of(generations .. generation)
+
+-- Of a backend with several containers the addresses are not known at once.
+local begun = core.now().sec
+local function several(held)
+    local count = 0
+    for _ in pairs(held.servers) do count = count + 1 end
+    return side == "server" and count > 1
+end
+local function just_begun(held) return several(held) and core.now().sec - begun < 2 end
 
 -- Whether a link has a server. Its own proxy knows: what tracks a server in `.held` never hears that it began as down.
 local function serves(held)
@@ -46,8 +57,9 @@ end)
 core.register_service("tell_state", "tcp", function(applet)
     local held = core.backends[applet:get_var("sess.link") .. ".held"]
     local servers = core.backends[applet:get_var("sess.link")].servers
+    while just_begun(held) and not serves(held) do core.msleep(20) end
     for name in pairs(held.servers) do
-        while servers[name]:get_stats().check_status == "INI" do core.msleep(20) end
+        while servers[name]:get_stats().check_status == "INI" and not servers[name]:get_stats().status:find("^MAINT") do core.msleep(20) end
     end
     applet:send(serves(held) and "up\n" or "down\n")
 end)
@@ -60,8 +72,10 @@ if side == "server" then
             local served = {}
             for name, held in pairs(core.backends) do
                 if name:find("%.held$") then
+                    -- these are not tracked, and the others' server sides are only their backup
+                    local active = (several(held) and core.backends[name:gsub("%.held$", "")] or held):get_srv_act()
                     for port in setting(own_variables, "PUBLISH", name):gmatch("%d+") do
-                        served[port] = served[port] or held:get_srv_act() > 0
+                        served[port] = served[port] or active > 0 or just_begun(held)
                     end
                 end
             end
