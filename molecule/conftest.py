@@ -229,6 +229,16 @@ def until(host, condition):
     host.check_output(f"for i in $(seq 300); do if {condition}; then exit 0; fi; sleep 0.1; done 2>/dev/null; exit 1")
 
 
+def engine(host, side, command):
+    """Return what HAProxy says to a command on the master CLI of an ambassador, on its host."""
+    return host.check_output(
+        "python3 -c %s",
+        "import socket; s = socket.socket(socket.AF_UNIX); "
+        f"s.connect('/var/lib/ambassador/{side}/run/master.sock'); s.sendall({command!r}.encode() + b'\\n'); "
+        "s.shutdown(socket.SHUT_WR); print(s.makefile().read())",
+    )
+
+
 def inspect(host, name):
     """Return what `docker inspect` says of a container on a host, a dict."""
     return json.loads(host.check_output("docker inspect %s", name))[0]

@@ -265,6 +265,7 @@ class ActionModule(ActionBase):
             "gateways": gateways,
             "image_id": self.observed["images"].get(containers.reference(settings["image"]), ""),
             "connections": containers.connections(settings["memory"]),
+            "nameservers": settings["nameservers"] or self.observed["nameservers"],
             "tls": settings["tls"],
             "ipv6": settings["ipv6"],
             "revoked": revoked,

@@ -221,7 +221,7 @@ class Judge:
                 self.warnings.append(f"{where}: expected all containers behind {target['name']} up, found {told(target)}.")
         if len(down) == len(carried["targets"]):
             self._problem(
-                f"{where}: expected a target that is up, found {'; '.join(told(target) for target in down)};"
+                f"{where}: expected a target that is up, found {'; '.join(told(target, side) for target in down)};"
                 " start the service there, or mend the way to it."
             )
         else:
@@ -229,7 +229,7 @@ class Judge:
                 # a replica is down by design, seen from its own host or from any other
                 stands_for = server_name(host) if side == "server" and target is carried["targets"][0] else target["name"]
                 if stands_for not in replicas:
-                    self.warnings.append(f"{where}: expected all targets up, found {told(target)}, for {age(target['last_change'])}.")
+                    self.warnings.append(f"{where}: expected all targets up, found {told(target, side)}, for {age(target['last_change'])}.")
         if carried["held"]:
             self.warnings.append(f"{where}: {carried['held']} connections are held, for want of a target that is up.")
 

@@ -26,6 +26,9 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import
 HASH_LABEL = "crosshost.ambassador.hash"
 SIDES = ("server", "client")
 USERS = "users.acl"
+# what haproxy.cfg says of the address with which a server with a DNS name begins: none, and the one that it had before
+UNKNOWN = re.compile(r"resolvers hosts init-addr none")
+KNOWN = re.compile(r"resolvers hosts init-addr [0-9A-Fa-f.:]+,none")
 
 
 # -- Docker -----------------------------------------------------------------------------------------------------------
@@ -249,6 +252,23 @@ def facts(interfaces, if_inet6, outside, addresses):
     return found
 
 
+def nameservers(text):
+    """Return the name servers that containers of this host reach as well: none on its loopback, none of a link of IPv6.
+
+    Clouds have theirs on a link of IPv4, which leads on to it.
+
+    :param str text: what ``/etc/resolv.conf`` holds, or, where that names a stub of this host, the file that lists what it asks
+    :rtype: list[str]
+    :source: resolv.conf(5)
+    """
+    found = []
+    for match in re.finditer(r"(?m)^[ \t]*nameserver[ \t]+([0-9A-Fa-f.:]+)[ \t]*$", text):
+        address = ipaddress.ip_address(match[1])
+        if not (address.is_loopback or address.is_unspecified or (address.version == 6 and address.is_link_local)):
+            found.append(str(address))
+    return list(dict.fromkeys(found))
+
+
 # -- the disk ---------------------------------------------------------------------------------------------------------
 
 
@@ -275,6 +295,36 @@ def digest(content):
     return hashlib.sha256(content).hexdigest()
 
 
+def with_addresses(content, held):
+    """Return a configuration of HAProxy in which the servers with a DNS name begin with the address that they had.
+
+    A new process knows no answer of DNS; where that is away, it goes on with the last one.
+
+    :param str content: the configuration
+    :param dict held: proxy and server -> address
+    :rtype: str
+    :source: HAProxy Configuration Manual, section 5.2, "init-addr"
+    """
+    lines, proxy = [], ""
+    for line in content.splitlines(keepends=True):
+        words = line.split()
+        if words and not line[0].isspace():
+            proxy = words[1] if len(words) > 1 else ""
+        # what holds connections has the servers of its link
+        address = held.get((proxy.partition(".")[0], words[1])) if words[:1] == ["server"] else None
+        lines.append(UNKNOWN.sub(f"resolvers hosts init-addr {address},none", line) if address else line)
+    return "".join(lines)
+
+
+def without_addresses(content):
+    """Return a configuration of HAProxy as it was before :func:`with_addresses`, with which it is compared.
+
+    :param str content: the configuration
+    :rtype: str
+    """
+    return KNOWN.sub("resolvers hosts init-addr none", content)
+
+
 def directory(path):
     """Return owner and mode of a directory, and of each file in it, with the SHA-256 of its content.
 
@@ -284,11 +334,16 @@ def directory(path):
     return {
         **_ownership(os.stat(path)),
         "files": {
-            entry.name: {**_ownership(entry.stat()), "sha256": digest(_read(entry.path))}
+            entry.name: {**_ownership(entry.stat()), "sha256": digest(_comparable(entry.path))}
             for entry in os.scandir(path)
             if entry.is_file(follow_symlinks=False)
         },
     }
+
+
+def _comparable(path):
+    content = _read(path)
+    return without_addresses(content.decode()).encode() if path.endswith("haproxy.cfg") else content
 
 
 def _ownership(found):

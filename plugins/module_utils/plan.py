@@ -11,8 +11,9 @@ over), *contract* (server sides give up what nobody dials any more).
 
 Settings are a dict: ``mesh``, ``engine``, ``network``, ``ipv6`` and ``tls`` (bool), ``state_dir``, ``controller_dir``, ``ca`` and
 ``ca_crl`` (PEM, empty where none was given), ``ca_key`` (bool, whether one was), ``image`` (as it is pulled), ``image_name`` (as the user
-said it), ``memory``, ``pids``, ``prove`` (bool), ``tested`` (images whose program was asked for its version in this run). The wiring is
-what ``Wiring.side`` returns, the observation what the module ``observe`` does.
+said it), ``nameservers`` (list of str, empty for those of the host), ``memory``, ``pids``, ``prove`` (bool), ``tested`` (images whose
+program was asked for its version in this run). The wiring is what ``Wiring.side`` returns, the observation what the module ``observe``
+does.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import
     HOST,
     certified,
     endpoint,
+    is_address,
     is_own,
     names_of,
     networks,
@@ -300,6 +302,27 @@ def loopback_problems(host, wiring, observed, network):
     return problems
 
 
+def nameserver_problems(host, wiring, observed, settings):
+    """Tell why nobody can be asked for the DNS names that a side dials.
+
+    :param str host: inventory name of the host
+    :param dict wiring: the wiring of the side
+    :param dict observed: the observation
+    :param dict settings: see the documentation of this file
+    :rtype: list[str]
+    """
+    asked = sorted({target["address"] for link in wiring["links"] for target in link["targets"] if target["dns"]})
+    wrong = [one for one in settings["nameservers"] if not is_address(one)]
+    if wrong:
+        return [f"ambassador_nameservers: expected IP addresses, found {', '.join(map(repr, wrong))}; correct it."]
+    if not asked or settings["nameservers"] or observed["nameservers"]:
+        return []
+    return [
+        f"host {host}, ambassador_nameservers: expected a name server that containers reach, for {', '.join(asked[:3])}, found none"
+        " in the host's own configuration (what listens on its loopback is reached by the host alone); set ambassador_nameservers."
+    ]
+
+
 def volume_problems(host, part, volume, observed):
     """Tell whether a volume of data is another mesh's.
 
@@ -545,6 +568,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
         return plan
     plan.problems += network_problems(host, observed, settings) + state_problems(host, observed, settings)
     plan.problems += joined_problems(host, side, wiring, observed)
+    plan.problems += nameserver_problems(host, wiring, observed, settings)
     if side == "server":
         plan.problems += loopback_problems(host, wiring, observed, settings["network"])
     if not there.get(1) and (side == "client" or not there):
@@ -837,10 +861,20 @@ def link_lines(side, host, wiring, on_disk):
             told = f"{alias} {host} -> " + ", ".join(f"{target['name']} ({place})" for target, place in zip(targets, now))
         if alias not in were:
             lines.append(f"+ {told}")
-        elif now != then:
+        elif not _same_places(targets, now, was, then):
             names = ", ".join(target["name"] for target in was)
             lines.append(f"~ {alias} {host}: {names} {', '.join(filter(None, then))} -> {_places(targets)}, live")
     return lines + removed_lines(side, host, wiring, on_disk)
+
+
+def _same_places(targets, now, was, then):
+    """Tell whether a link leads where it led: of a target with a DNS name the address is DNS' own business."""
+    if len(now) != len(then):
+        return False
+    return all(
+        place == other or (target["dns"] and target["name"] == before["name"])
+        for target, place, before, other in zip(targets, now, was, then)
+    )
 
 
 def removed_lines(side, host, wiring, on_disk):

@@ -30,15 +30,18 @@ UNKNOWN = "MAINT (resolution)"
 STAYED = ("open", "bytes")
 
 
-def told(target):
+def told(target, side="server"):
     """Return a target as a sentence names it.
 
     :param dict target: as the module ``ambassador_info`` returns it
+    :param str side: ``server`` or ``client``
     :rtype: str
     """
     reason = ", ".join(part for part in (target["check_status"], target["last_check"]) if part)
     if target["state"] == UNKNOWN:
         reason = "no container on the network of the ambassadors answers to this name, so start it, or attach it to that network"
+        if side == "client":
+            reason = "no name server of the host knows this name, so enter it into DNS, or set ambassador_nameservers"
     address = f" ({target['address']})" if target["address"] else ""
     return f"{target['name']}{address} {target['state']}" + (f": {reason}" if reason else "")
 
@@ -175,10 +178,11 @@ def proof(info, links, host, side, before, dialled=None, addresses=None, authori
     :param dict | None addresses: see :func:`hop`
     :param dict | None authorities: see :func:`hop`
     :param str mesh: the mesh
-    :return: ``problems``, a sentence for each link that does not work, and ``worse``, whether one of them did before
+    :return: ``problems``, a sentence for each link that does not work, ``worse``, whether one of them did before, and ``unresolved``, a
+        sentence for each that only waits for DNS
     :rtype: dict
     """
-    problems, worse = [], False
+    problems, worse, unresolved = [], False, []
     # another engine's generation cannot be put back
     before = before if before.get("engine") == info.get("engine") else {}
     for link in links:
@@ -188,8 +192,15 @@ def proof(info, links, host, side, before, dialled=None, addresses=None, authori
         dead = dial_problem(alias, dialled) if side == "client" and dialled and alias in dialled["links"] and now else None
         if not dead and (any(proved(target) for target in now) or (side == "server" and not worked)):
             continue
+        named = [target["address"] for target in link.get("targets", []) if target.get("dns")] if side == "client" else []
+        if named and now and not worked and all(target["state"] == UNKNOWN for target in now):
+            unresolved.append(
+                f"link {alias}: expected {', '.join(named)} to resolve, found that no name server of {host} knows it; enter it into DNS,"
+                " and the link comes up without a run."
+            )
+            continue
         worse = worse or worked
-        found = dead or "; ".join(told(target) + hop(target, addresses or {}, host, authorities or {}) for target in now)
+        found = dead or "; ".join(told(target, side) + hop(target, addresses or {}, host, authorities or {}) for target in now)
         limited = side == "client" and link["servers"]
         more = f"; if the run was limited, run it for {', '.join(link['servers'])} as well" if limited else ""
         problems.append(
@@ -199,4 +210,4 @@ def proof(info, links, host, side, before, dialled=None, addresses=None, authori
         )
     if worse:
         problems.append(f"Generation {before['running']}, which worked before this run, was put back on {host}.")
-    return {"problems": problems, "worse": worse}
+    return {"problems": problems, "worse": worse, "unresolved": unresolved}

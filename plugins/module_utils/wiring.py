@@ -25,6 +25,13 @@ RESERVED = re.compile(r"localhost|h2|ambassador(-.*)?", re.I)
 NETWORK, NAMELESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}"), ("bridge", "host", "none")
 # The name of a backend that is the host itself.
 HOST = "host"
+# A DNS name of several labels, as RFC 1123, section 2.1, has them (and `_` before the words of an SRV record, RFC 2782): of one label the
+# meaning would depend on the host that asks.
+DNS_NAME = re.compile(r"(?=.{1,253}$)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)+(?!-)(?=[A-Za-z0-9-]*[A-Za-z])[A-Za-z0-9-]{1,63}(?<!-)")
+# how a target begins that is an SRV record, which names hosts and ports
+SRV = "srv:"
+# what a server host publishes on whose address is a name: its addresses may change
+EVERYWHERE = "0.0.0.0"
 # What Docker accepts as the name of a container, or a DNS name.
 BACKEND_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
 
@@ -55,9 +62,21 @@ BALANCES = tuple(f"balance {balance}" for balance in CHOICES["balance"])
 # engine -> what it cannot do
 ENGINES = {
     "haproxy": ("protocol udp",),
-    "socat": ("TLS", "admission", "protocol udp", "several targets", *BALANCES, "check", *FRACTIONS, LIMIT, *SECONDS, PROXY),
+    "socat": ("TLS", "admission", "protocol udp", "a DNS name", "several targets", *BALANCES, "check", *FRACTIONS, LIMIT, *SECONDS, PROXY),
     # without checks there is no first that is healthy, and the kernel counts no connections of a target
-    "nftables": ("TLS", "admission", "balance first", "balance leastconn", "check", *FRACTIONS, LIMIT, "wait", "user_timeout", PROXY),
+    "nftables": (
+        "TLS",
+        "admission",
+        "a DNS name",
+        "balance first",
+        "balance leastconn",
+        "check",
+        *FRACTIONS,
+        LIMIT,
+        "wait",
+        "user_timeout",
+        PROXY,
+    ),
 }
 # What a certificate can name: a dNSName's characters, and as many as RFC 5280, appendix A.1, ub-common-name, has
 CERTIFIED = re.compile(r"[A-Za-z0-9_.:-]+")
@@ -212,6 +231,15 @@ def fact_name(interface):
     :source: ansible-core, ``PrefixFactNamespace``
     """
     return re.sub(r"[- :]", "_", interface)
+
+
+def is_dns_name(value):
+    """Tell whether a value is a DNS name of several labels.
+
+    :param value: anything
+    :rtype: bool
+    """
+    return isinstance(value, str) and bool(DNS_NAME.fullmatch(value))
 
 
 def host_address(variables):
@@ -438,6 +466,7 @@ class Wiring:
 
     def __init__(self, links, hosts_of, engine="haproxy", ipv6=False, tls=False, mesh=names.DEFAULT):
         self._ipv6, self._tls, self._mesh = ipv6, tls, mesh
+        self._engine, self._resolves = engine, "a DNS name" not in ENGINES.get(engine, ())
         self._admits = "admission" not in ENGINES.get(engine, ())
         #: what is wrong with the map itself, a sentence each
         self.problems = []
@@ -589,13 +618,16 @@ class Wiring:
         if "targets" not in settings:
             return None
         targets = settings["targets"]
+        if isinstance(targets, str) and targets.startswith(SRV) and is_dns_name(targets[len(SRV) :]):
+            # the record says the ports, and the variables need one
+            return [(targets[len(SRV) :], settings.get("port", 0))]
         if isinstance(targets, str) or not hasattr(targets, "__iter__") or not list(targets):
-            wrong("a list of address:port", repr(targets), "correct it or remove it", "targets")
+            wrong("a list of address:port, or srv: and the name of an SRV record", repr(targets), "correct it or remove it", "targets")
             return None
         parsed = [parse_address(target) for target in targets]
         for target, split in zip(targets, parsed):
-            if not split or not is_dialable(split[0]):
-                wrong("address:port, with a literal IP address of one host", repr(target), "correct it", "targets")
+            if not split or not (is_dialable(split[0]) or is_dns_name(split[0])):
+                wrong("address:port, with the IP address or the DNS name of one host", repr(target), "correct it", "targets")
         return parsed
 
     # -- what only the whole map shows ---------------------------------------------------------------------------
@@ -701,6 +733,8 @@ class Wiring:
             # a check of none, and TCP, need nothing
             plain = ("check", *FRACTIONS, LIMIT, *SECONDS, PROXY)
             asked = [key if key in plain else f"{key} {link[key]}" for key in link["asked"] if link[key] != "none"]
+            if any(is_dns_name(address) for address, _ in link["targets"] or []):
+                asked.append("a DNS name")
             several = "several targets" if len(link["targets"] or link["servers"]) > 1 else None
             if several:
                 asked += [several] if several in ENGINES[engine] else [f"balance {link['balance']}"]
@@ -735,7 +769,8 @@ class Wiring:
             int: ports beside ``listen``; none, but where :mod:`handover` adds them), on the server side ``clients`` (list of str) and
             ``admitted`` (list of str: who may connect, names with TLS, addresses without, ``gateway`` for the host itself), and
             ``targets``, a list of dicts ``name``, ``address``, ``port``, ``variable``, ``verify`` (the name
-            that its certificate must hold; None where it speaks no TLS), ``families`` (``ip``, ``ip6``): on the server side the backend
+            that its certificate must hold; None where it speaks no TLS), ``dns`` (the type of the record that is asked for, ``A`` or
+            ``SRV``; None for an address, and for a backend), ``families`` (``ip``, ``ip6``): on the server side the backend
             first, then the other hosts that serve the link)
         :rtype: dict
         :raises ValueError: for a side that is neither
@@ -751,7 +786,7 @@ class Wiring:
 
     def _server(self, resolved, alias, link, host, hostvars):
         # behind NAT the address that others dial is none of the host's own
-        bind = self._bind(resolved, alias, host, hostvars) or self._address(resolved, alias, host, hostvars)
+        bind = self._bind(resolved, alias, host, hostvars) or _published(self._address(resolved, alias, host, hostvars))
         name, port = link["backend"]
         # a connection that finds the backend just dead is handed on to another host that serves the link
         peers = [] if link["targets"] else [server for server in link["servers"] if server != host]
@@ -794,7 +829,8 @@ class Wiring:
             for served in self.links.values():
                 if host not in served["servers"] or served["protocol"] != link["protocol"]:
                     continue
-                published = spelled(hostvars[host].get("ambassador_bind")) or host_address(hostvars[host])[0], served["publish"]
+                bind = spelled(hostvars[host].get("ambassador_bind")) or _published(host_address(hostvars[host])[0])
+                published = bind, served["publish"]
                 if overlap(link["local"], published):
                     resolved["problems"].append(
                         f"link {alias}, local: expected an address and port of its own, found {endpoint(address, port)}, where the"
@@ -823,8 +859,7 @@ class Wiring:
             )
         return spelled(bind)
 
-    @staticmethod
-    def _address(resolved, alias, host, hostvars):
+    def _address(self, resolved, alias, host, hostvars):
         address, origin = host_address(hostvars[host])
         if address is None:
             if host not in resolved["unknown"]:
@@ -836,15 +871,26 @@ class Wiring:
             return ""
         if host not in resolved["addresses"]:
             resolved["addresses"][host] = {"origin": origin, "others": other_addresses(hostvars[host], address)}
-        if not is_dialable(address):
+        if not is_dialable(address) and not is_dns_name(address):
             resolved["problems"].append(
-                f"link {alias}: expected a dialable IP address of host {host}, found {address!r} in {origin}; correct it."
+                f"link {alias}: expected a dialable IP address or a DNS name of host {host}, found {address!r} in {origin}; correct it."
+            )
+        if is_dns_name(address) and not self._resolves:
+            resolved["problems"].append(
+                f"link {alias}: expected an IP address of host {host}, for engine {self._engine} asks no DNS, found {address} in {origin};"
+                " set ambassador_engine to haproxy, or give an address."
             )
         return address
 
     def _admitted_address(self, resolved, alias, host, hostvars, serves):
         """Return the address of a host that may connect; none of one that only consumes and is away, which does not hold up the others."""
-        if serves or host_address(hostvars[host])[0] is not None:
+        address = host_address(hostvars[host])[0]
+        if is_dns_name(address) and self._resolves:
+            resolved["problems"].append(
+                f"link {alias}: expected an IP address of host {host}, by which it is let in without TLS, found {address}; set"
+                " ambassador_tls to true, or give an address in ambassador_address."
+            )
+        if serves or address is not None:
             return self._address(resolved, alias, host, hostvars)
         if host not in resolved["unknown"]:
             resolved["unknown"].append(host)
@@ -858,7 +904,7 @@ class Wiring:
         return ["ip", "ip6"] if self._ipv6 else ["ip"]
 
     def _add(self, resolved, link, listen, targets, number=None):
-        in_name = number or listen
+        own, in_name = number is not None, number or listen
         prefix, protocol = variable_prefix(link["name"]), link["protocol"]
         entries = []
         for number, (name, address, port, server) in enumerate(targets, 1):
@@ -866,6 +912,8 @@ class Wiring:
             variable = f"{numbered}_PORT_{in_name}_{protocol.upper()}"
             verify = certified(server) if self._tls and server else None
             entry = {"name": name, "address": address, "port": port, "variable": variable, "verify": verify}
+            # the backend of a server side, which is verified by nobody and comes first, is Docker's
+            entry["dns"] = None if own and number == 1 else _asked(address)
             entries.append({**entry, "families": self._families(address)})
         resolved["links"].append(
             {
@@ -888,6 +936,18 @@ class Wiring:
         # of several ports of one name the first has the variables without a port
         for name, value in side_variables(resolved["links"][-1], resolved["holder"]).items():
             resolved["variables"].setdefault(name, value)
+
+
+def _asked(address):
+    """Return the type of the DNS record behind an address, None where it is none."""
+    if not is_dns_name(address):
+        return None
+    return "SRV" if address.startswith("_") else "A"
+
+
+def _published(address):
+    """Return what a server host publishes on by default, from the address that others dial."""
+    return EVERYWHERE if is_dns_name(address) else address
 
 
 def _kind(value):

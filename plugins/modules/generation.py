@@ -106,7 +106,8 @@ import shutil
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, haproxy_cli, nftables_keeper
+from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, haproxy_cli, nftables_keeper, observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import parse_endpoint
 
 VARIABLE = "AMBASSADOR_GENERATION"
 
@@ -124,7 +125,7 @@ def read_files(directory):
     for entry in os.scandir(directory):
         if entry.is_file(follow_symlinks=False):
             with open(entry.path, encoding="utf-8", errors="surrogateescape") as file:
-                files[entry.name] = file.read()
+                files[entry.name] = observation.without_addresses(file.read())
     return files
 
 
@@ -217,8 +218,20 @@ class Generations:
         ]
         return changed, diff
 
+    def _held(self):
+        """Return proxy and server -> the address that it has now, as the first engine that answers says."""
+        found = {}
+        for run in self.params["runs"]:
+            with contextlib.suppress(OSError):
+                links = engines.read_haproxy(self.path, run, None, timeout=5)["links"]
+                for alias, link in links.items():
+                    found |= {(alias, target["name"]): parse_endpoint(target["address"]) for target in link["targets"]}
+        return {server: address[0] for server, address in found.items() if address}
+
     def _write(self, generation, files):
         """Write a generation. A crash leaves a new one out, and an old one with each file whole."""
+        if self.kind.file in files and observation.UNKNOWN.search(files[self.kind.file]):
+            files = {**files, self.kind.file: observation.with_addresses(files[self.kind.file], self._held())}
         directory = self.directory(generation)
         beside = directory if os.path.isdir(directory) else self.directory(f".{generation}")
         os.makedirs(beside, mode=0o755, exist_ok=True)

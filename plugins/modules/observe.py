@@ -119,6 +119,11 @@ listening:
   returned: success
   type: list
   elements: list
+nameservers:
+  description: The name servers of the host that its containers reach as well.
+  returned: success
+  type: list
+  elements: str
 disk:
   description: Of the file system that holds the state directory C(free), bytes, and C(writable).
   returned: success
@@ -173,11 +178,26 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import names,
 from ansible_collections.crosshost.ambassador.plugins.module_utils.containers import HAPROXY_UID, REDIS_UID
 from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
 
+# who lists the name servers; the second one where the first names the stub of systemd-resolved alone
+RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 LIBRARIES = ("requests", "cryptography")
 # what setup asks the way to, for its facts default_ipv4 and default_ipv6
 OUTSIDE = {4: (socket.AF_INET, "8.8.8.8"), 6: (socket.AF_INET6, "2404:6800:400a:800::1012")}
 SIOCGIFADDR = 0x8915
 KERNEL = {"tcp": ("tcp", "tcp6"), "udp": ("udp", "udp6")}
+
+
+def read(path):
+    """Return what a file holds, nothing where there is none.
+
+    :param str path: the file
+    :rtype: str
+    """
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def read_proc(name):
@@ -186,11 +206,7 @@ def read_proc(name):
     :param str name: the file
     :rtype: str
     """
-    try:
-        with open(f"/proc/net/{name}", encoding="ascii") as file:
-            return file.read()
-    except OSError:
-        return ""
+    return read(f"/proc/net/{name}")
 
 
 def outside():
@@ -312,6 +328,7 @@ def main():
         listening=[
             listener for protocol, files in KERNEL.items() for name in files for listener in observation.sockets(read_proc(name), protocol)
         ],
+        nameservers=next(filter(None, map(observation.nameservers, map(read, RESOLVERS))), []),
         disk=observation.disk(state_dir),
         **docker(module.params["network"] or names.in_mesh(names.NETWORK, mesh), mesh),
         **observation.light(state),

@@ -89,6 +89,11 @@ problems:
   returned: success
   type: list
   elements: str
+unresolved:
+  description: The links that only wait for DNS to know a name, a sentence each.
+  returned: success
+  type: list
+  elements: str
 worse:
   description: Whether one of these links worked before.
   returned: success
@@ -168,6 +173,7 @@ def main():
         info = ask(given["path"])
         judged = proof(info, given["links"], given["host"], given["side"], given["before"], mesh=given["mesh"])
         wanting = judged["worse"] if given["worse_only"] and "links" in info else judged["problems"]
+        wanting = wanting or judged["unresolved"]
         found_out = given["side"] == "client" or not undecided(info, given["links"])
         if (not wanting and found_out) or time.monotonic() > deadline:
             break
@@ -188,6 +194,7 @@ def main():
         answers=answers,
         problems=judged["problems"],
         worse=judged["worse"],
+        unresolved=judged["unresolved"],
         info=info,
         refused_handshakes=refused_handshakes(info),
         dialled=dialled,

@@ -25,6 +25,7 @@ SETTINGS = {
     "engine": "haproxy",
     "network": "ambassador",
     "ipv6": False,
+    "nameservers": [],
     "tls": False,
     "state_dir": "/var/lib/ambassador",
     "controller_dir": "/srv/ambassador",
@@ -58,6 +59,7 @@ def nothing(mesh=names.DEFAULT):
         "root": True,
         **{name: {} for name in ("containers", "networks", "images", "volumes", "sides", "directories", "users")},
         "addresses": [],
+        "nameservers": ["198.18.0.53"],
         "listening": [],
         "entries": [],
         "variables": None,
@@ -403,6 +405,7 @@ class Fleet:
         variables = {"ansible_managed": managed, "side": side, "links": wiring["links"], "variables": wiring["variables"]}
         variables |= {"gateways": gateways, "image_id": observed["images"].get(containers.reference(told["image"]), "")}
         variables |= {"connections": containers.connections(told["memory"])}
+        variables |= {"nameservers": told["nameservers"] or observed["nameservers"]}
         variables |= {"tls": told["tls"], "ipv6": told["ipv6"], "revoked": [], "crl": False}
         return render.generation(told["engine"], ROLE, variables, more)
 

@@ -55,7 +55,15 @@ def test_client_side_dials_the_address_of_the_server_host():
     }
     assert client["publish"] == []
     assert client["links"][0]["targets"] == [
-        {"name": "vm1", "address": "198.18.0.11", "port": 6379, "variable": "REDIS_PORT_6379_TCP", "verify": None, "families": ["ip"]}
+        {
+            "name": "vm1",
+            "address": "198.18.0.11",
+            "port": 6379,
+            "variable": "REDIS_PORT_6379_TCP",
+            "verify": None,
+            "dns": None,
+            "families": ["ip"],
+        }
     ]
 
 
@@ -288,9 +296,57 @@ def test_a_server_host_without_address_is_named_with_link_and_variable():
     assert "set ambassador_address for vm1" in problem
 
 
-def test_an_address_that_is_a_name_is_refused():
-    (problem,) = side({"redis": a_link()}, "vm2", "client", {"vm1": {"ambassador_address": "vm1.example.com"}})["problems"]
-    assert "expected a dialable IP address of host vm1, found 'vm1.example.com'" in problem
+NAMED = {**HOSTVARS, "vm1": {"ambassador_address": "vm1.example.com"}}
+
+
+def test_an_address_that_is_a_name_is_asked_for_and_its_host_publishes_on_all():
+    links = {"redis": a_link(local="127.0.0.1:6379")}
+    client, server = side(links, "vm2", "client", NAMED, tls=True), side(links, "vm1", "server", NAMED, tls=True)
+    (target,) = client["links"][0]["targets"]
+    # what is verified stays the name in the inventory
+    assert (target["address"], target["dns"], target["verify"], client["problems"]) == ("vm1.example.com", "A", "vm1", [])
+    assert client["variables"]["REDIS_PORT_6379_TCP"] == "tcp://vm1.example.com:6379"
+    assert ([one["address"] for one in server["publish"]], server["links"][0]["targets"][0]["dns"]) == (["0.0.0.0"], None)
+    bound = {**NAMED, "vm1": {**NAMED["vm1"], "ambassador_bind": "10.0.0.1"}}
+    assert [one["address"] for one in side(links, "vm1", "server", bound, tls=True)["publish"]] == ["10.0.0.1"]
+    clash = {"redis": a_link(servers="both", local="127.0.0.1:6379")}
+    named = {**NAMED, "vm2": {"ambassador_address": "vm2.example.com"}}
+    assert "where the server side of vm2 publishes link redis" in side(clash, "vm2", "client", named, tls=True)["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("vm1", "expected a dialable IP address or a DNS name of host vm1, found 'vm1' in ambassador_address"),
+        ("198.18.0", "found '198.18.0'"),
+        ("-a.example", "found '-a.example'"),
+    ],
+)
+def test_a_name_of_one_label_or_none_is_refused(address, expected):
+    (problem,) = side({"redis": a_link()}, "vm2", "client", {"vm1": {"ambassador_address": address}}, tls=True)["problems"]
+    assert expected in problem
+
+
+def test_without_tls_nobody_is_let_in_by_a_name_and_engines_that_ask_no_dns_say_so():
+    named = {**HOSTVARS, "vm2": {"ambassador_address": "vm2.example.com"}}
+    (problem,) = side({"redis": a_link()}, "vm1", "server", named)["problems"]
+    assert problem.startswith("link redis: expected an IP address of host vm2, by which it is let in without TLS, found vm2.example.com;")
+    for engine in ("socat", "nftables"):
+        (problem,) = side({"redis": a_link()}, "vm2", "client", NAMED, engine=engine)["problems"]
+        assert problem.startswith(f"link redis: expected an IP address of host vm1, for engine {engine} asks no DNS, found vm1.example.com")
+        (problem,) = problems({"redis": a_link(targets=["db.example.com:1"])}, engine)
+        assert f"expected what engine {engine} can do, found a DNS name, which it cannot; set ambassador_engine to haproxy" in problem
+
+
+def test_targets_are_names_or_what_an_srv_record_names():
+    found = side({"redis": a_link(targets=["db.example.com:1", "198.18.0.9:2"])}, "vm2", "client")
+    assert [(one["address"], one["port"], one["dns"]) for one in found["links"][0]["targets"]] == [
+        ("db.example.com", 1, "A"),
+        ("198.18.0.9", 2, None),
+    ]
+    found = side({"redis": a_link(targets="srv:_redis._tcp.example.com")}, "vm2", "client")
+    assert [(one["address"], one["dns"]) for one in found["links"][0]["targets"]] == [("_redis._tcp.example.com", "SRV")]
+    assert found["problems"] == []
 
 
 # -- what is said of a wrong map ----------------------------------------------------------------------------------
@@ -320,7 +376,7 @@ def test_an_address_that_is_a_name_is_refused():
         ("redis", {"balance": "random"}, "link redis, balance: expected one of first, roundrobin, leastconn"),
         ("redis", {"local": "6379"}, "link redis, local: expected address:port of the client host"),
         ("redis", {"targets": []}, "link redis, targets: expected a list of address:port"),
-        ("redis", {"targets": ["vm1:6379"]}, "link redis, targets: expected address:port, with a literal IP address"),
+        ("redis", {"targets": ["vm1:6379"]}, "link redis, targets: expected address:port, with the IP address or the DNS name of one host"),
         ("-redis", {}, "expected a DNS label as alias"),
         ("redis_1", {}, "expected a DNS label as alias"),
         ("1redis", {}, "expected a DNS label as alias"),
@@ -472,7 +528,7 @@ def test_a_host_without_address_is_asked_for_once():
 @pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "fe80::1", "::1", "2001:2::1%eth0"])
 def test_an_address_that_no_other_host_can_dial_is_refused(address):
     (problem,) = side({"redis": a_link()}, "vm2", "client", {"vm1": {"ambassador_address": address}}, ipv6=True)["problems"]
-    assert f"expected a dialable IP address of host vm1, found {address!r}" in problem
+    assert f"expected a dialable IP address or a DNS name of host vm1, found {address!r}" in problem
 
 
 def test_an_address_to_bind_that_is_none_is_refused():

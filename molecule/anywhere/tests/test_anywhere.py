@@ -5,7 +5,7 @@ import time
 from collections import Counter
 
 import pytest
-from conftest import PATIENT, ROOT, inspect, lab_image, until, untouched
+from conftest import PATIENT, ROOT, engine, inspect, lab_image, until, untouched
 
 PORT = 7007
 SCRIPT = (ROOT / "molecule" / "resources" / "echo.py").read_text()
@@ -18,6 +18,8 @@ LINKS = {
     "program": {**LINK, "port": 7009, "backend": f"host:{PORT}"},
     "machine": {**LINK, "ports": [PORT, PORT + 5], "backend": "198.18.0.13"},
     "api": {**LINK, "port": 7013, "backend": f"api:{PORT}", "network": "shop_default"},
+    # what an SRV record names is dialled as it is
+    "listed": {"port": 7014, "clients": "VM2", "backend": f"echo:{PORT}", "targets": "srv:_echo._tcp.example"},
     "seen": {**LINK, "port": 8080, "backend": "proxied:8080", "send_proxy": True},
 }
 PROXIED = """\
@@ -32,6 +34,7 @@ frontend seen
 """
 CLIENTS = ("ambassador_client", "ambassador_client_2", "ambassador_client_3")
 NAMES = ("shop", "zoo", "program", "machine")
+LATER = {"port": 7015, "clients": "VM2", "backend": f"echo:{PORT}", "targets": [f"later.example:{PORT}"]}
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +100,14 @@ def ask(host, image, alias, container=None, port=None, count=1):
     return said if count == 1 else said.split()
 
 
+def follow(host, alias, address):
+    """Wait until the client side dials an address for a link."""
+    deadline = time.monotonic() + 30
+    while address not in engine(host, "client", f"@1 show servers conn {alias}"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 def networks(host, name):
     return sorted(inspect(host, name)["NetworkSettings"]["Networks"])
 
@@ -125,6 +136,36 @@ def test_a_name_with_several_ports_leads_to_the_same_ones_there(vm2, image):
     assert ask(vm2, image, "machine", port=PORT + 5) == "further"
 
 
+def test_what_an_srv_record_names_is_reached(vm2, image):
+    assert ask(vm2, image, "listed") == "further"
+
+
+def test_a_host_whose_address_changes_is_followed_without_a_run_and_dns_may_be_away(hosts, vm1, vm2, run, load, image):
+    names, dropped = hosts["vm3"], "PREROUTING -d 198.18.0.11 -p tcp --dport 6379 -j DROP"
+    redis = load("redis://redis:6379", PATIENT)
+    try:
+        names.check_output("sed -i 's/198.18.0.11/198.18.1.11/' /run/names/hosts; docker kill -s HUP dns")
+        follow(vm2, "redis", "198.18.1.11")
+        # nothing needs the old one any more, nor the name server: a new process goes on with the last answer
+        vm1.check_output(f"iptables -t raw -I {dropped}")
+        redis.more(20)
+        names.check_output("docker stop dns")
+        done = run({**LINKS, "later": LATER})
+        assert done.returncode == 0, done.stdout
+        expected = "link later: expected later.example to resolve, found that no name server of vm2 knows it; enter it into DNS"
+        assert expected in " ".join(done.stdout.split())
+        redis.more(20)
+    finally:
+        vm1.run(f"iptables -t raw -D {dropped}")
+    seen = redis.stop()["total"]
+    # connections to an address that is gone end
+    assert (seen["failures"], seen["lost"], seen["repeated"]) == (0, 0, 0), json.dumps(seen)
+    names.check_output("echo 198.18.0.13 later.example >> /run/names/hosts; docker start dns")
+    follow(vm2, "later", "198.18.0.13")
+    LINKS["later"] = LATER
+    assert ask(vm2, image, "later") == "machine"
+
+
 def test_each_container_of_a_scaled_service_takes_its_share(vm1, vm2, image):
     assert sorted(ask(vm2, image, "api", count=9)) == ["api-1"] * 3 + ["api-2"] * 3 + ["api-3"] * 3
     # one more and one less are followed without a run
@@ -138,7 +179,7 @@ def test_each_container_of_a_scaled_service_takes_its_share(vm1, vm2, image):
 def test_names_that_share_a_port_have_a_container_each(vm2):
     there = {name: inspect(vm2, name)["NetworkSettings"]["Networks"]["ambassador"]["Aliases"] for name in CLIENTS}
     assert [[alias for alias in aliases if alias in LINKS] for aliases in there.values()] == [
-        ["redis", "shop", "program", "api", "seen"],
+        ["redis", "shop", "program", "api", "listed", "seen"],
         ["zoo"],
         ["machine"],
     ]

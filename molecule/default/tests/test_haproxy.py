@@ -3,28 +3,18 @@
 import json
 import re
 
-from conftest import everything, inspect
-
-
-def ask(host, side, command):
-    """Send a command to the master CLI of an ambassador, on its host."""
-    return host.check_output(
-        "python3 -c %s",
-        "import socket; s = socket.socket(socket.AF_UNIX); "
-        f"s.connect('/var/lib/ambassador/{side}/run/master.sock'); s.sendall({command!r}.encode() + b'\\n'); "
-        "s.shutdown(socket.SHUT_WR); print(s.makefile().read())",
-    )
+from conftest import engine, everything, inspect
 
 
 def test_show_env_prints_the_link_variable_with_the_address_of_vm1(vm1, vm2):
     address = vm1.check_output("ip -4 -o addr show dev eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'")
-    assert f"REDIS_PORT_6379_TCP=tcp://{address}:6379" in ask(vm2, "client", "@1 show env").splitlines()
+    assert f"REDIS_PORT_6379_TCP=tcp://{address}:6379" in engine(vm2, "client", "@1 show env").splitlines()
 
 
 def test_the_variable_is_the_input_change_it_by_hand_and_traffic_moves(vm1, vm2, playbook):
     links = "/var/lib/ambassador/client/current/links.cfg"
     vm2.check_output("sed -i 's/\\(REDIS_PORT_6379_TCP_PORT\\) .*/\\1 6380/' %s", links)
-    assert ask(vm2, "client", "reload").startswith("Success=1")
+    assert engine(vm2, "client", "reload").startswith("Success=1")
     assert "PONG" not in vm2.run("docker exec redis_client redis-cli -h redis ping").stdout
 
     mended = playbook("site.yml", "--limit=vm2", "--diff")
@@ -41,7 +31,7 @@ def test_a_change_is_a_reload_and_no_container_is_touched(hosts, vm1, playbook):
     assert changed.returncode == 0, changed.stdout
     assert "tcp-check send PING" in vm1.file("/var/lib/ambassador/server/current/haproxy.cfg").content_string
     generation = vm1.check_output("basename $(readlink /var/lib/ambassador/server/current)")
-    assert ask(vm1, "server", "@1 show env AMBASSADOR_GENERATION").strip() == f"AMBASSADOR_GENERATION={generation}"
+    assert engine(vm1, "server", "@1 show env AMBASSADOR_GENERATION").strip() == f"AMBASSADOR_GENERATION={generation}"
     assert {name: everything(host)[:2] for name, host in hosts.items()} == before
     assert inspect(vm1, "ambassador_server")["State"]["StartedAt"] == started
     assert playbook("site.yml").returncode == 0
@@ -54,7 +44,7 @@ def test_old_workers_do_not_live_through_any_number_of_reloads(vm2):
     try:
         for _ in range(25):
             vm2.check_output("docker exec -d redis_client bash -c %s", hold)
-            assert ask(vm2, "client", "reload").startswith("Success=1")
+            assert engine(vm2, "client", "reload").startswith("Success=1")
         # the master, the current worker, and those that live through 20 more
         assert 10 < int(vm2.check_output(workers)) <= 22
         assert "as it exceeds max reloads (20)" in vm2.check_output("docker logs --tail 200 ambassador_client 2>&1")

@@ -90,7 +90,7 @@ def switched(seen):
 def test_tcp_and_udp_are_answered_on_one_port(vm1, vm2, echoes):
     assert (ask(vm2, echoes), ask(vm2, echoes, "udp")) == (["vm1"], ["vm1"])
     # beside the one that Redis' link lives in
-    assert set(inspect(vm1, "ambassador_server_2")["HostConfig"]["PortBindings"]) == {f"{PORT}/tcp", f"{PORT}/udp"}
+    assert set(inspect(vm1, "ambassador_server_2")["HostConfig"]["PortBindings"]) == {f"{PORT}/tcp", f"{PORT}/udp", f"{PORT + 2}/tcp"}
     assert set(inspect(vm1, "ambassador_server")["HostConfig"]["PortBindings"]) == {"6379/tcp"}
 
 
@@ -145,7 +145,7 @@ def test_status_tells_targets_and_what_has_come(run, vm2, echoes):
     assert done.returncode == 0, done.stdout
     said = re.sub(r"\s+", " ", done.stdout)
     assert re.search(rf"vm2 client datagrams {PORT} target1 198\.18\.0\.11:{PORT} not checked - \d+ of [1-9]\d* -", said), said
-    assert "all is well: links datagrams, echo, redis, 3 sides, warnings 0" in said
+    assert "all is well: links another, datagrams, echo, redis, 3 sides, warnings 0" in said
 
 
 def test_a_ruleset_that_is_refused_leaves_the_traffic_and_is_told_in_the_words_of_nft(vm2, consumer):
