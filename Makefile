@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export MOLECULE_GLOB := molecule/*/molecule.yml
 
-.PHONY: help demo test static lint unit scenarios harness matrix figures bench cost lab venv clean
+.PHONY: help demo test static lint unit scenarios hosts harness matrix figures bench cost lab venv clean
 help:                ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST) | column -t -s:
 
@@ -30,6 +30,9 @@ unit: venv           ## the unit tests
 scenarios: lab       ## the molecule scenarios, on the lab's hosts; one of them: make scenarios ONLY=address
 	@rm -f .cache/failures
 	molecule test --destroy=never $(if $(ONLY),--scenario-name $(ONLY),--all --exclude installed) || { tail -n 60 .cache/failures; exit 1; }
+
+hosts: venv          ## docs/hosts.md, written anew: the default scenario on each kind of Docker Engine (half an hour)
+	tests/hosts
 
 harness: lab         ## the measurement in short: that it runs, not how fast anything is
 	python -m pytest -q -p no:cacheprovider tests/bench

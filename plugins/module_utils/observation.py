@@ -70,13 +70,17 @@ def mesh_of(labels):
     return (labels or {}).get(names.MESH_LABEL, names.DEFAULT) if names.LABEL in (labels or {}) else None
 
 
-def users_of(info):
-    """Return what makes the users of containers others than those of the host, or None.
+def kind_of(version, info):
+    """Return what makes it another than a Docker Engine whose containers have the users of the host, or None.
 
-    :param dict info: what Docker says of itself
+    :param dict version: what it says of its version
+    :param dict info: what it says of itself
+    :return: ``podman``, ``userns`` or ``rootless``
     :rtype: str | None
-    :source: Docker's API, ``SystemInfo``: ``SecurityOptions``
+    :source: Docker's API, ``SystemVersion``: ``Components``, and ``SystemInfo``: ``SecurityOptions``
     """
+    if any(component["Name"] == "Podman Engine" for component in version.get("Components") or []):
+        return "podman"
     options = [option.partition(",")[0] for option in info.get("SecurityOptions") or []]
     return next((word for word in ("userns", "rootless") if f"name={word}" in options), None)
 

@@ -139,6 +139,17 @@ def unseen(part, host):
 # -- what can be wrong with a host ------------------------------------------------------------------------------------
 
 
+# kind of the Docker Engine -> what was expected of it, what was found, what to do
+UNFIT = {
+    "userns": "whose containers have the users of the host, for keys and passwords are files of these, found userns-remap;"
+    " take it out of the engine's daemon.json.",
+    "rootless": "whose containers have the users of the host, for keys and passwords are files of these, found a rootless one;"
+    " install or start one that root runs, or point the play to it (DOCKER_HOST).",
+    "podman": "with a DNS of its own at 127.0.0.11, where ambassadors look containers up, found Podman;"
+    " install Docker on the host, or point the play to it (DOCKER_HOST).",
+}
+
+
 def host_problems(host, observed):
     """Tell why a host cannot run containers at all.
 
@@ -151,15 +162,13 @@ def host_problems(host, observed):
             f"host {host}: expected the Python library requests for {observed['python']['executable']}, found none;"
             " install the package python3-requests on the host."
         ]
+    kind = observed["docker"].get("kind")
+    if kind:
+        return [f"host {host}: expected a Docker Engine {UNFIT[kind]}"]
     if observed["docker"]["error"]:
         return [
             f"host {host}: expected a Docker Engine that answers, found: {observed['docker']['error']};"
             " install or start it on the host (installing it is not this collection's job), or let the user of this play use it."
-        ]
-    if observed["docker"].get("users"):
-        return [
-            f"host {host}: expected a Docker Engine whose containers have the users of the host, for keys and passwords are files of these,"
-            f" found {observed['docker']['users']}; take userns-remap out of the engine's daemon.json, or run the engine as root."
         ]
     return []
 

@@ -56,11 +56,12 @@ mesh:
   returned: success
   type: str
 docker:
-  description: C(version) of the Docker Engine, C(error), why it does not answer, and C(users), V(userns) or V(rootless) where the users of
-    its containers are others than those of the host.
+  description: C(version) of the Docker Engine, C(error), why it does not answer, and C(kind), V(userns) or V(rootless) where the users of
+    its containers are others than those of the host, V(rootless) as well where none answers but a user runs one, and V(podman) where it
+    is none.
   returned: success
   type: dict
-  sample: {"version": "26.1.5", "error": null, "users": null}
+  sample: {"version": "26.1.5", "error": null, "kind": null}
 python:
   description: C(executable), and C(missing), a list of the libraries that the collection needs and this Python does not have.
   returned: success
@@ -166,6 +167,7 @@ users:
 
 import contextlib
 import fcntl
+import glob
 import importlib.util
 import os
 import pwd
@@ -180,6 +182,8 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine
 
 # who lists the name servers; the second one where the first names the stub of systemd-resolved alone
 RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
+# where the engines of users are
+ROOTLESS = "/run/user/*/docker.sock"
 LIBRARIES = ("requests", "cryptography")
 # what setup asks the way to, for its facts default_ipv4 and default_ipv6
 OUTSIDE = {4: (socket.AF_INET, "8.8.8.8"), 6: (socket.AF_INET6, "2404:6800:400a:800::1012")}
@@ -272,14 +276,14 @@ def docker(network, mesh):
     :param str mesh: the mesh that is looked at
     :rtype: dict
     """
-    found = {"docker": {"version": None, "error": None, "users": None}, "containers": {}, "networks": {}, "images": {}, "volumes": {}}
+    found = {"docker": {"version": None, "error": None, "kind": None}, "containers": {}, "networks": {}, "images": {}, "volumes": {}}
     try:
         engine = DockerEngine()
         version = engine.get("/version")
         if version is None:
             raise OSError(f"{engine.url}: no Docker Engine")
         info = engine.get("/info")
-        found["docker"].update(version=version["Version"], users=observation.users_of(info))
+        found["docker"].update(version=version["Version"], kind=observation.kind_of(version, info))
         for listed in engine.get("/containers/json?all=1"):
             made = observation.mesh_of(listed.get("Labels")) is not None
             neighbour = network in ((listed.get("NetworkSettings") or {}).get("Networks") or {})
@@ -291,7 +295,8 @@ def docker(network, mesh):
         found["images"] = observation.images(engine.get("/images/json"))
         found["volumes"] = {said["Name"]: volume(said, mesh) for said in engine.get("/volumes")["Volumes"] or []}
     except OSError as error:
-        found["docker"]["error"] = str(error)
+        alone = not os.environ.get("DOCKER_HOST") and glob.glob(ROOTLESS)
+        found["docker"].update(error=str(error), kind="rootless" if alone else None)
     return found
 
 

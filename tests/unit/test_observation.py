@@ -11,7 +11,7 @@ import stat
 
 import pytest
 import yaml
-from ansible_collections.crosshost.ambassador.plugins.module_utils import names, observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils import docker_engine, names, observation
 from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
 from ansible_collections.crosshost.ambassador.plugins.modules import observe
 from conftest import ROOT, RecordedEngine, run_module
@@ -83,7 +83,7 @@ def test_a_limit_that_the_kernel_does_not_know_is_told_as_none():
 
 
 @pytest.mark.parametrize(
-    ("options", "users"),
+    ("options", "kind"),
     [
         (["name=seccomp,profile=default"], None),
         (["name=seccomp", "name=userns"], "userns"),
@@ -91,8 +91,13 @@ def test_a_limit_that_the_kernel_does_not_know_is_told_as_none():
         (None, None),
     ],
 )
-def test_whose_users_the_containers_have_is_told(options, users):
-    assert observation.users_of({"SecurityOptions": options}) == users
+def test_whose_users_the_containers_have_is_told(options, kind):
+    assert observation.kind_of({}, {"SecurityOptions": options}) == kind
+
+
+@pytest.mark.parametrize(("component", "kind"), [("Engine", None), ("Podman Engine", "podman")])
+def test_what_only_speaks_like_docker_is_told(component, kind):
+    assert observation.kind_of({"Components": [{"Name": component}, {"Name": "Conmon"}]}, {"SecurityOptions": None}) == kind
 
 
 def test_a_container_of_somebody_else_s_is_told_as_far_as_it_can_be_in_the_way():
@@ -453,7 +458,7 @@ def test_what_is_no_docker_is_told(docker):
         DockerEngine("tcp://127.0.0.1:http")
     del docker.answers["/version"]
     said = run_module("observe", state_dir="/nowhere", environment=docker.environment)
-    assert said["docker"] == {"version": None, "error": f"{docker.environment['DOCKER_HOST']}: no Docker Engine", "users": None}
+    assert said["docker"] == {"version": None, "error": f"{docker.environment['DOCKER_HOST']}: no Docker Engine", "kind": None}
 
 
 def test_a_docker_that_is_frozen_is_told_in_time(tmp_path):
@@ -482,11 +487,23 @@ def test_what_docker_refuses_is_told_in_its_words(docker):
 def test_a_docker_that_does_not_answer_is_told_and_fails_nothing(url, words, tmp_path):
     said = run_module("observe", state_dir=str(tmp_path), environment={"DOCKER_HOST": url})
     assert not said.get("failed")
-    assert said["docker"] == {"version": None, "error": words, "users": None}
+    assert said["docker"] == {"version": None, "error": words, "kind": None}
     assert said["containers"] == said["networks"] == said["images"] == said["volumes"] == {}
     # the rest is told all the same
     assert said["addresses"]
     assert said["entries"] == []
+
+
+def test_an_engine_of_a_user_is_told_where_no_other_one_answers(tmp_path, monkeypatch):
+    (tmp_path / "1000").mkdir()
+    (tmp_path / "1000/docker.sock").touch()
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setattr(docker_engine, "DEFAULT", "unix:///nowhere")
+    monkeypatch.setattr(observe, "ROOTLESS", f"{tmp_path}/*/docker.sock")
+    assert observe.docker("ambassador", "default")["docker"]["kind"] == "rootless"
+    # whoever names an engine is told of that one
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
+    assert observe.docker("ambassador", "default")["docker"]["kind"] is None
 
 
 # -- the module ---------------------------------------------------------------------------------------------------
@@ -503,7 +520,7 @@ def observed(docker, state, tmp_path):
 
 def test_the_module_tells_all_in_one_go(observed, docker, tmp_path):
     assert observed["changed"] is False
-    assert observed["docker"] == {"version": "26.1.5+dfsg1", "error": None, "users": None}
+    assert observed["docker"] == {"version": "26.1.5+dfsg1", "error": None, "kind": None}
     assert observed["root"] == (os.geteuid() == 0)
     assert observed["python"]["missing"] == []
     assert set(observed["containers"]) == {"ambassador_client", "ambassador_server", "ambassador_client_standin", "web", "job"}

@@ -233,12 +233,21 @@ def test_a_container_of_somebody_else_s_is_left_alone():
     assert plan.absent("client", "vm2", "ambassador_client", observed(fleet), SETTINGS).result()["steps"] == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "error", "found"),
+    [
+        ("userns", None, "whose containers have the users of the host, for keys and passwords are files of these, found userns-remap;"),
+        ("rootless", None, "whose containers have the users of the host, for keys and passwords are files of these, found a rootless one"),
+        ("rootless", "unix:///var/run/docker.sock: No such file or directory", "found a rootless one; install or start one that root"),
+        ("podman", None, "with a DNS of its own at 127.0.0.11, where ambassadors look containers up, found Podman;"),
+    ],
+)
 @pytest.mark.parametrize("key", SIDES)
-def test_an_engine_whose_containers_have_other_users_is_refused(fleet, key):
-    observed(fleet, key[0])["docker"]["users"] = "userns"
+def test_an_engine_of_another_kind_is_refused(fleet, key, kind, error, found):
+    observed(fleet, key[0])["docker"].update(kind=kind, error=error)
     (problem,) = fleet.plan(*key)["problems"]
-    assert problem.startswith(f"host {key[0]}: expected a Docker Engine whose containers have the users of the host,")
-    assert "found userns;" in problem
+    assert problem.startswith(f"host {key[0]}: expected a Docker Engine ")
+    assert found in problem
 
 
 def test_a_network_on_which_no_ambassador_works_is_refused(fleet):
