@@ -1,12 +1,14 @@
 """Generations on disk, and the reload of an engine that refuses one. Real reloads are tested on the lab's hosts."""
 
 import os
+import re
 import socket
 import stat
 import threading
 
 import pytest
-from conftest import named, run_module
+from ansible_collections.crosshost.ambassador.plugins.module_utils import observation
+from conftest import RecordedEngine, named, run_module
 
 OWNER = os.getuid()
 
@@ -239,3 +241,29 @@ def test_a_disk_that_is_full_is_told_in_a_sentence_and_nothing_half_written_is_l
     said = module(path=str(side), state="staged", owner=OWNER, generation=other, files={"haproxy.cfg": "more"})
     assert said["msg"] == f"expected to write in {side}, found: [Errno 28] No space left on device; make room there, or mount it writable."
     assert [entry.name for entry in (side / "generations").iterdir()] == [first]
+
+
+NAMED = "listen redis\n    server vm3 {} check\n    server vm9 {}\nlisten redis.held\n    server vm3 {}\nlisten other\n    server vm3 {}\n"
+
+
+def test_a_server_with_a_dns_name_begins_with_the_address_that_it_has(side):
+    engine = RecordedEngine(side, "client")
+    now = re.search(
+        r"^redis,vm3,.*?,(198\.18\.0\.[0-9]+):6379,", engine.answers[next(one for one in engine.answers if "show stat" in one)], re.M
+    )[1]
+    unknown = "resolvers hosts init-addr none"
+    wanted = NAMED.format(*[unknown] * 4)
+    generation = current(side, wanted)
+    written = (side / "generations" / generation / "haproxy.cfg").read_text()
+    known = f"resolvers hosts init-addr {now},none"
+    # of servers that it does not know nothing is known, nor of those of another link
+    assert written == NAMED.format(known, unknown, known, unknown)
+    # which is no other generation, wherever DNS leads meanwhile
+    assert not stage(side, wanted)["changed"]
+    assert observation.directory(str(side / "current"))["files"]["haproxy.cfg"]["sha256"] == observation.digest(wanted.encode())
+    assert stage(side, wanted.replace("check", "check inter 1s"))["changed"]
+
+
+def test_without_an_engine_to_ask_nothing_is_known(side):
+    wanted = NAMED.format(*["resolvers hosts init-addr none"] * 4)
+    assert (side / "generations" / current(side, wanted) / "haproxy.cfg").read_text() == wanted

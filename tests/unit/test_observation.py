@@ -614,3 +614,17 @@ def test_libraries_that_are_missing_are_told(tmp_path):
 
 def test_a_kernel_without_ipv6_is_none_that_fails():
     assert observe.read_proc("nothing_of_the_kind") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("nameserver 198.18.0.53\nsearch example\n nameserver 2001:db8::53 \nnameserver 198.18.0.53\n", ["198.18.0.53", "2001:db8::53"]),
+        # a stub, which the host alone reaches; one of a cloud, and one that only its link knows
+        ("nameserver 127.0.0.53\nnameserver ::1\n", []),
+        ("nameserver 169.254.169.253\nnameserver fe80::1\nnameserver fe80::1%eth0\n# nameserver 198.18.0.1\n", ["169.254.169.253"]),
+        ("", []),
+    ],
+)
+def test_name_servers_are_those_that_containers_reach(text, found):
+    assert observation.nameservers(text) == found

@@ -1089,6 +1089,24 @@ def test_a_network_that_is_missing_is_told_and_one_that_went_with_its_link_is_no
     assert all("shop" not in one["others"] for one in said["containers"])
 
 
+def test_a_name_needs_somebody_to_be_asked(fleet):
+    fleet.hostvars["vm1"]["ambassador_address"] = "vm1.example.com"
+    observed(fleet)["nameservers"] = []
+    said = fleet.plan("vm2", "client")
+    assert refused(said)[0].startswith(
+        "host vm2, ambassador_nameservers: expected a name server that containers reach, for vm1.example.com,"
+    )
+    fleet.settings["nameservers"] = ["dns.example.com"]
+    assert refused(fleet.plan("vm2", "client"))[0].startswith("ambassador_nameservers: expected IP addresses, found 'dns.example.com';")
+    fleet.settings["nameservers"] = ["198.18.0.53"]
+    fleet.deploy()
+    # where the name leads to is no change
+    on_disk(fleet)["links"]["redis"]["targets"][0]["address"] = "198.18.0.99:6379"
+    assert (fleet.plan("vm2", "client")["steps"], fleet.plan("vm2", "client")["lines"]) == ([], [])
+    fleet.hostvars["vm1"]["ambassador_address"] = "198.18.0.11"
+    assert [line[:11] for line in fleet.plan("vm2", "client")["lines"]] == ["~ redis vm2"]
+
+
 def test_a_backend_on_the_host_is_refused_where_no_container_reaches_it():
     fleet = a_fleet({"db": {**PLAIN, "backend": "host:5432"}})
     host = fleet.hosts["vm1"]

@@ -225,6 +225,24 @@ def test_links_that_nobody_checks_are_dialled_and_with_the_kernel_all_are():
     assert [link["alias"] for link in unchecked(wiring, "nftables")] == ["redis", "queue"]
 
 
+def test_a_link_that_only_waits_for_dns_is_no_problem_but_one_that_worked_is():
+    unknown = {"name": "vm1", "address": None, "state": "MAINT (resolution)", "up": False, "check_status": None, "last_check": None}
+    link = {
+        "alias": "redis",
+        "check": "redis",
+        "servers": ["vm1"],
+        "backend": "db:1",
+        "targets": [{"address": "vm1.example.com", "dns": "A"}],
+    }
+    info = {"engine": "haproxy", "links": {"redis": {"targets": [unknown]}}}
+    found = proof(info, [link], "vm2", "client", {})
+    assert (found["problems"], found["worse"]) == ([], False)
+    assert found["unresolved"][0].startswith("link redis: expected vm1.example.com to resolve, found that no name server of vm2 knows it;")
+    before = {"engine": "haproxy", "running": "a1", "links": {"redis": {"targets": [{"up": True}]}}}
+    found = proof(info, [link], "vm2", "client", before)
+    assert (len(found["problems"]), found["worse"], found["unresolved"]) == (2, True, [])
+
+
 def test_the_filter_reads_the_certificates_of_both_ends():
     def read(host, signer):
         text = base64.b64encode(signer.certify(host, 2).encode()).decode()
