@@ -192,10 +192,15 @@ def test_the_link_follows_the_primary_that_is_elected(store, writer, capsys):
     after = store.elected(before, others)
     for one in writers:
         one.more(10)
+    back = time.time()
     store.hosts[before].check_output("docker start store")
     store.rejoined(before, after)
     for one in writers:
         one.more(20)
+    # no client side has taken it for the primary, not even for a moment
+    name = store.hosts[before].check_output("hostname")
+    for host in store.hosts.values():
+        assert f"Server redis/{name} is UP" not in host.check_output(f"docker logs --since {back:.3f} ambassador_client 2>&1")
     # a consumer that speaks Sentinel, and one that does not, are with the same one
     (now,) = {speaks(store, place, after) for place in store.hosts}
     assert old == {one for one in old if one != now}

@@ -24,12 +24,25 @@ end
 
 local own, own_variables = wiring_of(generations .. generation)
 
+-- A server whose name was away, and is known again, is up for HAProxy until a check fails; here it is not before one has passed.
+local unchecked = {}
+
+local function note(proxy, name, said)
+    local server = proxy .. "/" .. name
+    if said.status:find("^MAINT") then
+        unchecked[server] = true
+    elseif said.status == "no check" or said.status:find("^DOWN") or said.check_health == said.check_rise + said.check_fall - 1 then
+        unchecked[server] = nil
+    end
+    return unchecked[server]
+end
+
 -- Whether a link has a server. Its own proxy knows: what tracks a server in `.held` never hears that it began as down.
 local function serves(held)
     local servers = core.backends[held.name:gsub("%.held$", "")].servers
     for name in pairs(held.servers) do
-        local status = servers[name]:get_stats().status
-        if status:find("^UP") or status == "no check" then return true end
+        local said = servers[name]:get_stats()
+        if said.status == "no check" or said.status:find("^UP") and not note(held.name, name, said) then return true end
     end
     return false
 end
@@ -60,6 +73,8 @@ if side == "server" then
             local served = {}
             for name, held in pairs(core.backends) do
                 if name:find("%.held$") then
+                    local servers = core.backends[name:gsub("%.held$", "")].servers
+                    for server in pairs(held.servers) do note(name, server, servers[server]:get_stats()) end
                     for port in setting(own_variables, "PUBLISH", name):gmatch("%d+") do
                         served[port] = served[port] or held:get_srv_act() > 0
                     end
