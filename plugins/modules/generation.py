@@ -225,7 +225,7 @@ class Generations:
             with contextlib.suppress(OSError):
                 links = engines.read_haproxy(self.path, run, None, timeout=5)["links"]
                 for alias, link in links.items():
-                    found |= {(alias, target["name"]): parse_endpoint(target["address"]) for target in link["targets"]}
+                    found.update({(alias, target["name"]): parse_endpoint(target["address"]) for target in link["targets"]})
         return {server: address[0] for server, address in found.items() if address}
 
     def _write(self, generation, files):

@@ -51,7 +51,16 @@ class Play:
         self.batch = None
         self.controller = controller
         self.settings = {
-            **{"mesh": "default", "engine": "haproxy", "network": "ambassador", "ipv6": False, "tls": False, "prove": True, "registry": ""},
+            **{
+                "mesh": "default",
+                "engine": "haproxy",
+                "network": "ambassador",
+                "ipv6": False,
+                "nameservers": [],
+                "tls": False,
+                "prove": True,
+                "registry": "",
+            },
             **{"ca": "", "ca_key": False, "ca_crl": ""},
             **{"state_dir": "/var/lib/ambassador", "controller_dir": str(controller), "memory": "512M", "pids": 4096},
             **{"haproxy_image": "haproxy:3.2.26", "socat_image": "alpine/socat:1.8.0.3", "nftables_image": "ambassador-nftables:1.1.3"},

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 
+import jinja2
 import pytest
 import yaml
 from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, names
@@ -72,6 +73,15 @@ def test_what_the_readme_shows_of_two_teams_is_what_is_tested():
     shown = re.search(r"## Several owners.*?```yaml\n(.*?)```\n\n```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.S).groups()
     tested = [(ROOT / "molecule/meshes" / name).read_text() for name in ("inventory/group_vars/all/ambassador.yml", "blue.yml")]
     assert [yaml.safe_load(text) for text in shown] == [yaml.safe_load(text) for text in tested]
+
+
+def test_what_is_shown_of_a_redis_that_elects_its_own_primary_is_what_is_tested():
+    scenario, page = ROOT / "molecule/sentinel", (ROOT / "docs/sentinel.md").read_text()
+    links, *shown = re.findall(r"^```\w*\n(.*?)^```", page, re.M | re.S)
+    assert yaml.safe_load(links) == yaml.safe_load((scenario / "inventory/group_vars/all/ambassador.yml").read_text())
+    # as Ansible renders them for vm2
+    tested = [(scenario / name).read_text() for name in ("store.conf", "sentinel.conf", "start.sh")]
+    assert shown == [jinja2.Template(text, trim_blocks=True, keep_trailing_newline=True).render(number=2) for text in tested]
 
 
 def test_the_readme_names_every_key_of_the_map():

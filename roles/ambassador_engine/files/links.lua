@@ -35,8 +35,25 @@ local function several(held)
 end
 local function just_begun(held) return several(held) and core.now().sec - begun < 2 end
 
+-- A server whose name was away, and is known again, is up for HAProxy until a check fails; here it is not before one has passed.
+local away = {}
+local function was_away(held)
+    for name in pairs(held.servers) do
+        if core.backends[held.name:gsub("%.held$", "")].servers[name]:get_stats().status:find("^MAINT") then return true end
+    end
+    return false
+end
+local function has_passed(held)
+    for name in pairs(held.servers) do
+        local said = core.backends[held.name:gsub("%.held$", "")].servers[name]:get_stats()
+        if said.status == "no check" or (said.check_health or 0) >= (said.check_rise or 0) + (said.check_fall or 0) - 1 then return true end
+    end
+    return false
+end
+
 -- Whether a link has a server. Its own proxy knows: what tracks a server in `.held` never hears that it began as down.
 local function serves(held)
+    if away[held.name] then return false end
     local servers = core.backends[held.name:gsub("%.held$", "")].servers
     for name in pairs(held.servers) do
         local status = servers[name]:get_stats().status
@@ -67,15 +84,21 @@ end)
 if side == "server" then
     -- A port without a backend is shut: client sides are refused at SYN, and turn to another server before anything is lost.
     core.register_task(function()
-        local shut = {}
+        local shut, tick = {}, 0
         while true do
             local served = {}
+            tick = tick + 1
             for name, held in pairs(core.backends) do
                 if name:find("%.held$") then
                     -- these are not tracked, and the others' server sides are only their backup
                     local active = (several(held) and core.backends[name:gsub("%.held$", "")] or held):get_srv_act()
+                    if active > 0 then
+                        away[name] = away[name] and not has_passed(held)
+                    elseif tick % 2 == 0 then
+                        away[name] = away[name] or was_away(held)
+                    end
                     for port in setting(own_variables, "PUBLISH", name):gmatch("%d+") do
-                        served[port] = served[port] or active > 0 or just_begun(held)
+                        served[port] = served[port] or (active > 0 and not away[name]) or just_begun(held)
                     end
                 end
             end
