@@ -200,7 +200,7 @@ def places(links, observed):
         if name in alone or listens[name] & taken:
             continue
         found[name] = 1
-        taken |= listens[name]
+        taken.update(listens[name])
     for name in listens:
         if name not in found:
             found[name] = alone[name] = alone.get(name) or free_number("client", observed, alone.values())
@@ -410,9 +410,9 @@ def of_side(side, asked, engine, observed):
     for place, container in asked.items():
         mine = {number: one for number, one in there.items() if _belongs(number, one, place, asked, side)}
         own, spare = _of_place(side, place, container, mine, engine, observed, {*found, *asked})
-        found |= own
-        idle |= spare
-    idle |= {number: False for number in there if number not in found and number not in idle}
+        found.update(own)
+        idle.update(spare)
+    idle.update({number: False for number in there if number not in found and number not in idle})
     return {number: _with_foreign(one, there.get(number)) for number, one in sorted(found.items())}, dict(sorted(idle.items()))
 
 
@@ -521,7 +521,7 @@ def numbered_as(container, number, side, publish, mesh, place=1):
     env = {**container["env"], LOCAL: "1"} if side == "client" else container["env"]
     own = {"name": names.ambassador(side, mesh, number), "publish": publish, "aliases": [], "address": {}, "volumes": volumes, "env": env}
     # a backend is dialled by all of a server side
-    own |= {"others": {}} if side == "client" else {}
+    own.update({"others": {}} if side == "client" else {})
     return described(**{**container, **own})
 
 

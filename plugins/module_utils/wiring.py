@@ -431,7 +431,7 @@ def one_for_each_port(name, settings):
     found = {}
     for port, protocol in wanted:
         own = {key: value for key, value in settings.items() if key != "ports"}
-        own |= {"port": port, **({"protocol": protocol} if protocol != "tcp" else {})}
+        own.update({"port": port, **({"protocol": protocol} if protocol != "tcp" else {})})
         for key in PORTLESS:
             if key in settings:
                 own[key] = _with_port(settings[key], port)
@@ -485,7 +485,7 @@ class Wiring:
         for name, settings in links.items():
             found, problems = self._parse_all(name, settings, hosts_of)
             if not problems:
-                self.links |= found
+                self.links.update(found)
             self.problems += list(dict.fromkeys(problems))
         self.hosts = list(dict.fromkeys(name for link in self.links.values() for name in link["servers"] + link["clients"]))
         self._same_variables()
