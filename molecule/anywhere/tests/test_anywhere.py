@@ -150,7 +150,8 @@ def test_a_host_whose_address_changes_is_followed_without_a_run_and_dns_may_be_a
         vm1.check_output(f"iptables -t raw -I {dropped}")
         redis.more(20)
         names.check_output("docker stop dns")
-        done = run({**LINKS, "later": LATER})
+        # what an SRV record named is not kept by a new process
+        done = run({**{alias: link for alias, link in LINKS.items() if alias != "listed"}, "later": LATER})
         assert done.returncode == 0, done.stdout
         expected = "link later: expected later.example to resolve, found that no name server of vm2 knows it; enter it into DNS"
         assert expected in " ".join(done.stdout.split())
