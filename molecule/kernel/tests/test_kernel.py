@@ -261,3 +261,46 @@ def test_another_engine_takes_over_and_leaves_nothing_of_this_one_and_the_other_
             assert ("ask" in files, "master.sock" in files) == (engine == "nftables", engine == "haproxy")
             capabilities = inspect(hosts[name], f"ambassador_{side}")["HostConfig"]["CapAdd"]
             assert bool(capabilities) == (engine == "nftables")
+
+
+@pytest.fixture
+def tunnel(hosts):
+    """Both hosts have an interface wg0 of WireGuard: 198.18.200.1 and 198.18.200.2. Where the kernel has none, a process makes it."""
+    numbers = {"vm1": 1, "vm2": 2}
+    keys = {name: hosts[name].check_output("umask 077; wg genkey > /run/wg.key; wg pubkey < /run/wg.key") for name in numbers}
+    for name, number in numbers.items():
+        peer = next(other for other in numbers if other != name)
+        hosts[name].check_output(
+            "ip link add wg0 type wireguard 2> /dev/null || wireguard-go wg0 2> /dev/null;"
+            f" wg set wg0 listen-port 51820 private-key /run/wg.key peer {keys[peer]} endpoint {ADDRESSES[peer]}:51820"
+            f" allowed-ips 198.18.200.{numbers[peer]}/32 && ip address add 198.18.200.{number}/24 dev wg0 && ip link set wg0 up"
+        )
+    yield
+    for name in numbers:
+        hosts[name].run("ip link delete wg0")
+
+
+def test_a_link_goes_through_an_interface_that_encrypts(vm1, vm2, tunnel, playbook):
+    settings = {
+        "ambassador_engine": "nftables",
+        "ambassador_tls": False,
+        "ambassador_interface": "wg0",
+        "ambassador_links": {"redis": REDIS},
+    }
+    done = playbook("site.yml", "-e", json.dumps(settings))
+    assert done.returncode == 0, done.stdout
+    assert inspect(vm1, "ambassador_server")["HostConfig"]["PortBindings"]["6379/tcp"][0]["HostIp"] == "198.18.200.1"
+
+    def received():
+        return int(vm1.check_output("wg show wg0 transfer").split()[1])
+
+    # what a consumer sends goes through, and nothing of it in the clear
+    before = received()
+    seen = "iptables -t raw -L PREROUTING -vnx | awk '/dpt:6379/ { print $1 }'"
+    vm1.check_output("iptables -t raw -I PREROUTING -i eth0 -p tcp --dport 6379")
+    try:
+        assert vm2.check_output("docker exec redis_client redis-cli -h redis ping %s", "x" * 4000) == "x" * 4000
+        assert received() - before > 4000
+        assert vm1.check_output(seen) == "0"
+    finally:
+        vm1.run("iptables -t raw -D PREROUTING -i eth0 -p tcp --dport 6379")
