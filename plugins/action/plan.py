@@ -192,9 +192,9 @@ class ActionModule(ActionBase):
             wiring = on_host(wiring, min(gateways, key=lambda address: ":" in address))
         if self.part == "server":
             wiring = containers.scaled(wiring, settings["network"], self.observed)
-        served = wiring = containers.placed(wiring, self.observed) if self.part == "client" else wiring
-        if self.part == "server":
-            served = self._served(wiring)
+        else:
+            wiring = containers.placed(wiring, self.observed)
+        served = self._served(wiring)
         places = containers.of_places(self.part, served, settings, scripts, self.observed)
         tls = self._tls(wiring) if settings["tls"] else None
         generation = None

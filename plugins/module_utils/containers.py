@@ -260,10 +260,9 @@ def of_places(side, wiring, settings, scripts, observed):
     :rtype: dict[int, dict]
     """
     found, given = {}, []
-    numbers = sorted({link.get("place", 1) for link in wiring["links"]})
-    for place in numbers:
-        # a server side shares what it publishes, and is not asked by alias
-        own = at(wiring, place) if side == "client" and numbers != [1] else wiring
+    for place in sorted({link.get("place", 1) for link in wiring["links"]}):
+        # links of a server side share what it publishes
+        own = at(wiring, place) if side == "client" else wiring
         found[place] = ambassador(side, own, settings, scripts, observed, place, given)
         given += found[place]["address"].values()
     return found

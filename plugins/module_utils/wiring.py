@@ -798,7 +798,7 @@ class Wiring:
         # the number in the name is the port that this side listens on: two links may share `port`, never `publish`
         # but for the ports of one name that share it
         number = link["port"] if link["shares"] else link["publish"]
-        self._add(resolved, link, link["publish"], [(name, place, port, None), *targets], number)
+        self._add(resolved, link, link["publish"], number, [(name, place, port, None), *targets], backends=1)
         resolved["links"][-1]["networks"] = [link["network"]] if link["network"] else []
         admitted = link["clients"] + peers if self._admits else []
         if self._tls:
@@ -821,7 +821,7 @@ class Wiring:
         else:
             targets = [(server, self._address(resolved, alias, server, hostvars), link["publish"], server) for server in link["servers"]]
         self._reachable(resolved, alias, host, targets)
-        self._add(resolved, link, link["port"], targets)
+        self._add(resolved, link, link["port"], link["port"], targets, backends=0)
         resolved["links"][-1].update(local=bool(link["local"]), networks=link["networks"])
         if link["local"]:
             address, port = link["local"]
@@ -903,17 +903,16 @@ class Wiring:
             return ["ip6" if ":" in address else "ip"]
         return ["ip", "ip6"] if self._ipv6 else ["ip"]
 
-    def _add(self, resolved, link, listen, targets, number=None):
-        own, in_name = number is not None, number or listen
+    def _add(self, resolved, link, listen, number, targets, backends):
+        """Add a link; so many of its targets, the first ones, are backends, whose names Docker knows."""
         prefix, protocol = variable_prefix(link["name"]), link["protocol"]
         entries = []
-        for number, (name, address, port, server) in enumerate(targets, 1):
-            numbered = f"{prefix}_{number}" if len(targets) > 1 else prefix
-            variable = f"{numbered}_PORT_{in_name}_{protocol.upper()}"
+        for position, (name, address, port, server) in enumerate(targets, 1):
+            numbered = f"{prefix}_{position}" if len(targets) > 1 else prefix
+            variable = f"{numbered}_PORT_{number}_{protocol.upper()}"
             verify = certified(server) if self._tls and server else None
             entry = {"name": name, "address": address, "port": port, "variable": variable, "verify": verify}
-            # the backend of a server side, which is verified by nobody and comes first, is Docker's
-            entry["dns"] = None if own and number == 1 else _asked(address)
+            entry["dns"] = None if position <= backends else _asked(address)
             entries.append({**entry, "families": self._families(address)})
         resolved["links"].append(
             {
@@ -921,7 +920,7 @@ class Wiring:
                 "name": link["name"],
                 "also": [],
                 "listen": listen,
-                "number": in_name,
+                "number": number,
                 "protocol": protocol,
                 "check": link["check"],
                 "balance": link["balance"],

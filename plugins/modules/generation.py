@@ -219,7 +219,7 @@ class Generations:
         return changed, diff
 
     def _held(self):
-        """Return proxy and server -> the address that it has now, as the first engine that answers says."""
+        """Return proxy and server -> the address that it has now, as the engines that answer say: each of them has links of its own."""
         found = {}
         for run in self.params["runs"]:
             with contextlib.suppress(OSError):
