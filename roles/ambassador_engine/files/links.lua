@@ -26,26 +26,34 @@ end
 
 local own, own_variables = wiring_of(generations .. generation)
 
--- Of a backend with several containers the addresses are not known at once.
-local begun = core.now().sec
+-- The proxy of a link, whose servers hold what its `.held` has.
+local function proxy_of(held) return core.backends[(held:get_name():gsub("%.held$", ""))] end
+
+-- Of a backend with several containers the addresses are not known at once. How many servers it has never changes.
+local begun, counts = core.now().sec, {}
 local function several(held)
-    local count = 0
-    for _ in pairs(held.servers) do count = count + 1 end
-    return side == "server" and count > 1
+    local name = held:get_name()
+    if not counts[name] then
+        counts[name] = 0
+        for _ in pairs(held.servers) do counts[name] = counts[name] + 1 end
+    end
+    return side == "server" and counts[name] > 1
 end
-local function just_begun(held) return several(held) and core.now().sec - begun < 2 end
+local function just_begun(held) return core.now().sec - begun < 2 and several(held) end
 
 -- A server whose name was away, and is known again, is up for HAProxy until a check fails; here it is not before one has passed.
 local away = {}
 local function was_away(held)
+    local servers = proxy_of(held).servers
     for name in pairs(held.servers) do
-        if core.backends[held.name:gsub("%.held$", "")].servers[name]:get_stats().status:find("^MAINT") then return true end
+        if servers[name]:get_stats().status:find("^MAINT") then return true end
     end
     return false
 end
 local function has_passed(held)
+    local servers = proxy_of(held).servers
     for name in pairs(held.servers) do
-        local said = core.backends[held.name:gsub("%.held$", "")].servers[name]:get_stats()
+        local said = servers[name]:get_stats()
         if said.status == "no check" or (said.check_health or 0) >= (said.check_rise or 0) + (said.check_fall or 0) - 1 then return true end
     end
     return false
@@ -53,8 +61,8 @@ end
 
 -- Whether a link has a server. Its own proxy knows: what tracks a server in `.held` never hears that it began as down.
 local function serves(held)
-    if away[held.name] then return false end
-    local servers = core.backends[held.name:gsub("%.held$", "")].servers
+    if away[held:get_name()] then return false end
+    local servers = proxy_of(held).servers
     for name in pairs(held.servers) do
         local status = servers[name]:get_stats().status
         if status:find("^UP") or status == "no check" then return true end
@@ -73,7 +81,7 @@ end)
 -- A client side asks whether its link works: the backend is told of, by whoever checks it. One that is not checked yet is waited for.
 core.register_service("tell_state", "tcp", function(applet)
     local held = core.backends[applet:get_var("sess.link") .. ".held"]
-    local servers = core.backends[applet:get_var("sess.link")].servers
+    local servers = proxy_of(held).servers
     while just_begun(held) and not serves(held) do core.msleep(20) end
     for name in pairs(held.servers) do
         while servers[name]:get_stats().check_status == "INI" and not servers[name]:get_stats().status:find("^MAINT") do core.msleep(20) end
@@ -91,7 +99,7 @@ if side == "server" then
             for name, held in pairs(core.backends) do
                 if name:find("%.held$") then
                     -- these are not tracked, and the others' server sides are only their backup
-                    local active = (several(held) and core.backends[name:gsub("%.held$", "")] or held):get_srv_act()
+                    local active = (several(held) and proxy_of(held) or held):get_srv_act()
                     if active > 0 then
                         away[name] = away[name] and not has_passed(held)
                     elseif tick % 2 == 0 then
