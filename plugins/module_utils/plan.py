@@ -453,8 +453,6 @@ def certificate_problems(host, observed, settings, authorities, held):
     :param dict | None held: the certificate of the host
     :rtype: list[str]
     """
-    if settings["ca"] and not settings["ca_key"]:
-        return ["ambassador_ca_key: expected the key of ambassador_ca_certificate, found none; set it, from a vault or a store of secrets."]
     if settings["ca"] and not authorities:
         return ["ambassador_ca_certificate: expected a certificate, PEM, found none in it; correct it."]
     if held and held["authority"] not in [authority["key"] for authority in authorities]:
@@ -599,6 +597,12 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     due = tls and certificate_due(host, observed["identity"]["key"], tls["authorities"], tls["held"], tls["revoked"], tls["now"])
     if due:
         plan.step("certificate", f"the certificate of {host} is {due}")
+        # until then a controller does without, as a host that pulls its own configuration should
+        if settings["ca"] and not settings["ca_key"] and not plan.problems:
+            plan.problems.append(
+                f"host {host}, ambassador_ca_key: expected the key of ambassador_ca_certificate, which has to sign for the host, found none;"
+                " set it, from a vault or a store of secrets."
+            )
     runs = [names.run(number) for number in sorted([*asked, *(number for number, same in idle.items() if same)])]
     _configuration(plan, side, on_disk, generation, container, runs)
     plan.problems += disk_problems(plan, observed, settings)

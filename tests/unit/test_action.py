@@ -388,9 +388,12 @@ def test_a_ca_that_was_given_is_taken_and_the_controller_s_directory_is_not_look
     # nor is it missed that hosts come to several
     over_tls.more["vm2"] = {"ambassador_controller_dir": "/elsewhere"}
     assert over_tls.plan("vm1", "server")["problems"] == []
+    # its key is needed where there is something to sign
     over_tls.settings["ca_key"] = False
-    assert over_tls.plan("vm1", "server")["problems"] == [
-        "ambassador_ca_key: expected the key of ambassador_ca_certificate, found none; set it, from a vault or a store of secrets."
+    assert over_tls.plan("vm1", "server")["problems"] == []
+    assert over_tls.plan("vm2", "client")["problems"] == [
+        "host vm2, ambassador_ca_key: expected the key of ambassador_ca_certificate, which has to sign for the host, found none;"
+        " set it, from a vault or a store of secrets."
     ]
     for wrong in ("none", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"):
         over_tls.settings |= {"ca": wrong, "ca_key": True}

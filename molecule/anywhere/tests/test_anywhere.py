@@ -1,6 +1,9 @@
 """Services on networks of Compose projects, on the host itself and on another machine; consumers on a network of their own."""
 
 import json
+import os
+import re
+import subprocess
 import time
 from collections import Counter
 
@@ -106,6 +109,22 @@ def follow(host, alias, address):
     while address not in engine(host, "client", f"@1 show servers conn {alias}"):
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+@pytest.fixture
+def job(tmp_path):
+    """Runs site.yml from an empty directory in a container that sees this machine read-only and is thrown away; returns what it said."""
+
+    def run(links, secrets):
+        (tmp_path / "given.json").write_text(json.dumps({**secrets, "ambassador_links": links}))
+        words = f"cd /media && cp -r {ROOT}/molecule/anywhere/inventory . && rm -r inventory/.ambassador && HOME=/media"
+        words += f" ansible-playbook {ROOT}/site.yml -i inventory -e @given.json; code=$?; find /media/inventory -type f >&2; exit $code"
+        options = ["--network=host", "--volume=/:/machine:ro", "--tmpfs=/machine/media"]
+        options += [f"--volume={tmp_path}/given.json:/machine/media/given.json:ro", f"--env=PATH={os.environ['PATH']}"]
+        options += [f"--env=ANSIBLE_CONFIG={ROOT}/ansible.cfg", "debian:trixie-slim", "chroot", "/machine", "sh", "-c", words]
+        return subprocess.run(["docker", "run", "--rm", *options], capture_output=True, text=True, timeout=600, check=False)
+
+    return run
 
 
 def networks(host, name):
@@ -219,23 +238,61 @@ def test_a_program_that_no_container_reaches_is_refused(vm1, run):
     assert f"{expected} found it on 127.0.0.1 alone" in said
 
 
-def test_a_controller_that_is_given_its_secrets_keeps_nothing_and_what_it_makes_anew_has_its_networks(
-    vm1, vm2, run, image, passwords, tmp_path
-):
+def test_a_host_pulls_its_own_configuration_without_the_key_of_the_ca(vm1, vm2, image, tmp_path):
+    page, readme = (ROOT / "docs/pull.md").read_text(), (ROOT / "README.md").read_text()
+    inventory, repository = ROOT / "molecule/anywhere/inventory", tmp_path / "repository"
+    (repository / "inventory/group_vars/all").mkdir(parents=True)
+    (repository / "inventory/hosts.yml").write_text((inventory / "hosts.yml").read_text())
+    (repository / "inventory/ca.pem").write_text((inventory / ".ambassador/ca.pem").read_text())
+    (repository / "links.yml").write_text(re.search(r"In a playbook of yours:\n\n```yaml\n(.*?)```", readme, re.S)[1])
+    # of what the page shows all but how this lab reaches its hosts
+    shown = re.search(r"```yaml\n# inventory/group_vars/all/pull.yml\nansible_connection:.*?\n(.*?)```", page, re.S)[1]
+    (repository / "inventory/group_vars/all/pull.yml").write_text(shown.replace("example.com", "example"))
+    pulled = {**LINKS, "pulled": {"port": 7016, "clients": "VM2", "backend": f"echo:{PORT}", "targets": [f"198.18.0.13:{PORT}"]}}
+    links = json.dumps({"ambassador_links": pulled, "ambassador_server_clean": False})
+    (repository / "inventory/group_vars/all/links.yml").write_text(links)
+    identity = ["-c", "user.name=host", "-c", "user.email=host@example.com"]
+    for command in (["init", "--quiet"], ["add", "."], [*identity, "commit", "--quiet", "--message=links"]):
+        subprocess.run(["git", "-C", str(repository), *command], check=True)
+
+    def shell(command):
+        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": f"{ROOT}/collections", "ANSIBLE_FORCE_COLOR": "0"}
+        environment.pop("ANSIBLE_CONFIG", None)
+        return subprocess.run(
+            command, shell=True, cwd=tmp_path / "pulled", env=environment, capture_output=True, text=True, timeout=600, check=False
+        )
+
+    (tmp_path / "pulled").mkdir()
+    command = re.search(r"^ansible-pull .*$", page, re.M)[0].replace('"$(hostname)"', "vm2")
+    command = command.replace("https://git.example.com/ambassador.git", str(repository)).replace(
+        "/srv/ambassador", str(tmp_path / "pulled")
+    )
+    first = shell(command)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert ask(vm2, image, "pulled", port=7016) == "machine"
+    assert "vm1 " not in first.stdout.partition("PLAY RECAP")[2].partition("vm2")[2], first.stdout
+    # by the timer, over all hosts
+    timer = shell(re.search(r"^ExecStart=(.*)$", page, re.M)[1])
+    assert timer.stdout.count("changed=0") == 2, timer.stdout
+    # until there is something to sign
+    vm2.check_output("mv /var/lib/ambassador/identity /var/lib/ambassador/away")
+    said = " ".join(shell(command).stdout.split())
+    vm2.check_output("mv /var/lib/ambassador/away /var/lib/ambassador/identity")
+    assert "host vm2, ambassador_ca_key: expected the key of ambassador_ca_certificate, which has to sign for the host, found none" in said
+
+
+def test_a_job_in_a_container_keeps_nothing_and_what_it_makes_anew_has_its_networks(vm1, vm2, image, passwords, job):
     kept = ROOT / "molecule/anywhere/inventory/.ambassador"
     given = {
-        "ambassador_controller_dir": str(tmp_path / "nothing"),
         "ambassador_ca_certificate": (kept / "ca.pem").read_text(),
         "ambassador_ca_key": (kept / "ca.key").read_text(),
         "ambassador_pids": 4000,
         **{f"redis_server{'' if user == 'app' else '_' + user}_password": password for user, password in passwords().items()},
     }
-    secrets = tmp_path / "secrets.json"
-    secrets.write_text(json.dumps(given))
     before = inspect(vm1, "ambassador_server")["Id"]
     # one that a run has to certify anew
     vm2.check_output("rm /var/lib/ambassador/identity/*.pem")
-    first, second = run(LINKS, "-e", f"@{secrets}"), run(LINKS, "-e", f"@{secrets}")
+    first, second = job(LINKS, given), job(LINKS, given)
     assert first.returncode == 0, first.stdout
     assert second.stdout.count("changed=0") == 2, second.stdout
     assert inspect(vm1, "ambassador_server")["Id"] != before
@@ -243,13 +300,14 @@ def test_a_controller_that_is_given_its_secrets_keeps_nothing_and_what_it_makes_
     until(vm2, "! docker inspect ambassador_client_standin")
     assert [ask(vm2, image, name) for name in NAMES] == list(NAMES)
     assert ask(vm2, image, "shop", container="web") == "shop"
-    assert not (tmp_path / "nothing").exists()
-    for secret in [given["ambassador_ca_key"].splitlines()[1], *passwords().values()]:
-        assert secret not in first.stdout + second.stdout
+    for said in (first, second):
+        assert said.stderr.split() == [f"/media/inventory/{name}" for name in ("group_vars/all/ambassador.yml", "hosts.yml")]
+        for secret in [given["ambassador_ca_key"].splitlines()[1], *passwords().values()]:
+            assert secret not in said.stdout + said.stderr
     # a key that is another's
     vm2.check_output("rm /var/lib/ambassador/identity/*.pem")
-    secrets.write_text(json.dumps({**given, "ambassador_ca_key": vm2.check_output("openssl ecparam -name prime256v1 -genkey -noout")}))
-    said = " ".join(run(LINKS, "-e", f"@{secrets}").stdout.split())
+    other = vm2.check_output("openssl ecparam -name prime256v1 -genkey -noout")
+    said = " ".join(job(LINKS, {**given, "ambassador_ca_key": other}).stdout.split())
     assert "host vm2: expected ambassador_ca_key to sign for ambassador_ca_certificate, found that it does not;" in said
 
 
