@@ -600,8 +600,8 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
         # until then a controller does without, as a host that pulls its own configuration should
         if settings["ca"] and not settings["ca_key"] and not plan.problems:
             plan.problems.append(
-                f"host {host}, ambassador_ca_key: expected the key of ambassador_ca_certificate, which has to sign for the host, found none;"
-                " set it, from a vault or a store of secrets."
+                f"host {host}, ambassador_ca_key: expected the key of ambassador_ca_certificate, which has to sign for the host,"
+                " found none; set it, from a vault or a store of secrets."
             )
     runs = [names.run(number) for number in sorted([*asked, *(number for number, same in idle.items() if same)])]
     _configuration(plan, side, on_disk, generation, container, runs)
