@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import time
 
 from ansible import constants
@@ -23,6 +24,8 @@ ROLE = str(pathlib.Path(__file__).parents[2] / "roles" / "ambassador_engine")
 PLANNED = "__redis_server_plan"
 SERVER_PLANNED = "__ambassador_server_plan"
 CLIENT_PLANNED = "__ambassador_client_plan"
+# variables that are read by playbooks, or of hosts, and are in no role's specification
+UNSPECIFIED = ("ambassador_hosts", "ambassador_address", "ambassador_interface", "redis_server_hosts", "redis_client_hosts")
 IMAGES = {"haproxy": "haproxy_image", "socat": "socat_image", "nftables": "nftables_image"}
 
 
@@ -44,6 +47,16 @@ def read(path):
         return ""
     with open(path, encoding="utf-8") as file:
         return file.read().strip()
+
+
+def known_variables():
+    """Return the names of the variables that the collection reads.
+
+    :rtype: set[str]
+    """
+    specifications = pathlib.Path(ROLE).parent.glob("*/meta/argument_specs.yml")
+    # to parse them costs a second for each hundred hosts
+    return {*UNSPECIFIED, *re.findall(r"^      (\w+):$", "".join(path.read_text(encoding="utf-8") for path in specifications), re.M)}
 
 
 def origin(value):
@@ -80,6 +93,8 @@ class ActionModule(ActionBase):
             **arguments["settings"],
             "controller_dir": os.path.realpath(os.path.expanduser(arguments["settings"]["controller_dir"])),
         }
+        for sentence in maps.misspelt(task_vars, known_variables()):
+            self._display.warning(sentence)
         self.problems, self.links, self.origin = [], None, ""
         if self.part != "redis_server" and (arguments.get("state") or "present") == "present":
             self.links = self._map()

@@ -36,6 +36,24 @@ def undefined(host, observed, names):
     )
 
 
+def misspelt(names, known):
+    """Tell which variables look like one of this collection and are none: Ansible passes over what nobody reads.
+
+    :param names: names of all variables of a host
+    :param known: names of the variables that are read
+    :return: a sentence for each
+    :rtype: list[str]
+    """
+    # what begins otherwise is somebody else's, and is not looked at: there are hundreds
+    ours = sorted(name for name in names if name.startswith(("amb", "redis_")) and name not in known)
+    close = {name: [one for one in difflib.get_close_matches(name, known, 1, 0.9) if not name.startswith(f"{one}_")] for name in ours}
+    return [
+        f"{name}: expected a variable of this collection, found that none has this name; did you mean {found[0]}?"
+        for name, found in close.items()
+        if found
+    ]
+
+
 def differences(host, mine, other, theirs, named):
     """Tell in which links two hosts see another map.
 

@@ -1,6 +1,7 @@
 """The action plugin that plans: what it makes of the inventory, of the controller and of what was observed of the other hosts."""
 
 import json
+import re
 import time
 import types
 
@@ -601,3 +602,16 @@ def test_a_link_whose_server_host_is_still_to_come_is_proved_by_the_last_host_of
     play.batch = ["vm1"]
     play.more["vm2"][SERVER_PLAN] = {"problems": [], "mesh": "default"}
     assert play.plan("vm1", "client")["late"] == []
+
+
+def test_the_variables_that_are_read_are_known():
+    options = set()
+    for path in (ROOT / "roles").glob("*/meta/argument_specs.yml"):
+        for entry in yaml.safe_load(path.read_text())["argument_specs"].values():
+            options |= set(entry["options"])
+    assert len(options) > 40
+    assert action.known_variables() >= options
+    # and those of the playbooks, and of hosts
+    texts = "".join(path.read_text() for path in [*(ROOT / "playbooks").rglob("*.yml"), ROOT / "plugins/module_utils/wiring.py"])
+    read = set(re.findall(r"\b(?:ambassador|redis_server|redis_client)_(?:hosts|address|interface|bind)\b", texts))
+    assert read <= action.known_variables()

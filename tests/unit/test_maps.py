@@ -27,6 +27,18 @@ def test_an_undefined_map_on_a_host_without_links_is_nothing():
     assert maps.undefined("vm1", NOTHING, ["ambassador_link"]) is None
 
 
+def test_a_variable_that_nobody_reads_is_told_where_it_looks_like_one_that_is_read():
+    known = ["ambassador_engine", "ambassador_links", "redis_server_image"]
+    told = maps.misspelt(["ambassador_enigne", "ambasador_links", "ambassador_link", "ambassador_engine"], known)
+    assert [sentence.partition(":")[0] for sentence in told] == ["ambasador_links", "ambassador_enigne", "ambassador_link"]
+    assert told[1].endswith("found that none has this name; did you mean ambassador_engine?")
+    # names of others, and what goes on from one of ours
+    assert (
+        maps.misspelt(["ambassador_links__web", "ambassador_engine_own", "redis_server_image_tag", "ambience", "inventory_dir"], known)
+        == []
+    )
+
+
 def test_a_side_that_does_not_answer_is_no_empty_one():
     assert "ambassador_server of an earlier run" in maps.undefined(
         "vm1", {"sides": {}, "containers": {"ambassador_server": {"ours": "ambassador_server"}}}, []

@@ -138,6 +138,15 @@ def test_a_host_without_the_python_library(refuse, vm2):
         vm2.check_output("mv %s.away %s", library, library)
 
 
+def test_a_host_without_python(refuse, vm2):
+    vm2.check_output("mv /usr/bin/python3 /usr/bin/python3.away")
+    try:
+        said = refuse(unchanged=False)
+    finally:
+        vm2.check_output("mv /usr/bin/python3.away /usr/bin/python3")
+    assert "host vm2: expected a Python that runs the module observe, found: /bin/sh: 1: /usr/bin/python3: not found; install" in said
+
+
 def test_a_host_without_a_docker_engine(refuse, vm2):
     vm2.check_output("engine stop")
     try:
