@@ -25,7 +25,14 @@ PLANNED = "__redis_server_plan"
 SERVER_PLANNED = "__ambassador_server_plan"
 CLIENT_PLANNED = "__ambassador_client_plan"
 # variables that are read by playbooks, or of hosts, and are in no role's specification
-UNSPECIFIED = ("ambassador_hosts", "ambassador_address", "ambassador_interface", "redis_server_hosts", "redis_client_hosts")
+UNSPECIFIED = (
+    "ambassador_hosts",
+    "ambassador_address",
+    "ambassador_bind",
+    "ambassador_interface",
+    "redis_server_hosts",
+    "redis_client_hosts",
+)
 IMAGES = {"haproxy": "haproxy_image", "socat": "socat_image", "nftables": "nftables_image"}
 
 
