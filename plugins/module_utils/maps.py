@@ -10,8 +10,6 @@ import json
 from ansible_collections.crosshost.ambassador.plugins.module_utils.names import AMBASSADOR
 
 NAME = "ambassador_links"
-# variables of the collection that look like the map and are something else
-KNOWN = ("ambassador_local",)
 
 
 def undefined(host, observed, names):
@@ -27,7 +25,7 @@ def undefined(host, observed, names):
     ours = sorted(name for name, found in observed["containers"].items() if found["ours"] and AMBASSADOR.fullmatch(found["ours"]))
     if not held and not observed["sides"] and not ours:
         return None
-    close = [name for name in difflib.get_close_matches(NAME, names, 3, 0.85) if name not in (NAME, *KNOWN)]
+    close = [name for name in difflib.get_close_matches(NAME, names, 3, 0.85) if name != NAME]
     meant = f" (did you mean {close[0]}?)" if close else ""
     holds = f"links {', '.join(held)}" if held else f"{', '.join(ours) or 'an ambassador'} of an earlier run"
     return (
