@@ -117,7 +117,7 @@ def job(tmp_path):
 
     def run(links, secrets):
         (tmp_path / "given.json").write_text(json.dumps({**secrets, "ambassador_links": links}))
-        words = f"cd /media && cp -r {ROOT}/molecule/anywhere/inventory . && rm -r inventory/.ambassador && HOME=/media"
+        words = f"cd /media && cp -r {ROOT}/molecule/anywhere/inventory . && rm -r inventory/.ambassador && HOME=/media TMPDIR=/media"
         words += f" ansible-playbook {ROOT}/site.yml -i inventory -e @given.json; code=$?; find /media/inventory -type f >&2; exit $code"
         options = ["--network=host", "--volume=/:/machine:ro", "--tmpfs=/machine/media"]
         options += [f"--volume={tmp_path}/given.json:/machine/media/given.json:ro", f"--env=PATH={os.environ['PATH']}"]
