@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: in_mesh
 short_description: Returns the name that something has in a mesh
 version_added: 0.2.0
-author: the crosshost.ambassador contributors
+author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-
     A name of several words has the mesh behind the first one; a single word, or a path, ends with it. In the mesh V(default) it is the name

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: link_variables
 short_description: Returns the link variables of a consumer
 version_added: 0.2.0
-author: the crosshost.ambassador contributors
+author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-
     Returns the variables that Docker's links gave a container, for a link of the map as its consumers dial it - at its alias, on the

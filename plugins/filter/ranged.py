@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: ranged
 short_description: Gives the subnets of a Docker network a range
 version_added: 0.2.0
-author: the crosshost.ambassador contributors
+author: the crosshost.ambassador contributors (@crosshost)
 description:
   - What Docker gives to containers lies in the range, so that the client side can have an address outside of it that nobody else is given.
 options:

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: status
 short_description: Judges what the links do
 version_added: 0.1.0
-author: the crosshost.ambassador contributors
+author: the crosshost.ambassador contributors (@crosshost)
 description:
   - Holds what was found on the hosts against what the wiring wants, and says so in a table and in sentences.
 options:

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: wiring
 short_description: Resolves the map of links for one host and side
 version_added: 0.1.0
-author: the crosshost.ambassador contributors
+author: the crosshost.ambassador contributors (@crosshost)
 description:
   - Parses and validates C(ambassador_links) and resolves it against the inventory for one host and side.
   - Mistakes do not fail the filter; they are returned as sentences, all at once.

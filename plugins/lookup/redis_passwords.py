@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: redis_passwords
 short_description: Returns the passwords of Redis that hold, and makes those that are missing
 version_added: 0.2.0
-author: the crosshost.ambassador contributors
+author: the crosshost.ambassador contributors (@crosshost)
 description:
   - A password that was given holds; else the one that the controller keeps; else one is made, and kept.
 options:

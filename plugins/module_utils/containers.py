@@ -687,9 +687,9 @@ def reference(image):
     :rtype: str
     :source: Docker's documentation, "docker image pull": docker.io, library and latest are understood; a digest wins over a tag
     """
-    name, _, digest = image.partition("@")
+    name, __, digest = image.partition("@")
     name = re.sub(r"^((index\.)?docker\.io/)?(library/(?=[^/]+$))?", "", name)
-    path, _, last = name.rpartition("/")
+    path, __, last = name.rpartition("/")
     if digest:
         last = last.partition(":")[0]
     elif ":" not in last:

@@ -46,7 +46,7 @@ class DockerEngine:
 
     def __init__(self, url=None, timeout=60):
         self.url = url or os.environ.get("DOCKER_HOST") or DEFAULT
-        kind, _, where = self.url.partition("://")
+        kind, __, where = self.url.partition("://")
         if kind == "unix":
             self._connection = UnixConnection(where, timeout)
         elif kind == "tcp":

@@ -219,7 +219,7 @@ def kernel_links(table, flows, alias=None):
     """
     links, ways = {}, {}
     for rule in (entry["rule"] for entry in table if "comment" in entry.get("rule", {})):
-        name, _, target_name = rule["comment"].partition(" ")
+        name, __, target_name = rule["comment"].partition(" ")
         if alias not in (None, name):
             continue
         found = {key: value for expression in rule["expr"] for key, value in expression.items() if key in ("counter", "dnat")}

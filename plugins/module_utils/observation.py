@@ -55,7 +55,7 @@ def bound(bindings):
     """
     return published(
         {"IP": place.get("HostIp") or "0.0.0.0", "PublicPort": place["HostPort"], "PrivatePort": port, "Type": protocol}
-        for port, _, protocol in (key.partition("/") for key in bindings or {})
+        for port, __, protocol in (key.partition("/") for key in bindings or {})
         for place in bindings[f"{port}/{protocol}"] or []
         if place.get("HostPort")
     )
@@ -204,8 +204,8 @@ def sockets(text, protocol):
     """
     listens, found = {"tcp": "0A", "udp": "07"}[protocol], []
     for line in text.splitlines()[1:]:
-        _, local, _, state, *_ = line.split()
-        address, _, port = local.partition(":")
+        local, state = line.split()[1:4:2]
+        address, __, port = local.partition(":")
         if state == listens:
             words = [struct.pack("=I", int(address[start : start + 8], 16)) for start in range(0, len(address), 8)]
             found.append([protocol, str(ipaddress.ip_address(b"".join(words))), int(port, 16)])
@@ -221,7 +221,7 @@ def own_addresses(fib_trie, if_inet6):
     :source: proc(5)
     """
     found = re.findall(r"\|-- (\S+)\n\s+/32 host LOCAL", fib_trie)
-    found += [address for address, _ in _inet6(if_inet6)]
+    found += [address for address, __ in _inet6(if_inet6)]
     return sorted({address for address in found if not ipaddress.ip_address(address).is_loopback})
 
 

@@ -207,7 +207,7 @@ def overlap(one, other):
     :param tuple[str, int] other: address and port
     :rtype: bool
     """
-    wildcards = [address in ("0.0.0.0", "::") for address, _ in (one, other)]
+    wildcards = [address in ("0.0.0.0", "::") for address, __ in (one, other)]
     return one[1] == other[1] and (one[0] == other[0] or any(wildcards))
 
 
@@ -652,7 +652,7 @@ class Wiring:
         holders = {}
         for alias, link in self.links.items() if not self._tls else ():
             holders.setdefault((link["publish"], link["protocol"]), []).append((alias, link["servers"]))
-        for (port, _), wanting in holders.items():
+        for (port, __), wanting in holders.items():
             # hosts may be many: they are looked at only where a port is wanted twice at all
             wanted = {}
             for alias, hosts in wanting if len(wanting) > 1 else ():
@@ -733,7 +733,7 @@ class Wiring:
             # a check of none, and TCP, need nothing
             plain = ("check", *FRACTIONS, LIMIT, *SECONDS, PROXY)
             asked = [key if key in plain else f"{key} {link[key]}" for key in link["asked"] if link[key] != "none"]
-            if any(is_dns_name(address) for address, _ in link["targets"] or []):
+            if any(is_dns_name(address) for address, __ in link["targets"] or []):
                 asked.append("a DNS name")
             several = "several targets" if len(link["targets"] or link["servers"]) > 1 else None
             if several:
@@ -838,7 +838,7 @@ class Wiring:
                     )
 
     def _reachable(self, resolved, alias, host, targets):
-        for _, address, port, _ in targets:
+        for __, address, port, __ in targets:
             if ":" in address and not self._ipv6:
                 resolved["problems"].append(
                     f"link {alias}: expected a target that the network of the ambassadors reaches, found {endpoint(address, port)}"

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: ambassador_info
 short_description: Tells what the links of one side do
 version_added: 0.1.0
-author: the crosshost.ambassador contributors
+author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-
     Asks the engine which generation it runs and what every link and target of the side does: HAProxy through its master CLI, the kernel

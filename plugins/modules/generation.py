@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: generation
 short_description: Keeps the configuration of an engine in generations
 version_added: 0.1.0
-author: the crosshost.ambassador contributors
+author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-
     A set of files that belong together is a generation. It is written whole under C(generations/), named by its content,

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: meshes
 short_description: Tells what the meshes on a host have made there
 version_added: 0.2.0
-author: the crosshost.ambassador contributors
+author: the crosshost.ambassador contributors (@crosshost)
 description:
   - Returns the containers of all meshes on the host, whoever runs their playbooks, and what the ambassadors among them carry.
   - It knows of no map and judges nothing. It changes nothing.

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: observe
 short_description: Looks at a host, for the plan of a run
 version_added: 0.2.0
-author: the crosshost.ambassador contributors
+author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-
     Returns in one go all that the roles need to know of a host before they change it - what its Docker Engine has, what the state directory
@@ -235,7 +235,7 @@ def interfaces():
     """
     found = {}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        for _, name in socket.if_nameindex():
+        for __, name in socket.if_nameindex():
             with contextlib.suppress(OSError):
                 answer = fcntl.ioctl(asked, SIOCGIFADDR, struct.pack("256s", name.encode()))
                 found[name] = socket.inet_ntoa(answer[20:24])

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: plan
 short_description: Plans what a run has to change on a host
 version_added: 0.2.0
-author: the crosshost.ambassador contributors
+author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-
     Decides from the map, the inventory, what was observed of the host and what the controller holds, what has to change of one part of a

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: variable_files
 short_description: Keeps the files of link variables
 version_added: 0.2.0
-author: the crosshost.ambassador contributors
+author: the crosshost.ambassador contributors (@crosshost)
 description:
   - Keeps a file for each link, for C(docker run --env-file) and for C(env_file) of Compose, and removes those of links that are gone.
   - A file is replaced as a whole, so that whoever reads one reads the old or the new one.

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: verify_links
 short_description: Waits until every link of a side leads through
 version_added: 0.2.0
-author: the crosshost.ambassador contributors
+author: the crosshost.ambassador contributors (@crosshost)
 description:
   - Asks the engine of a side, until the checks of every link say that it leads through to a backend, or the time is over.
   - A backend of a server side may be down, but it waits until the checks have found out.

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # The keeper of the kernel engine: it loads the current generation, follows the addresses behind the names of backends, and cuts
 # what is no target of a link any more. Nothing that a link carries passes it: the kernel goes on without it.
 #   no word          does all that, and answers on the pipe run/ask until it is stopped

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # The published ambassador's scan of link variables: one socat for each listening port.
 # A variable counts by its name and its whole value, so that none is ever executed.
 trap 'exit 1' USR1
