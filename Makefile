@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export MOLECULE_GLOB := molecule/*/molecule.yml
 
-.PHONY: help demo test static lint unit scenarios hosts harness matrix figures bench cost lab venv clean
+.PHONY: help demo test static lint unit scenarios hosts versions harness matrix figures bench cost lab venv clean
 help:                ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST) | column -t -s:
 
@@ -33,6 +33,9 @@ scenarios: lab       ## the molecule scenarios, on the lab's hosts; one of them:
 
 hosts: venv          ## docs/hosts.md, written anew: the default scenario on each kind of Docker Engine (half an hour)
 	tests/hosts
+
+versions: lab        ## docs/versions.md, written anew: the default scenario with each version of what the collection stands on (half an hour)
+	tests/versions
 
 harness: lab         ## the measurement in short: that it runs, not how fast anything is
 	python -m pytest -q -p no:cacheprovider tests/bench
