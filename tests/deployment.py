@@ -1,4 +1,4 @@
-"""Deploys the scenario default on two hosts of the lab, tries it, and takes it down: what `tests/hosts` and `tests/versions` do in turns."""
+"""Deploys the scenario default on two hosts of the lab, tries it, and takes it down, as `tests/hosts` and `tests/versions` do in turns."""
 
 import pathlib
 import re

@@ -2,8 +2,10 @@
 
 import json
 import os
+import platform
 import re
 import subprocess
+import sys
 import time
 from collections import Counter
 
@@ -243,6 +245,9 @@ def test_a_host_pulls_its_own_configuration_without_the_key_of_the_ca(vm1, vm2, 
     inventory, repository = ROOT / "molecule/anywhere/inventory", tmp_path / "repository"
     (repository / "inventory/group_vars/all").mkdir(parents=True)
     (repository / "inventory/hosts.yml").write_text((inventory / "hosts.yml").read_text())
+    # this machine pulls for vm2
+    puller = {"hosts": {platform.node(): {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}}}
+    (repository / "inventory/puller.yml").write_text(json.dumps({"puller": puller}))
     (repository / "inventory/ca.pem").write_text((inventory / ".ambassador/ca.pem").read_text())
     (repository / "links.yml").write_text(re.search(r"In a playbook of yours:\n\n```yaml\n(.*?)```", readme, re.S)[1])
     # of what the page shows all but how this lab reaches its hosts
