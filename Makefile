@@ -62,6 +62,6 @@ venv:                ## the Python environment
 clean:               ## removes all that the commands above made (packages of the system stay)
 	@lab/lab clean
 	-test ! -x .venv/bin/molecule || molecule reset
-	rm -rf inventory/.ambassador molecule/*/inventory/.ambassador
+	rm -rf inventory/.ambassador molecule/*/inventory/.ambassador examples/shop/.password
 	rm -rf .venv .venv-matrix .ansible .cache .hypothesis .pytest_cache .ruff_cache changelogs/.plugin-cache.yaml
 	find . -name __pycache__ -prune -exec rm -rf {} +
