@@ -1,5 +1,6 @@
 """The commands that the documents show run; those that change hosts are only checked as far as that goes without any."""
 
+import ast
 import os
 import re
 import shutil
@@ -8,16 +9,25 @@ import subprocess
 import jinja2
 import pytest
 import yaml
+from ansible_collections.crosshost.ambassador.plugins.action.plan import known_variables
 from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, names
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import KEYS
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import KEYS, Wiring
 from conftest import ROOT
 from simulation import Fleet, Host
 
+PAGES = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
 
-def commands(document):
-    """Return the lines of a document's sh blocks, without comments."""
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / document).read_text(), re.S)
-    return [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+
+def blocks(document, language):
+    """Return the blocks of a document in a language; with an empty one those without any."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / document).read_text(), re.M | re.S)
+    return [block for name, block in found if name == language]
+
+
+def commands(*documents):
+    """Return the lines of the documents' sh blocks, without comments; a block that is a script is none."""
+    shown = [block for document in documents for block in blocks(document, "sh") if not block.startswith("#!")]
+    return [line.split("#")[0].strip() for block in shown for line in block.splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +59,12 @@ def test_make_knows_its_targets(document):
 
 
 def test_the_other_commands_of_the_documents(clone):
-    shown = [command for command in commands("README.md") + commands("SECURITY.md") if not command.startswith("make ")]
-    assert len(shown) == 10
+    # the scenario default runs those of Docker, anywhere that of ansible-pull
+    elsewhere = ("make ", "docker ", "ansible-pull ")
+    shown = [command for command in dict.fromkeys(commands("README.md", "SECURITY.md", *PAGES)) if not command.startswith(elsewhere)]
+    assert len(shown) > 10
     for command in shown:
+        assert command.startswith(("ansible-playbook ", "ansible-galaxy ")), command
         # no SSH to example.com: with its collections, inventory and all, as far as the syntax
         checked = command.replace("/tmp", str(clone.parent)) + (" --syntax-check" if command.startswith("ansible-playbook") else "")
         result = run(checked, clone)
@@ -69,8 +82,8 @@ def test_the_map_in_the_readme_is_the_one_of_the_inventory():
     assert yaml.safe_load(shown) == yaml.safe_load((ROOT / "inventory/group_vars/all/ambassador.yml").read_text())
 
 
-def test_what_the_readme_shows_of_two_teams_is_what_is_tested():
-    shown = re.search(r"## Several owners.*?```yaml\n(.*?)```\n\n```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.S).groups()
+def test_what_is_shown_of_two_teams_is_what_is_tested():
+    shown = blocks("docs/meshes.md", "yaml")
     tested = [(ROOT / "molecule/meshes" / name).read_text() for name in ("inventory/group_vars/all/ambassador.yml", "blue.yml")]
     assert [yaml.safe_load(text) for text in shown] == [yaml.safe_load(text) for text in tested]
 
@@ -82,6 +95,96 @@ def test_what_is_shown_of_a_redis_that_elects_its_own_primary_is_what_is_tested(
     # as Ansible renders them for vm2
     tested = [(scenario / name).read_text() for name in ("store.conf", "sentinel.conf", "start.sh")]
     assert shown == [jinja2.Template(text, trim_blocks=True, keep_trailing_newline=True).render(number=2) for text in tested]
+
+
+def test_the_tutorial_shows_the_example_that_is_tested():
+    shown = [block.partition("\n") for block in blocks("docs/tutorial.md", "yaml")]
+    assert len(shown) == 7
+    for head, _, text in shown:
+        assert (ROOT / head.removeprefix("# ")).read_text().removeprefix("---\n") == text, head
+
+
+def test_the_project_of_the_readme_is_that_of_the_tutorial():
+    example = yaml.safe_load((ROOT / "examples/shop/inventory/group_vars/all/ambassador.yml").read_text())
+    assert yaml.safe_load(blocks("README.md", "yaml")[0]) == example
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_map_of_a_page_is_a_right_one(page):
+    for block in blocks(page, "yaml"):
+        # a lookup merges pieces, which are maps as well
+        for name, links in (yaml.safe_load(block) or {}).items() if "ambassador_links" in block else ():
+            if name.startswith("ambassador_links") and isinstance(links, dict):
+                assert Wiring(links, lambda pattern: [pattern], "haproxy", tls=True).problems == [], block
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_variable_that_a_page_names_is_one(page):
+    named = set(re.findall(r"(?<![\w/])`?((?:ambassador|redis_server|redis_client)_\w+)(?=:|`)", (ROOT / page).read_text()))
+    # what begins alike and is none: containers, and pieces of a map
+    named = {name for name in named if not re.fullmatch(r"ambassador_(\w+_)?(server|client)(_\d|_standin)?|ambassador_links__\w+", name)}
+    assert named - known_variables() == set()
+
+
+def strings(value):
+    """Return all strings in what a YAML file holds."""
+    if isinstance(value, str):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for one in inner for text in strings(one)]
+
+
+def sentences():
+    """Return what the sources can say, as regular expressions: whatever is filled in is anything."""
+    # of each the parts that are said as they stand, and None for what is filled in
+    found = []
+    for path in (ROOT / "plugins").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                found.append([part.value if isinstance(part, ast.Constant) else None for part in node.values])
+    for path in [*(ROOT / "roles").rglob("tasks/*.yml"), *(ROOT / "playbooks").rglob("*.yml")]:
+        for text in strings(yaml.safe_load(path.read_text())):
+            # what Jinja says itself stands in quotes
+            for said in [" ".join(text.split()), *re.findall(r"undef\('(.*?)'", text)]:
+                found.append([None if part.startswith("{{") else part for part in re.split(r"({{.*?}})", said)])
+    # one that says little by itself is any sentence
+    telling = [parts for parts in found if len("".join(filter(None, parts))) > 40]
+    return ["".join(".*" if part is None else re.escape(part) for part in parts) for parts in telling]
+
+
+def test_every_message_of_the_pages_is_one_that_the_sources_say():
+    said = [re.compile(pattern) for pattern in sentences()]
+    shown = [
+        line for page in ("docs/troubleshooting.md", "docs/certificates.md") for block in blocks(page, "") for line in block.splitlines()
+    ]
+    assert len(shown) > 15
+    assert [line for line in shown if not any(pattern.fullmatch(line) for pattern in said)] == []
+
+
+def test_the_images_that_are_named_are_those_of_the_roles():
+    told = re.findall(r"`(\w+_image)`", (ROOT / "docs/offline.md").read_text())
+    named = dict(re.findall(r"^\| `(\S+)` \(`(\w+_image)`", (ROOT / "docs/offline.md").read_text(), re.M))
+    defaults = {}
+    for path in (ROOT / "roles").glob("*/defaults/main.yml"):
+        defaults |= {name: value for name, value in yaml.safe_load(path.read_text()).items() if name.endswith("_image")}
+    assert set(told) == set(defaults)
+    assert {defaults[variable]: variable for variable in named.values()} == named
+
+
+def test_every_page_is_reached_from_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    assert [page for page in PAGES if f"({page})" not in readme] == []
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "SECURITY.md", *PAGES])
+def test_every_link_of_a_document_leads_somewhere(document):
+    links = re.findall(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)", (ROOT / document).read_text())
+    for target, anchor in links:
+        path = (ROOT / document).parent / target if target else ROOT / document
+        assert path.exists(), target
+        headings = re.findall(r"^#+ (.*)$", path.read_text(), re.M) if anchor else []
+        # as GitHub names them
+        assert not anchor or anchor in [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings], (target, anchor)
 
 
 def test_the_readme_names_every_key_of_the_map():
@@ -115,14 +218,16 @@ CHANGED = {
 
 
 def costs():
-    """Return what the README says of each change: its name -> (server side, client side), what becomes of its containers."""
-    table = (ROOT / "README.md").read_text().partition("| change | server side | client side |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    """Return what is said of each change: its name -> (server side, client side), what becomes of its containers."""
+    table = (
+        (ROOT / "docs/changes.md").read_text().partition("| change | server side | client side |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    )
     rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()]
     return {change.strip("`"): (server, client) for changes, server, client in rows for change in changes.split(", ")}
 
 
 @pytest.mark.parametrize("key", [*KEYS, "a link that goes", "a new link"])
-def test_the_readme_tells_what_every_change_of_the_map_costs(key):
+def test_it_is_told_what_every_change_of_the_map_costs(key):
     kernel = key == "protocol"
     link = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"}
     other = {**link, "port": 5432}

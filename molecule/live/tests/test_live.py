@@ -67,7 +67,7 @@ STORED = ["-e", "stored=postgres_again:5432"]
 SCRIPT = "local ends = redis.call('time')[1] + 4; while redis.call('time')[1] + 0 < ends do end"
 TARGETS = ["198.18.0.11:6379", "198.18.0.13:6379"]
 PUBLISHED = ["-e", "published=5433"]
-# every change of the map that the README lists, but protocol, which is the kernel engine's (see the scenario of that name)
+# every change of the map that docs/changes.md lists, but protocol, which is the kernel engine's (see the scenario of that name)
 LINKS = {
     "link re-pointed": ["-e", "redis=second"],
     # in both directions at once: it comes to one host, and leaves one that goes on serving the other link
