@@ -100,7 +100,7 @@ def test_an_inventory_without_the_groups_is_refused(playbook, tmp_path):
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"web": {"hosts": {"vm1": COMMON}}}))
     run = playbook("site.yml", inventory=str(tmp_path / "hosts.yml"))
     assert run.returncode != 0
-    assert "expected hosts in the groups VM1 and VM2, found none; name others with redis_server_hosts," in " ".join(run.stderr.split())
+    assert "expected hosts in the groups VM1 and VM2, found none; give their inventory with -i, or name" in " ".join(run.stderr.split())
     assert "TASK" not in run.stdout
 
 
