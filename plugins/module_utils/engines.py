@@ -123,6 +123,7 @@ def target(row):
         "check_duration": number(row["check_duration"]),
         "last_change": number(row["lastchg"]),
         "downs": number(row["chkdown"]) or 0,
+        "replicas_down": 0,
         **dict.fromkeys(SUMS, 0),
     }
 
@@ -188,6 +189,7 @@ def _as_one(name, targets):
         "name": name,
         "address": ", ".join(sorted(one["address"] for one in known if one["address"])) or None,
         **({"state": f"UP ({len(up)} of {len(known)})"} if 0 < len(up) < len(known) else {}),
+        "replicas_down": len(known) - len(up),
         **{key: sum(one[key] for one in targets) for key in SUMS},
         "downs": sum(one["downs"] for one in targets),
     }
@@ -228,7 +230,7 @@ def kernel_links(table, flows, alias=None):
         empty = {**dict.fromkeys(("connections", "total", *COUNTS), 0), "bytes_in": None, "bytes_out": None}
         link = links.setdefault(name, {"listen": "open", **empty, "targets": {}, "leaving": []})
         unknown = dict.fromkeys(("address", "check_status", "check_code", "last_check", "check_duration", "last_change", "downs"))
-        counts = {"connections": 0, "total": 0, "bytes_in": None, "bytes_out": None}
+        counts = {"connections": 0, "total": 0, "bytes_in": None, "bytes_out": None, "replicas_down": 0}
         target = link["targets"].setdefault(target_name, {"name": target_name, "state": "no address", "up": False, **unknown, **counts})
         for one in (link, target):
             one["total"] += found["counter"]["packets"]

@@ -109,7 +109,7 @@ class Plan:
 
         :return: ``part``, ``problems``, ``ask``, ``steps`` (list of str, in order), ``phases`` (phase -> list of str), ``why``,
             ``lines``; and
-            where there are steps, what they need
+            where there are steps, what they need, and ``record``, what is remembered of them (list of str)
         :rtype: dict
         """
         steps = [] if self.problems else [name for name in STEPS if name in self.why]
@@ -121,7 +121,8 @@ class Plan:
             phases[CONTRACT] += ["configuration", "load", "verify"]
         told = {"part": self.part, "problems": self.problems, "ask": self.ask, "steps": steps, "phases": phases, "why": self.why}
         told |= {"lines": [], "warnings": []} if self.problems else {"lines": self.lines, "warnings": self.warnings}
-        return {**told, **self.always, **(self.inputs if steps else {})}
+        record = {"record": self.lines or list(self.why.values())}
+        return {**told, **self.always, **({**self.inputs, **record} if steps else {})}
 
 
 def unseen(part, host):

@@ -94,6 +94,24 @@ certificate:
       description: Seconds until then; negative when it has expired.
       type: int
       sample: 7775999
+history:
+  description: What the last 20 runs that changed something have changed of this side, the newest first.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    time:
+      description: When that was, UTC.
+      type: str
+      sample: "2026-11-24T23:41:01Z"
+    lines:
+      description: What the plan of the run said.
+      type: list
+      elements: str
+      sample: ["+ redis vm2 -> vm1 (198.18.0.11:6379)"]
+    worked:
+      description: Whether the links led through to a backend after it.
+      type: bool
 workers:
   description: HAProxy's workers, the current one first; empty with nftables.
   returned: success
@@ -229,6 +247,10 @@ links:
           description: How often the current worker saw it go down.
           type: int
           sample: 6
+        replicas_down:
+          description: How many of the containers that it stands for are down; of one that stands for itself 0.
+          type: int
+          sample: 0
     leaving:
       description: What old workers still have connections to, and is no target any more, or not at that address.
       type: list
@@ -249,6 +271,7 @@ links:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.crosshost.ambassador.plugins.module_utils import history
 from ansible_collections.crosshost.ambassador.plugins.module_utils.engines import read
 
 
@@ -279,7 +302,7 @@ def main():
         )
     if alias is not None and not info["links"]:
         module.fail_json(msg=f"expected a link {alias} in generation {info['generation']} of {path}, found none; correct the alias.")
-    module.exit_json(changed=False, **info)
+    module.exit_json(changed=False, history=history.read(path), **info)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ def test_a_link_with_its_target(side):
         "check_duration": 1,
         "last_change": 119,
         "downs": 0,
+        "replicas_down": 0,
         "connections": 3,
         "total": 771,
         "bytes_in": 53891,
@@ -244,6 +245,7 @@ def test_the_containers_behind_one_name_of_a_backend_are_told_as_one_target():
     assert other == peer
     assert (own["name"], own["address"], own["state"]) == ("api", "198.19.0.8:80, 198.19.0.9:80", "UP (1 of 2)")
     assert (own["up"], own["check_status"], own["connections"], own["total"], own["downs"]) == (True, "L4OK", 3, 6, 3)
+    assert own["replicas_down"] == 1
     assert engines.replicated([second, unknown])[0]["state"] == "UP"
     (gone,) = engines.replicated([unknown])
     assert (gone["name"], gone["address"], gone["state"], gone["up"]) == ("api", None, "MAINT (resolution)", False)

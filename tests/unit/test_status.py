@@ -1,10 +1,16 @@
 """What the status says of what was found: the wiring is the real one, what the engines say is made up from real answers."""
 
 import copy
+import datetime
+import json
 
+import jsonschema
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.filter.status import age, status
+from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import UNFIT
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import status as judge
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils.status import age, health, together
+from conftest import ROOT
 
 REDIS = {"port": 6379, "servers": "servers", "clients": "clients", "backend": "redis_server:6379", "check": "redis"}
 GROUPS = {"servers": ["vm1", "vm3"], "clients": ["vm2"], "one": ["vm1"]}
@@ -19,6 +25,24 @@ REFUSED = {
 REPLICA = {"state": "DOWN", "up": False, "check_status": "L7TOUT", "last_check": "Layer7 timeout, at step 5 of tcp-check (expect regex)"}
 
 
+NOW = datetime.datetime(2026, 11, 28, 12, 30, tzinfo=datetime.UTC)
+
+
+SCHEMA = json.loads((ROOT / "docs/status.schema.json").read_text())
+
+
+def status(answers):
+    """What is found, which is as the schema says whatever was found."""
+    found = judge.status(answers, "default", NOW)
+    jsonschema.validate(found, SCHEMA, jsonschema.Draft202012Validator)
+    return found
+
+
+def table(said):
+    """The lines of the targets, with their heading."""
+    return [line for line, _ in judge.lines(said)][: len(said["targets"]) + 1]
+
+
 def info_of(wiring):
     """What a healthy HAProxy says that was told this wiring."""
     well = {"state": "UP", "up": True, "check_status": "L7OK", "last_check": "Layer7 check passed, (tcp-check)"}
@@ -30,6 +54,8 @@ def info_of(wiring):
                 "address": f"{target['address']}:{target['port']}" if "." in target["address"] else "198.19.34.2:6379",
                 "last_change": 90,
                 "connections": 1,
+                "total": 7,
+                "replicas_down": 0,
                 **well,
             }
             for target in link["targets"]
@@ -85,7 +111,7 @@ def targets(answers, host, side):
 
 def test_all_is_well(found):
     said = status(found)
-    assert said["lines"] == [
+    assert table(said) == [
         "host  side    link   port       target        address           state  check   connections  since",
         "vm1   server  redis  6379       redis_server  198.19.34.2:6379  UP     L7OK    1            1m30s",
         "vm1   server  redis  6379       vm3           198.18.0.13:6379  DOWN   L4CON   1            1m30s",
@@ -129,7 +155,7 @@ def test_a_link_without_a_server_is_a_problem_on_each_side_that_sees_it(found):
         "host vm3, server side, link redis",
     ]
     assert "or attach it to that network; vm3 (198.18.0.13:6379) DOWN: L4CON" in said["problems"][0]
-    assert said["verdict"] == "expected no trouble, found 3:"
+    assert said["verdict"] == "expected no trouble, found 3 problems"
 
 
 def test_two_primaries_are_named_by_their_hosts(found):
@@ -176,6 +202,12 @@ def test_an_engine_that_does_not_answer_is_a_problem(found):
 def test_a_docker_engine_that_does_not_answer_is_told_once(found):
     found["vm1"]["observed"] = {"mesh": "default", "docker": {"error": "Connection refused"}, "containers": {}}
     assert status(found)["problems"] == ["host vm1: expected a Docker Engine that answers, found: Connection refused; start it."]
+
+
+@pytest.mark.parametrize("kind", UNFIT)
+def test_a_docker_engine_that_does_not_do_is_told_as_site_tells_it(found, kind):
+    found["vm1"]["observed"] = {"mesh": "default", "docker": {"error": "none", "kind": kind}, "containers": {}}
+    assert status(found)["problems"] == [f"host vm1: expected a Docker Engine {UNFIT[kind]}"]
 
 
 def test_a_host_that_cannot_be_reached_is_told_once():
@@ -236,7 +268,7 @@ def test_what_is_held_and_what_is_left_is_told(found):
     link(found, "vm2", "client")["leaving"] = [{"name": "vm1", "address": "198.18.0.99:6379", "connections": 3}]
     said = status(found)
     assert said["warnings"] == ["host vm2, client side, link redis: 2 connections are held, for want of a target that is up."]
-    assert any(line.split()[4:8] == ["vm1", "198.18.0.99:6379", "leaving", "-"] for line in said["lines"])
+    assert any(line.split()[4:8] == ["vm1", "198.18.0.99:6379", "leaving", "-"] for line in table(said))
 
 
 def test_of_socat_no_more_is_said_than_docker_knows():
@@ -244,7 +276,7 @@ def test_of_socat_no_more_is_said_than_docker_knows():
     answers = find(plain, "socat")
     said = status(answers)
     assert (said["problems"], said["warnings"]) == ([], [])
-    assert [line.split() for line in said["lines"][1:]] == [
+    assert [line.split() for line in table(said)[1:]] == [
         ["vm1", "server", "redis", "6379", "redis_server", "redis_server:6379", "not", "checked", "-", "-", "-"],
         ["vm2", "client", "redis", "6379", "vm1", "198.18.0.11:6379", "not", "checked", "-", "-", "-"],
     ]
@@ -259,13 +291,13 @@ def test_of_the_kernel_the_target_and_what_has_come_is_said():
     for host, side in (("vm1", "server"), ("vm3", "server"), ("vm2", "client")):
         info = info_of(answers[host][side]["wiring"])
         for target in info["links"]["redis"]["targets"]:
-            target.update(state="not checked", check_status=None, last_check=None, last_change=None, total=7)
+            target.update(state="not checked", check_status=None, last_check=None, last_change=None)
         # the peers of a server side are no targets where nothing is checked
         del info["links"]["redis"]["targets"][1 if side == "server" else 2 :]
         answers[host][side]["info"] = info
     said = status(answers)
     assert (said["problems"], said["warnings"]) == ([], [])
-    assert [line.split() for line in said["lines"][2:4]] == [
+    assert [line.split() for line in table(said)[2:4]] == [
         ["vm2", "client", "redis", "6379", "vm1", "198.18.0.11:6379", "not", "checked", "-", "1", "of", "7", "-"],
         ["vm2", "client", "redis", "6379", "vm3", "198.18.0.13:6379", "not", "checked", "-", "1", "of", "7", "-"],
     ]
@@ -278,7 +310,7 @@ def test_of_the_kernel_the_target_and_what_has_come_is_said():
 
 def test_an_empty_map_is_well():
     said = status(find({}))
-    assert (len(said["lines"]), said["verdict"]) == (1, "all is well: links none, 0 sides, warnings 0")
+    assert (len(table(said)), said["verdict"]) == (1, "all is well: links none, 0 sides, warnings 0")
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(None, "-"), (9, "9s"), (151, "2m31s"), (3661, "1h1m"), (90000, "1d1h")])
@@ -312,3 +344,109 @@ def test_a_certificate_that_was_not_renewed_is_told_and_one_that_expired_is_a_pr
     assert len(said["problems"]) == wrong
     if wrong:
         assert "host vm2, client side: expected a valid certificate, found one that expired 2027-02-22T00:00:00Z;" in said["problems"][0]
+
+
+def test_containers_behind_one_name_that_are_down_are_told_by_their_number(found):
+    # whatever the words of the engine
+    targets(found, "vm1", "server")[0].update(state="UP, in part", replicas_down=1)
+    said = status(found)
+    assert said["warnings"] == [
+        "host vm1, server side, link redis: expected all containers behind redis_server up, found redis_server (198.19.34.2:6379)"
+        " UP, in part: L7OK, Layer7 check passed, (tcp-check)."
+    ]
+    assert said["targets"][0]["health"] == "degraded"
+
+
+@pytest.mark.parametrize(
+    ("state", "up", "said"),
+    [
+        ("UP", True, "up"),
+        ("UP 1/3", True, "degraded"),
+        ("DOWN", False, "down"),
+        ("DOWN 1/2", False, "degraded"),
+        ("MAINT (resolution)", False, "down"),
+        ("no address", False, "down"),
+        ("no check", True, "unchecked"),
+        ("not checked", True, "unchecked"),
+    ],
+)
+def test_the_health_of_a_target(state, up, said):
+    assert health({"state": state, "up": up, "replicas_down": 0}) == said
+
+
+@pytest.mark.parametrize(
+    ("healths", "said"),
+    [
+        (["up", "up"], "up"),
+        (["up", "standby"], "up"),
+        (["standby"], "standby"),
+        (["up", "down"], "degraded"),
+        (["down", "down"], "down"),
+        ([], "unknown"),
+    ],
+)
+def test_the_health_of_several(healths, said):
+    assert together(healths) == said
+
+
+def test_each_line_says_how_its_target_is(found):
+    targets(found, "vm2", "client")[0].update(REFUSED)
+    link(found, "vm2", "client")["leaving"] = [{"name": "vm1", "address": "198.18.0.99:6379", "connections": 3}]
+    said = judge.lines(status(found))
+    # vm3 is a replica, and no trouble
+    assert [what for _, what in said] == [None, "up", "standby", "down", "standby", "leaving", "standby", "up", "problem", "problem"]
+    assert said[-1][0] == "expected no trouble, found 1 problem"
+    assert said[-2][0].startswith("problem: host vm2, client side, link redis: expected a target that is up,")
+
+
+def test_a_link_is_as_its_clients_see_it(found):
+    (said,) = status(found)["links"]
+    assert said == {"alias": "redis", "health": "up", "servers": ["vm1", "vm3"], "clients": ["vm2"]}
+    targets(found, "vm1", "server")[0].update(REFUSED)
+    assert status(found)["links"][0]["health"] == "up"
+    targets(found, "vm2", "client")[0].update(REFUSED)
+    assert status(found)["links"][0]["health"] == "down"
+    # without a client, as its servers do
+    del found["vm2"]
+    assert status(found)["links"][0]["health"] == "degraded"
+
+
+def test_hosts_sides_and_certificates(found):
+    found["vm2"]["client"]["info"]["certificate"] = {
+        "not_before": "2026-11-24T00:00:00Z",
+        "not_after": "2027-02-22T00:00:00Z",
+        "seconds_left": 85 * 86400 + 86399,
+    }
+    found["vm3"] = {"unreachable": "ssh: no route"}
+    said = status(found)
+    assert said["time"] == "2026-11-28T12:30:00Z"
+    assert said["hosts"] == [
+        {
+            "name": "vm1",
+            "reached": True,
+            "engine": "haproxy",
+            "sides": [{"side": "server", "generation": "c12964c32605", "certificate": None}],
+        },
+        {
+            "name": "vm2",
+            "reached": True,
+            "engine": "haproxy",
+            "sides": [
+                {"side": "client", "generation": "c12964c32605", "certificate": {"not_after": "2027-02-22T00:00:00Z", "days": 85}},
+            ],
+        },
+        {"name": "vm3", "reached": False, "engine": None, "sides": []},
+    ]
+
+
+def test_the_last_changes_of_all_sides_are_told_the_newest_first(found):
+    for host, side, times in (("vm1", "server", (3, 1)), ("vm2", "client", (2,))):
+        found[host][side]["info"]["history"] = [
+            {"time": f"2026-11-28T12:0{time}:00Z", "lines": ["+ redis"], "worked": time != 2} for time in times
+        ]
+    said = status(found)["history"]
+    assert [(entry["host"], entry["side"], entry["time"][15], entry["worked"]) for entry in said] == [
+        ("vm1", "server", "3", True),
+        ("vm2", "client", "2", False),
+        ("vm1", "server", "1", True),
+    ]

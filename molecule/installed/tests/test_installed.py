@@ -62,7 +62,18 @@ def test_their_variables_stay_theirs(vm2):
 
 DOCUMENTED = {
     "role": ["redis_server", "ambassador_server", "ambassador_client", "redis_client", "ambassador_engine"],
-    "module": ["ambassador_info", "generation", "meshes", "observe", "plan", "private_directory", "variable_files", "verify_links"],
+    "module": [
+        "ambassador_info",
+        "generation",
+        "meshes",
+        "observe",
+        "plan",
+        "private_directory",
+        "record",
+        "status",
+        "variable_files",
+        "verify_links",
+    ],
     "filter": [
         "behind",
         "in_mesh",
@@ -74,7 +85,6 @@ DOCUMENTED = {
         "redis_proof",
         "revoked_now",
         "said_once",
-        "status",
         "wiring",
     ],
     "lookup": ["redis_passwords"],

@@ -1,53 +1,22 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The filter that judges what was found on the hosts against what the wiring wants. Pure Python without Ansible."""
+"""What was found on the hosts, held against what the wiring wants. Pure Python without Ansible."""
 
 from __future__ import annotations
-
-DOCUMENTATION = r"""
-name: status
-short_description: Judges what the links do
-version_added: 0.1.0
-author: the crosshost.ambassador contributors (@crosshost)
-description:
-  - Holds what was found on the hosts against what the wiring wants, and says so in a table and in sentences.
-options:
-  _input:
-    description:
-      - What was found, by host. C(unreachable) says why a host does not answer; else C(engine) is its engine, C(network) that of its
-        ambassadors, C(observed) what M(crosshost.ambassador.observe) returned, and C(server) and
-        C(client) are its sides, each with C(wiring) (see the filter P(crosshost.ambassador.wiring#filter)),
-        C(environment) (that of its container, where the engine is V(socat)) and C(info) (what M(crosshost.ambassador.ambassador_info)
-        returned).
-    type: dict
-    required: true
-"""
-
-EXAMPLES = r"""
-- name: No link has a trouble
-  ansible.builtin.assert:
-    that: (found | crosshost.ambassador.status).problems == []
-"""
-
-RETURN = r"""
-_value:
-  description:
-    - C(lines), a table with a line for every target of every link, a list of strings.
-    - C(warnings), what works and should be looked at, and C(problems), what does not work, a list of sentences each.
-    - C(verdict), all in one sentence.
-  type: dict
-"""
 
 import datetime
 import re
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils.containers import numbered
 from ansible_collections.crosshost.ambassador.plugins.module_utils.names import ambassador
-from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import alias_problems
+from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import UNFIT, alias_problems
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import told
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils.table import aligned
 
 SIDES = ("server", "client")
+# the shape of what is returned, docs/status.schema.json
+FORMAT = 1
+ISO_8601 = "%Y-%m-%dT%H:%M:%SZ"
 HEAD = ("host", "side", "link", "port", "target", "address", "state", "check", "connections", "since")
 DEPLOY = "run crosshost.ambassador.site"
 
@@ -76,18 +45,19 @@ def server_name(name):
 class Judge:
     """Looks at one host and side after the other.
 
-    :param dict answers: what was found: see the documentation above
+    :param dict answers: see :func:`status`
     """
 
     def __init__(self, answers):
-        self.rows, self.warnings, self.problems = [], [], []
+        self.targets, self.hosts, self.history, self.warnings, self.problems = [], [], [], [], []
         # the link of one primary and its replicas -> the hosts whose own backend is a primary, and those whose is a replica
         self.primaries, self.replicas = {}, {}
-        self.links, self.sides = set(), 0
+        self.links, self.sides = {}, 0
         for host, answer in answers.items():
             if not answer.get("unreachable"):
                 self._roles(host, answer["server"])
         for host, answer in answers.items():
+            self.hosts.append({"name": host, "reached": not answer.get("unreachable"), "engine": answer.get("engine"), "sides": []})
             if answer.get("unreachable"):
                 self._problem(f"host {host}: expected Ansible to reach it, found: {answer['unreachable']}; make it reachable.")
                 continue
@@ -125,9 +95,18 @@ class Judge:
             # a host that is not reached, or not asked, has been told already, or needs not be
             if not any(f"expected an address of host {unknown}," in problem for unknown in wiring["unknown"]):
                 self._problem(problem)
-        error = observed["docker"]["error"]
+        if wiring["links"]:
+            info = found.get("info", {})
+            told_of = {"side": side, "generation": info.get("generation"), "certificate": info.get("certificate")}
+            self.hosts[-1]["sides"].append(told_of)
+            self.history += [{"host": host, "side": side, **entry} for entry in info.get("history", [])]
+        for link in wiring["links"]:
+            self._wanted(host, side, link)
+        error, kind = observed["docker"]["error"], observed["docker"].get("kind")
         stopped = {ambassador(side, mesh, number): one["state"] for number, one in there.items() if one["state"] != "running"}
-        if error:
+        if kind:
+            self._problem(f"host {host}: expected a Docker Engine {UNFIT[kind]}")
+        elif error:
             self._problem(f"host {host}: expected a Docker Engine that answers, found: {error}; start it.")
         elif not wiring["links"]:
             for number in there:
@@ -144,9 +123,17 @@ class Judge:
             self.sides += 1
             getattr(self, f"_{engine}")(host, side, where, found)
 
-    def _row(self, host, side, alias, port, *cells):
-        self.links.add(alias)
-        self.rows.append((host, side, alias, port, *cells))
+    def _wanted(self, host, side, link):
+        """Take down which hosts are the servers and clients of a link, those that nobody asked included."""
+        known = self.links.setdefault(link["alias"], {"servers": [], "clients": []})
+        for key, names in ((f"{side}s", [host]), ("servers", link["servers"])):
+            known[key] += [name for name in names if name not in known[key]]
+
+    def _target(self, host, side, link, listens, **told_of):
+        """Take down a target, as :func:`status` returns it."""
+        unknown = dict.fromkeys(("check", "connections", "total", "since"))
+        begin = {"host": host, "side": side, "link": link["alias"], "port": link["listen"], "listens": listens}
+        self.targets.append({**begin, **unknown, **told_of})
 
     def _socat(self, host, side, where, found):
         """Of socat Docker knows what it was told to dial, and that it runs."""
@@ -157,8 +144,8 @@ class Judge:
                 if url is None:
                     self._problem(f"{where}, link {link['alias']}: expected {name} in the container's environment, found none; {DEPLOY}.")
                 else:
-                    dialled = url.rpartition("/")[2]
-                    self._row(host, side, link["alias"], link["listen"], target["name"], dialled, "not checked", "-", "-", "-")
+                    words = {"state": "not checked", "health": "unchecked"}
+                    self._target(host, side, link, True, target=target["name"], address=url.rpartition("/")[2], **words)
 
     def _nftables(self, host, side, where, found):
         """Judge as with HAProxy; but a server side has no other target than its backend, for nothing checks that."""
@@ -204,21 +191,34 @@ class Judge:
             self.warnings.append(f"{where}: its certificate expires {certificate['not_after']}; {DEPLOY}, which renews it.")
 
     def _link(self, host, side, where, link, carried):
-        port = f"{link['listen']} shut" if carried["listen"] == "shut" else link["listen"]
+        listens, down = carried["listen"] != "shut", [target for target in carried["targets"] if not target["up"]]
         replicas = self.replicas.get(link["alias"], [])
+
+        def by_design(target):
+            """A replica is down by design, seen from its own host or from any other."""
+            return (server_name(host) if side == "server" and target is carried["targets"][0] else target["name"]) in replicas
+
         for target in carried["targets"]:
-            check = target["check_status"] or "-"
-            change = age(target["last_change"])
-            # where nothing is checked, what has come is all that there is to see
-            connections = target["connections"] if target["state"] != "not checked" else f"{target['connections']} of {target['total']}"
-            row = (target["name"], target["address"] or "-", target["state"], check, connections, change)
-            self._row(host, side, link["alias"], port, *row)
-        for old in carried["leaving"]:
-            self._row(host, side, link["alias"], port, old["name"] or "-", old["address"] or "-", "leaving", "-", old["connections"], "-")
-        down = [target for target in carried["targets"] if not target["up"]]
-        for target in carried["targets"]:
-            if target["state"].startswith("UP ("):
+            self._target(
+                host,
+                side,
+                link,
+                listens,
+                target=target["name"],
+                address=target["address"],
+                state=target["state"],
+                health="standby" if not target["up"] and by_design(target) else health(target),
+                check=target["check_status"],
+                connections=target["connections"],
+                # what has come is all that there is to see where nothing is checked
+                total=target["total"],
+                since=target["last_change"],
+            )
+            if target["up"] and target["replicas_down"]:
                 self.warnings.append(f"{where}: expected all containers behind {target['name']} up, found {told(target)}.")
+        for old in carried["leaving"]:
+            words = {"state": "leaving", "health": "leaving", "connections": old["connections"]}
+            self._target(host, side, link, listens, target=old["name"] or None, address=old["address"], **words)
         if len(down) == len(carried["targets"]):
             self._problem(
                 f"{where}: expected a target that is up, found {'; '.join(told(target, side) for target in down)};"
@@ -226,9 +226,7 @@ class Judge:
             )
         else:
             for target in down:
-                # a replica is down by design, seen from its own host or from any other
-                stands_for = server_name(host) if side == "server" and target is carried["targets"][0] else target["name"]
-                if stands_for not in replicas:
+                if not by_design(target):
                     self.warnings.append(f"{where}: expected all targets up, found {told(target, side)}, for {age(target['last_change'])}.")
         if carried["held"]:
             self.warnings.append(f"{where}: {carried['held']} connections are held, for want of a target that is up.")
@@ -249,24 +247,121 @@ class Judge:
     def verdict(self):
         """Return all in one sentence."""
         if self.problems:
-            return f"expected no trouble, found {len(self.problems)}:"
-        links = ", ".join(sorted(self.links)) or "none"
+            return f"expected no trouble, found {len(self.problems)} problem{'s' * (len(self.problems) > 1)}"
+        links = ", ".join(sorted({target["link"] for target in self.targets})) or "none"
         return f"all is well: links {links}, {self.sides} sides, warnings {len(self.warnings)}"
 
-    def lines(self):
-        """Return the table, its columns aligned."""
-        return aligned([HEAD, *self.rows])
+
+def health(target):
+    """Return how a target is: ``up``, ``down``, ``degraded`` where it goes up or down or some of it is down, ``unchecked``.
+
+    :param dict target: as the module ``ambassador_info`` returns it
+    :rtype: str
+    """
+    if target["state"] in ("no check", "not checked"):
+        return "unchecked"
+    # HAProxy's words for one on its way: UP 1/3, DOWN 1/2
+    if (target["up"] and target["replicas_down"]) or re.fullmatch(r"(UP|DOWN) \d+/\d+", target["state"]):
+        return "degraded"
+    return "up" if target["up"] else "down"
 
 
-def status(answers):
-    """Judge what was found on the hosts: see the documentation above."""
-    judge = Judge(answers)
-    return {"lines": judge.lines(), "warnings": judge.warnings, "problems": judge.problems, "verdict": judge.verdict()}
+def together(healths):
+    """Return how several are that are so each.
+
+    :param healths: those of targets, or of the same link on several hosts
+    :rtype: str
+    """
+    found = set(healths)
+    if len(found) > 1:
+        found.discard("standby")
+    return found.pop() if len(found) == 1 else "degraded" if found else "unknown"
 
 
-class FilterModule:
-    """The filters of this file."""
+def link_health(targets):
+    """Return how a link is: as its client sides see it, or, where none is known, its server sides.
 
-    def filters(self):
-        """Return name -> callable."""
-        return {"status": status}
+    :param list[dict] targets: those of the link, as :func:`status` returns them
+    :rtype: str
+    """
+    for side in reversed(SIDES):
+        seen = {}
+        for target in targets:
+            if target["side"] == side and target["health"] != "leaving":
+                seen.setdefault(target["host"], []).append(target["health"])
+        if seen:
+            return together(map(together, seen.values()))
+    return "unknown"
+
+
+def certificate_days(certificate):
+    """Return until when a certificate is valid, and for how many whole days.
+
+    :param dict | None certificate: as the module ``ambassador_info`` returns it
+    :rtype: dict | None
+    """
+    return {"not_after": certificate["not_after"], "days": certificate["seconds_left"] // 86400} if certificate else None
+
+
+def status(answers, mesh, now):
+    """Judge what was found on the hosts.
+
+    :param dict[str, dict] answers: host -> what was found there. ``unreachable`` says why it does not answer; else ``engine`` is its
+        engine, ``network`` that of its ambassadors, ``observed`` what the module ``observe`` returned, and ``server`` and ``client``
+        are its sides, each with ``wiring``, ``environment`` (list[str], that of its container, where the engine is socat) and
+        ``info`` (what the module ``ambassador_info`` returned)
+    :param str mesh: the mesh
+    :param datetime.datetime now: the time in UTC
+    :return: as docs/status.schema.json says
+    :rtype: dict
+    """
+    judge, of_link = Judge(answers), {}
+    for target in judge.targets:
+        of_link.setdefault(target["link"], []).append(target)
+    for host in judge.hosts:
+        for side in host["sides"]:
+            side["certificate"] = certificate_days(side["certificate"])
+    return {
+        "format": FORMAT,
+        "time": now.strftime(ISO_8601),
+        "mesh": mesh,
+        "well": not judge.problems,
+        "verdict": judge.verdict(),
+        "problems": judge.problems,
+        "warnings": judge.warnings,
+        "hosts": judge.hosts,
+        "links": [{"alias": alias, "health": link_health(of_link.get(alias, [])), **ends} for alias, ends in sorted(judge.links.items())],
+        "targets": judge.targets,
+        "history": sorted(judge.history, key=lambda entry: entry["time"], reverse=True),
+    }
+
+
+def cells(target):
+    """Return the cells of the table for a target.
+
+    :param dict target: as :func:`status` returns it
+    :rtype: tuple
+    """
+    connections = "-" if target["connections"] is None else target["connections"]
+    if target["state"] == "not checked" and target["total"] is not None:
+        connections = f"{connections} of {target['total']}"
+    port = target["port"] if target["listens"] else f"{target['port']} shut"
+    words = [target[key] or "-" for key in ("target", "address", "state", "check")]
+    return (*(target[key] for key in ("host", "side", "link")), port, *words, connections, age(target["since"]))
+
+
+def lines(found):
+    """Return a status as lines for people: the table, the warnings, the problems, the verdict.
+
+    :param dict found: as :func:`status` returns it
+    :return: each line, and what it is: a health, ``warning``, ``problem``, ``verdict``, or None
+    :rtype: list[tuple[str, str | None]]
+    """
+    head, *rows = aligned([HEAD, *map(cells, found["targets"])])
+    return [
+        (head, None),
+        *zip(rows, (target["health"] for target in found["targets"]), strict=True),
+        *((f"warning: {sentence}", "warning") for sentence in found["warnings"]),
+        *((f"problem: {sentence}", "problem") for sentence in found["problems"]),
+        (found["verdict"], "up" if found["well"] else "problem"),
+    ]

@@ -1,0 +1,69 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Shows what the links do: brings together what was found on the hosts of the play, for ``plugin_utils/status.py`` to judge."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import pathlib
+
+from ansible import constants
+from ansible.plugins.action import ActionBase
+from ansible_collections.crosshost.ambassador.plugins.module_utils import names
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import page, status
+
+LOOKED = "__ambassador_engine_status"
+# what a line is -> its colour, as the user has set it
+COLORS = {
+    "up": constants.COLOR_OK,
+    "degraded": constants.COLOR_CHANGED,
+    "leaving": constants.COLOR_CHANGED,
+    "down": constants.COLOR_ERROR,
+    "warning": constants.COLOR_WARN,
+    "problem": constants.COLOR_ERROR,
+}
+
+
+def for_people(callback):
+    """Tell whether what is printed is for people: not where a callback prints JSON.
+
+    :param str callback: name of the callback of standard output
+    :rtype: bool
+    """
+    return not callback.rpartition(".")[2].startswith("json")
+
+
+class ActionModule(ActionBase):
+    """See ``plugins/modules/status.py``."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        """Judge, show, and write the page where one is asked for."""
+        result = super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec({"mesh": {"type": "str", "default": names.DEFAULT}, "page": {"type": "path"}})
+        path = arguments["page"] and pathlib.Path(arguments["page"])
+        problem = path and page.problem(path)
+        if problem:
+            return {**result, "failed": True, "msg": problem}
+        answers = {host: self._answer(task_vars["hostvars"][host]) for host in task_vars["ansible_play_hosts_all"]}
+        found = status.status(answers, arguments["mesh"], datetime.datetime.now(datetime.UTC))
+        said = status.lines(found)
+        if for_people(constants.DEFAULT_STDOUT_CALLBACK):
+            # Ansible may write the name of the task only when it has ended
+            for line, what in [("", None), *said]:
+                self._display.display(line, color=COLORS.get(what))
+        if path and not self._task.check_mode:
+            page.write(path, found)
+        return {**result, "changed": bool(path), "status": found, "lines": [line for line, _ in said]}
+
+    @staticmethod
+    def _answer(variables):
+        """Return what was found on a host, of Python's own types alone."""
+        observed = variables.get(OBSERVED) or {}
+        looked = variables.get(LOOKED) or {"unreachable": observed.get("msg", "no answer")}
+        return json.loads(json.dumps({**looked, "observed": observed}, default=str))

@@ -1,0 +1,81 @@
+#!/usr/bin/python
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Remembers on the host what a run has changed of one side."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: record
+short_description: Remembers what a run has changed
+version_added: 0.2.0
+author: the crosshost.ambassador contributors (@crosshost)
+description:
+  - Adds what a run has changed of one side to its history, for M(crosshost.ambassador.ambassador_info) and the playbook C(status) to tell.
+  - The last 20 entries are kept, in C(history.json) in the state directory of the side; they go with it.
+options:
+  path:
+    description: The state directory of one side, for example V(/var/lib/ambassador/client).
+    type: path
+    required: true
+  lines:
+    description: What the plan said.
+    type: list
+    elements: str
+    required: true
+  worked:
+    description: Whether the links led through to a backend after the change.
+    type: bool
+    required: true
+attributes:
+  check_mode:
+    support: full
+    description: Writes nothing in check mode.
+  diff_mode:
+    support: none
+    description: Shows no differences.
+"""
+
+EXAMPLES = r"""
+- name: Record what was changed
+  crosshost.ambassador.record:
+    path: /var/lib/ambassador/client
+    lines: ["+ redis vm2 -> vm1 (198.18.0.11:6379)"]
+    worked: true
+"""
+
+RETURN = r"""
+time:
+  description: When that was, UTC.
+  returned: success
+  type: str
+  sample: "2026-11-24T23:41:01Z"
+"""
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, history
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "lines": {"type": "list", "elements": "str", "required": True},
+            "worked": {"type": "bool", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    path, now = module.params["path"], time.strftime(engines.ISO_8601, time.gmtime())
+    if not module.check_mode:
+        try:
+            history.add(path, {"time": now, "lines": module.params["lines"], "worked": module.params["worked"]})
+        except OSError as error:
+            module.fail_json(msg=f"expected to write {path}/{history.FILE}, found: {error}; make room there, or mend its rights.")
+    module.exit_json(changed=True, time=now)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Statuses of meshes, made up: one of two hosts, and one of sixty hosts and two hundred links."""
+
+import random
+
+TARGET = {"side": "client", "port": 6379, "listens": True, "check": "L7OK", "connections": 3, "total": 7, "since": 90}
+STATES = {"up": "UP", "degraded": "UP 1/3", "down": "DOWN"}
+
+
+def target(link, client, server, health="up", **more):
+    """Return what a client side sees of a server."""
+    address = f"198.18.0.11:{TARGET['port']}"
+    return {**TARGET, "link": link, "host": client, "target": server, "address": address, "state": STATES[health], "health": health, **more}
+
+
+def status(hosts, **more):
+    """Return the status of a mesh without links."""
+    certificate = {"not_after": "2027-02-22T00:00:00Z", "days": 85}
+    side = {"side": "client", "generation": "c12964c32605", "certificate": certificate}
+    return {
+        "format": 1,
+        "time": "2026-11-28T12:30:00Z",
+        "mesh": "default",
+        "well": True,
+        "verdict": "all is well",
+        "problems": [],
+        "warnings": [],
+        "hosts": [{"name": host, "reached": True, "engine": "haproxy", "sides": [side]} for host in hosts],
+        "links": [],
+        "targets": [],
+        "history": [
+            {
+                "time": "2026-11-28T12:00:00Z",
+                "host": "vm2",
+                "side": "client",
+                "lines": ["+ redis vm2 -> vm1 (198.18.0.11:6379)"],
+                "worked": True,
+            }
+        ],
+        **more,
+    }
+
+
+def small(clients=("vm2",)):
+    """Return the status of one link: its server vm1, and clients."""
+    link = {"alias": "redis", "health": "up", "servers": ["vm1"], "clients": list(clients)}
+    return status(["vm1", *clients], links=[link], targets=[target("redis", client, "vm1") for client in clients])
+
+
+def big():
+    """Return the status of sixty hosts and two hundred links, some of them with trouble."""
+    draw = random.Random(16)
+    clients, servers = ([f"{kind}{number:02}.prod.example.com" for number in range(1, 31)] for kind in ("web", "db"))
+    found = status(clients + servers, well=False, verdict="expected no trouble, found 3 problems")
+    for number in range(200):
+        health = "down" if number in (7, 80, 150) else "degraded" if number % 70 == 9 else "up"
+        alias = f"{draw.choice(['redis', 'postgres', 'search', 'queue', 'billing-events'])}-{number}"
+        ends = (
+            sorted(draw.sample(clients, 20 if number % 50 == 0 else draw.choice([1, 2, 3]))),
+            sorted(draw.sample(servers, draw.choice([1, 2, 3]))),
+        )
+        found["links"].append({"alias": alias, "health": health, "servers": ends[1], "clients": ends[0]})
+        found["targets"] += [
+            target(alias, client, server, health, connections=draw.randrange(40), since=draw.randrange(10**6))
+            for client in ends[0]
+            for server in ends[1]
+        ]
+        sentence = f"host {ends[0][0]}, client side, link {alias}: expected all targets up, found {ends[1][0]} {STATES[health]}, for 1m30s."
+        if health != "up":
+            found["problems" if health == "down" else "warnings"].append(sentence)
+    return found

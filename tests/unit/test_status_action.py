@@ -1,0 +1,90 @@
+"""The status as a terminal, a file and a callback get it, from Ansible itself."""
+
+import json
+import os
+import subprocess
+
+import jsonschema
+import pytest
+import yaml
+from ansible_collections.crosshost.ambassador.plugins.action.status import LOOKED
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import page
+from conftest import ROOT
+from test_status import SCHEMA, find, link
+
+PLAY = """
+- hosts: vm1:vm2:vm3
+  gather_facts: false
+  tasks:
+    - crosshost.ambassador.status:
+        page: "{{ status_page | default(omit) }}"
+      run_once: true
+"""
+SAID = """\
+host  side    link   port  target        address           state  check  connections  since
+vm1   server  redis  6379  redis_server  198.19.34.2:6379  UP     L7OK   1            1m30s
+vm2   client  redis  6379  vm1           198.18.0.11:6379  DOWN   L7OK   1            1m30s
+problem: host vm2, client side, link redis: expected a target that is up, found vm1 (198.18.0.11:6379) DOWN: L7OK, Layer7 check passed,\
+ (tcp-check); start the service there, or mend the way to it.
+problem: host vm3: expected Ansible to reach it, found: no route; make it reachable.
+expected no trouble, found 2 problems
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs the action over three hosts, of which one is not reached."""
+    answers = find({"redis": {"port": 6379, "servers": "one", "clients": "clients", "backend": "redis_server:6379"}})
+    link(answers, "vm2", "client")["targets"][0].update(state="DOWN", up=False)
+    observed = {host: answer.pop("observed") for host, answer in answers.items()}
+    hosts = {host: {OBSERVED: observed[host], LOOKED: answer} for host, answer in answers.items()}
+    hosts["vm3"] = {OBSERVED: {"unreachable": True, "msg": "no route"}}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
+    (tmp_path / "play.yml").write_text(PLAY)
+
+    own = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections")}
+
+    def run(*arguments, **environment):
+        return subprocess.run(
+            ["ansible-playbook", f"--inventory={tmp_path}/hosts.yml", str(tmp_path / "play.yml"), *arguments],
+            env={**os.environ, **own, **environment},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    return run
+
+
+def test_a_terminal_gets_plain_lines_and_no_colour_where_none_is_wanted(run, tmp_path):
+    said = run(f"--extra-vars=status_page={tmp_path}/status.html", ANSIBLE_NOCOLOR="1")
+    assert f"\n{SAID}" in said
+    assert "\033" not in said
+    assert "changed=1" in said
+    # beside the page the same as JSON
+    found = json.loads((tmp_path / "status.json").read_text())
+    jsonschema.validate(found, SCHEMA, jsonschema.Draft202012Validator)
+    assert (tmp_path / "status.html").read_text() == page.render(found)
+
+
+def test_states_are_coloured_as_the_user_has_it(run):
+    lines = SAID.splitlines()
+    said = run(ANSIBLE_FORCE_COLOR="1", ANSIBLE_COLOR_OK="blue")
+    assert f"\n{lines[0]}\n\033[0;34m{lines[1]}\033[0m\n\033[0;31m{lines[2]}\033[0m\n" in said
+    assert "changed=0" in said
+
+
+def test_a_callback_that_prints_json_prints_nothing_else_and_holds_the_lines(run, tmp_path):
+    said = run("--check", f"--extra-vars=status_page={tmp_path}/status.html", ANSIBLE_STDOUT_CALLBACK="ansible.posix.jsonl")
+    events = [json.loads(line) for line in said.splitlines()]
+    (result,) = (event["hosts"]["vm1"] for event in events if event["_event"] == "v2_runner_on_ok")
+    assert result["lines"] == SAID.splitlines()
+    assert result["status"]["well"] is False
+    assert not (tmp_path / "status.html").exists()
+
+
+def test_a_page_of_another_kind_is_refused(run):
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        run("--extra-vars=status_page=status.txt")
+    assert "status_page: expected the name of a file that ends in .html, found status.txt" in failed.value.output + failed.value.stderr
