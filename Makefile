@@ -5,16 +5,16 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export MOLECULE_GLOB := molecule/*/molecule.yml
 
-.PHONY: help demo test static lint unit scenarios hosts versions harness matrix figures bench cost lab venv clean
+.PHONY: help demo test static lint unit browser scenarios hosts versions harness matrix figures bench cost lab venv clean
 help:                ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST) | column -t -s:
 
 demo: venv lab       ## two hosts, the whole chain, a PONG and what carried it
 	@lab/demo
 
-test: venv lab       ## the linters, the unit tests, the scenarios
+test: venv lab       ## the linters, the unit tests, the page of status, the scenarios
 	@# what needs no host goes beside the scenarios, which leave half of the processor idle, and waits for them
-	$(MAKE) --jobs=2 scenarios static
+	$(MAKE) --jobs=2 scenarios static browser
 	tests/matrix scenario
 
 static: lint unit    ## the linters, and the unit tests on both versions of ansible-core
@@ -25,6 +25,9 @@ lint: venv           ## all linters
 
 unit: venv           ## the unit tests
 	nice python -m pytest -q tests/unit
+
+browser: lab         ## the page of status in Chromium, with pictures in .cache/screenshots
+	nice python -m pytest -q -p no:cacheprovider tests/browser
 
 # installed runs on the other ansible-core (matrix)
 scenarios: lab       ## the molecule scenarios, on the lab's hosts; one of them: make scenarios ONLY=address

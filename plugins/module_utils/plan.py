@@ -121,7 +121,7 @@ class Plan:
             phases[CONTRACT] += ["configuration", "load", "verify"]
         told = {"part": self.part, "problems": self.problems, "ask": self.ask, "steps": steps, "phases": phases, "why": self.why}
         told |= {"lines": [], "warnings": []} if self.problems else {"lines": self.lines, "warnings": self.warnings}
-        record = {"record": self.lines or list(self.why.values())}
+        record = {"record": self.lines or [why for name, why in self.why.items() if name != "verify"]}
         return {**told, **self.always, **({**self.inputs, **record} if steps else {})}
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -19,7 +20,7 @@ TEMPLATES = pathlib.Path(__file__).parents[2] / "playbooks" / "templates"
 ORDER = ("down", "degraded", "unknown", "unchecked", "standby", "up")
 # units of the drawings: a row's height, and where its columns are
 ROW, CARD, MAP = 36, (118, 160, 240, 282), (200, 400)
-# hosts of a link that are drawn one by one, if they have no trouble
+# hosts of a link that are drawn one by one where more are alike
 SHOWN = 6
 
 
@@ -112,20 +113,21 @@ def figures(targets):
 
 
 def ends(named):
-    """Return the hosts of one end of a link as they are drawn: the worst first, and of many without trouble only the first.
+    """Return the hosts of one end of a link as they are drawn: the worst first, and of many that are alike the first.
 
     :param dict[str, dict] named: name -> see :func:`figures`
-    :return: those, each with ``name`` and ``y``; the last one may stand for several others
+    :return: those, each with ``name`` and ``y``; one may stand for several others
     :rtype: list[dict]
     """
-    found = sorted(({"name": name, **known} for name, known in named.items()), key=lambda end: ORDER.index(end["health"]))
-    troubled = sum(end["health"] != "up" for end in found)
-    shown = max(SHOWN, troubled)
-    if len(found) > shown + 1:
-        rest = found[shown:]
-        counts = [end["connections"] for end in rest if end["connections"] is not None]
-        more = {**rest[0], "name": f"{len(rest)} more", "connections": sum(counts) if counts else None, "since": None}
-        found = [*found[:shown], more]
+    found = []
+    known = sorted(({"name": name, **one} for name, one in named.items()), key=lambda end: ORDER.index(end["health"]))
+    for _, alike in itertools.groupby(known, key=lambda end: end["health"]):
+        *first, last = alike
+        shown, rest = first[:SHOWN], [*first[SHOWN:], last]
+        if len(rest) > 1:
+            counts = [end["connections"] for end in rest if end["connections"] is not None]
+            last = {**last, "name": f"{len(rest)} more", "connections": sum(counts) if counts else None, "since": None}
+        found += [*shown, last]
     return [{**end, "y": ROW * (number + 0.5)} for number, end in enumerate(found)]
 
 

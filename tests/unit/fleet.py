@@ -68,3 +68,20 @@ def big():
         if health != "up":
             found["problems" if health == "down" else "warnings"].append(sentence)
     return found
+
+
+def some():
+    """Return the status of six hosts and four links: one of them is down, and one in part."""
+    web, store = ["web1", "web2", "web3"], ["store1", "store2"]
+    ends = {"postgresql": (web, ["store1"]), "redis": (web, store), "search": (["web1"], ["search1"]), "queue": (web[:2], ["store1"])}
+    found = status([*web, *store, "search1"], well=False, verdict="expected no trouble, found 1 problem")
+    for alias, (clients, servers) in ends.items():
+        states = {"search1": "down", "store2": "degraded"}
+        found["targets"] += [target(alias, client, server, states.get(server, "up")) for client in clients for server in servers]
+        health = "down" if alias == "search" else "degraded" if alias == "redis" else "up"
+        found["links"].append({"alias": alias, "health": health, "servers": servers, "clients": clients})
+    found["problems"] = [
+        "host web1, client side, link search: expected a target that is up, found search1 (198.18.0.11:6379) DOWN: L4CON, Layer4 connection"
+        " problem, Connection refused at step 1 of tcp-check (connect); start the service there, or mend the way to it."
+    ]
+    return found

@@ -156,6 +156,15 @@ def test_a_change_is_taken_by_server_sides_before_client_sides_turn(fleet):
     }
 
 
+def test_what_is_remembered_of_a_run_is_what_people_were_told_or_else_why(fleet):
+    assert "record" not in fleet.plan("vm2", "client")
+    observed(fleet)["sides"]["client"]["files"] = {}
+    assert fleet.plan("vm2", "client")["record"] == ["the configuration changes", "what is on disk is what runs"]
+    fleet.links = {"redis": {**REDIS, "servers": "vm3"}}
+    found = fleet.plan("vm2", "client")
+    assert found["record"] == found["lines"] == ["~ redis vm2: vm1 198.18.0.11:6379 -> vm3 198.18.0.13:6379, live"]
+
+
 def test_a_side_is_given_up_when_nobody_dials_it_any_more(fleet):
     fleet.links = {"redis": {**REDIS, "servers": "vm3"}}
     assert fleet.plan("vm3", "server")["phases"]["expand"][-1] == "verify"

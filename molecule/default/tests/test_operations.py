@@ -1,10 +1,13 @@
 """The playbooks beside site.yml: status, which says what the links do, and teardown, which removes them."""
 
+import json
 import re
 
+import jsonschema
 import pytest
-from conftest import everything, inspect
+from conftest import ROOT, everything, inspect, until
 
+PING = "docker exec redis_client redis-cli -h redis ping | grep -q PONG"
 UNCHANGED = r"^vm{} .*changed=0 .*unreachable=0 .*failed=0"
 
 
@@ -15,15 +18,9 @@ def deployed(playbook):
     assert run.returncode == 0, run.stdout
 
 
-def pong(vm2):
-    vm2.check_output(
-        "for i in $(seq 100); do docker exec redis_client redis-cli -h redis ping | grep -q PONG && exit 0; sleep 0.1; done; exit 1"
-    )
-
-
 @pytest.mark.parametrize("name", [["playbooks/status.yml"], ["crosshost.ambassador.status", "--check"]], ids=["clone", "installed_check"])
 def test_status_says_that_all_is_well_and_changes_nothing(hosts, vm2, playbook, name):
-    pong(vm2)
+    until(vm2, PING)
     before = {host: everything(hosts[host]) for host in hosts}
     run = playbook(*name)
     assert run.returncode == 0, run.stdout
@@ -34,16 +31,30 @@ def test_status_says_that_all_is_well_and_changes_nothing(hosts, vm2, playbook, 
     assert {host: everything(hosts[host]) for host in hosts} == before
 
 
-def test_status_fails_with_a_sentence_where_the_backend_is_gone(vm1, vm2, playbook):
+def test_status_fails_with_a_sentence_where_the_backend_is_gone(vm1, vm2, playbook, tmp_path):
     vm1.check_output("docker stop redis_server")
+    until(vm2, f"! {PING}")
     try:
-        run = playbook("playbooks/status.yml")
+        run = playbook("playbooks/status.yml", f"--extra-vars=status_page={tmp_path}/status.html")
     finally:
         vm1.check_output("docker start redis_server")
-        pong(vm2)
+        until(vm2, PING)
     assert run.returncode == 2, run.stdout
     assert "host vm1, server side, link redis: expected a target that is up, found redis_server" in run.stdout
     assert re.search(r"vm1 +server +redis +6379 shut +redis_server", run.stdout)
+    found = json.loads((tmp_path / "status.json").read_text())
+    jsonschema.validate(found, json.loads((ROOT / "docs/status.schema.json").read_text()), jsonschema.Draft202012Validator)
+    assert (found["well"], [link["health"] for link in found["links"]]) == (False, ["down"])
+    assert {(target["host"], target["side"], target["health"]) for target in found["targets"]} == {
+        ("vm1", "server", "down"),
+        ("vm2", "client", "down"),
+    }
+    assert all(side["certificate"]["days"] > 0 for host in found["hosts"] for side in host["sides"])
+    # what the run that deployed it has changed, as it said then
+    worked = {(entry["host"], entry["side"]) for entry in found["history"] if entry["worked"]}
+    assert worked == {("vm1", "server"), ("vm2", "client")}
+    assert any(line.startswith("+ redis vm2 -> vm1") for entry in found["history"] for line in entry["lines"])
+    assert found["problems"][0] in (tmp_path / "status.html").read_text()
 
 
 def test_what_else_answers_to_an_alias_is_told_by_status_and_refused_by_site(vm1, vm2, playbook):

@@ -383,7 +383,7 @@ def test_two_runs_at_once_do_no_harm(playbook, load):
     assert untouched(seen), json.dumps(seen)
 
 
-def test_a_change_that_breaks_a_link_is_taken_back(vm2, playbook, load):
+def test_a_change_that_breaks_a_link_is_taken_back(vm1, vm2, playbook, load):
     postgresql = load(POSTGRESQL, PATIENT)
     run = playbook("site.yml", "-e", "backend=redis_server:6399")
     said = " ".join(run.stdout.split())
@@ -391,6 +391,8 @@ def test_a_change_that_breaks_a_link_is_taken_back(vm2, playbook, load):
     found = "link redis: expected a target that is up, as ambassador_server on vm1 sees it, found redis_server .*L4CON"
     assert re.search(found, said), said
     assert re.search("Generation [0-9a-f]{12}, which worked before this run, was put back on vm1", said), said
+    # what status tells of it
+    assert json.loads(vm1.check_output("cat /var/lib/ambassador/server/history.json"))[0]["worked"] is False
     until(vm2, "docker exec redis_client redis-cli -h redis ping | grep -q PONG")
     seen = postgresql.stop()["total"]
     assert untouched(seen), json.dumps(seen)
