@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export MOLECULE_GLOB := molecule/*/molecule.yml
 
-.PHONY: help demo test static lint unit browser scenarios hosts versions harness matrix figures bench cost lab venv clean
+.PHONY: help demo test static lint unit browser scenarios docs readmes release galaxy hosts versions harness matrix figures bench cost lab venv clean
 help:                ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST) | column -t -s:
 
@@ -17,8 +17,10 @@ test: venv lab       ## the linters, the unit tests, the page of status, the sce
 	$(MAKE) --jobs=2 scenarios static browser
 	tests/matrix scenario
 
-static: lint unit    ## the linters, and the unit tests on both versions of ansible-core
+static: lint unit docs release  ## the linters, the documentation, and on both versions of ansible-core the unit tests and what Galaxy asks
+	nice tests/galaxy short
 	nice tests/matrix unit
+	nice tests/matrix galaxy short
 
 lint: venv           ## all linters
 	nice tests/lint
@@ -34,6 +36,20 @@ scenarios: lab       ## the molecule scenarios, on the lab's hosts; one of them:
 	@rm -f .cache/failures
 	molecule test --destroy=never $(if $(ONLY),--scenario-name $(ONLY),--all --exclude installed) || { tail -n 60 .cache/failures; exit 1; }
 
+docs: venv           ## the documentation site, in .cache/site/html
+	nice docs/site/build
+
+readmes: venv        ## the README of every role, written anew from its argument_specs.yml
+	python docs/site/readmes.py
+
+release: venv        ## the tarball for Galaxy, in .cache/release
+	rm -rf .cache/release
+	ansible-galaxy collection build --output-path .cache/release
+
+galaxy: release      ## what Galaxy asks of it, on both versions of ansible-core: its importer, and all sanity tests of ansible-test (10 minutes)
+	tests/galaxy
+	tests/matrix galaxy
+
 hosts: venv          ## docs/hosts.md, written anew: the default scenario on each kind of Docker Engine (half an hour)
 	tests/hosts
 
@@ -43,7 +59,7 @@ versions: lab        ## docs/versions.md, written anew: the default scenario wit
 harness: lab         ## the measurement in short: that it runs, not how fast anything is
 	python -m pytest -q -p no:cacheprovider tests/bench
 
-matrix: venv         ## the unit tests and the scenario installed on the other ansible-core
+matrix: release      ## the unit tests, what Galaxy asks, and the scenario installed on the other ansible-core
 	tests/matrix
 
 figures: lab         ## docs/figures.md, written anew by the scenarios that put links under load

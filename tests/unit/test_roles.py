@@ -1,10 +1,16 @@
 """What the roles say of themselves holds."""
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 import yaml
 from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "docs/site"))
+import readmes
 
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 
@@ -21,6 +27,29 @@ def test_argument_specs_and_defaults_say_the_same(role):
     # a map that is missing is a mistake, and no empty one
     assert set(options) - set(said) == ({"ambassador_links"} if role == "ambassador_engine" else set())
     assert all(option["description"] and option["type"] for option in options.values())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_readme_is_made_from_the_argument_specs(role):
+    assert (ROOT / "roles" / role / "README.md").read_text() == readmes.readme(role), "make readmes"
+
+
+def test_the_examples_of_the_roles_are_plays_with_known_options(tmp_path):
+    examples = [read(role, "meta/argument_specs.yml")["argument_specs"]["main"]["examples"] for role in ROLES]
+    plays = [play for example in examples for play in yaml.safe_load(example)]
+    known = {name for role in ROLES for name in read(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]}
+    set_in_them = {name for play in plays for part in (play.get("vars", {}), *play["roles"]) for name in part if name != "role"}
+    assert set_in_them
+    assert set_in_them <= known
+    (tmp_path / "plays.yml").write_text("".join(examples))
+    run = subprocess.run(
+        ["ansible-playbook", "--syntax-check", tmp_path / "plays.yml"],
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize("role", ROLES)

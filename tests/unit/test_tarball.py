@@ -11,8 +11,8 @@ def test_the_tarball_holds_what_runs_and_the_texts(tmp_path):
     subprocess.run(["ansible-galaxy", "collection", "build", str(ROOT), f"--output-path={tmp_path}"], capture_output=True, check=True)
     (tarball,) = tmp_path.iterdir()
     with tarfile.open(tarball) as archive:
-        top = {name.split("/")[0] for name in archive.getnames()}
-    assert top == {
+        names = archive.getnames()
+    assert {name.split("/")[0] for name in names} == {
         "FILES.json",
         "MANIFEST.json",
         "README.md",
@@ -27,3 +27,5 @@ def test_the_tarball_holds_what_runs_and_the_texts(tmp_path):
         "plugins",
         "roles",
     }
+    # of docs the pages, with their pictures
+    assert {name.rpartition(".")[2] for name in names if name.startswith("docs/") and "." in name} == {"md", "svg"}
