@@ -133,6 +133,7 @@ class ActionModule(ActionBase):
             return plan.unseen(self.part, self.host)
         name = self.redis.get("name") or names.ambassador(self.part, self.mesh)
         if state == "absent":
+            self._image(self.settings.get(IMAGES.get(self.settings["engine"])))
             volume = self.redis.get("volume") if self.redis.get("purge") else None
             return plan.absent(self.part, self.host, name, self.observed, self.settings, volume)
         if self.part == "redis_server":
@@ -291,6 +292,8 @@ class ActionModule(ActionBase):
             "tls": settings["tls"],
             "ipv6": settings["ipv6"],
             "revoked": revoked,
+            "metrics": bool(settings["metrics"]),
+            "not_after": tls["held"]["not_after"] if tls and tls["held"] else None,
             "crl": "crl.pem" in more,
         }
         return render.generation(settings["engine"], ROLE, variables, more)

@@ -20,6 +20,8 @@ LINKS = "links"
 LABEL, MESH_LABEL = "crosshost.ambassador", "crosshost.ambassador.mesh"
 # without `_`, which parts the words of a name; short enough for the host name of a container (63 characters, RFC 1035, section 2.3.4)
 MESH = re.compile(r"[a-z][a-z0-9-]{0,29}")
+# in the directory of a container's endpoint: that of the socket at which its engine tells its metrics, and no more
+METRICS = "metrics"
 # a container of a side: its mesh, its side, its number
 AMBASSADOR = re.compile(rf"ambassador(?:_({MESH.pattern}))?_(server|client)(?:_([2-9]|[1-9][0-9]+))?")
 
@@ -87,6 +89,14 @@ def standin_number(name, mesh=DEFAULT):
     """
     found = re.fullmatch(rf"{standin(mesh)}(?:_([0-9]+))?", name)
     return int(found[1] or 1) if found else None
+
+
+def metrics(mesh=DEFAULT):
+    """Return the name of the container at which the metrics of both sides are asked for.
+
+    :rtype: str
+    """
+    return in_mesh("ambassador_metrics", mesh)
 
 
 def password(user, mesh=DEFAULT):

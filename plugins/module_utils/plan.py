@@ -11,7 +11,8 @@ over), *contract* (server sides give up what nobody dials any more).
 
 Settings are a dict: ``mesh``, ``engine``, ``network``, ``ipv6`` and ``tls`` (bool), ``state_dir``, ``controller_dir``, ``ca`` and
 ``ca_crl`` (PEM, empty where none was given), ``ca_key`` (bool, whether one was), ``image`` (as it is pulled), ``image_name`` (as the user
-said it), ``nameservers`` (list of str, empty for those of the host), ``memory``, ``pids``, ``prove`` (bool), ``tested`` (images whose
+said it), ``nameservers`` (list of str, empty for those of the host), ``memory``, ``pids``, ``prove`` (bool), ``metrics``
+(``address:port``, or a port, at which metrics are told, empty for none), ``tested`` (images whose
 program was asked for its version in this run). The wiring is what ``Wiring.side`` returns, the observation what the module ``observe``
 does.
 """
@@ -67,6 +68,7 @@ ROOM = 4 << 20
 REMEDIES = {
     "publish": "set ambassador_bind for this host to one of its own addresses, or correct ambassador_address",
     "local": "correct the link's local to one of this host's own addresses",
+    "metrics": "set ambassador_metrics to a port, or to one of this host's own addresses and a port",
 }
 
 
@@ -428,7 +430,7 @@ def port_problems(wiring, own, observed):
         at = (want["address"], want["port"])
         if any(protocol == want["protocol"] and overlap(at, one) for protocol, one in held):
             continue
-        where = f"link {want['alias']}: expected to publish port {want['port']} on {want['address']}"
+        where = f"{want.get('where') or 'link ' + want['alias']}: expected to publish port {want['port']} on {want['address']}"
         if not is_own(want["address"], observed["addresses"]):
             problems.append(f"{where}, found that this host has no such address (NAT?); {REMEDIES[want['key']]}.")
             continue
@@ -438,9 +440,40 @@ def port_problems(wiring, own, observed):
             who = named(holders[0], observed["containers"][holders[0]]) if holders else "another program or container"
             problems.append(
                 f"{where}, found it taken by {who} (`ss -l{want['protocol'][0]}np` and `docker ps` name it);"
-                f" stop that, or change {want['key']} of the link."
+                f" stop that, or {'set it to another port' if want['key'] == 'metrics' else 'change ' + want['key'] + ' of the link'}."
             )
     return problems
+
+
+def metrics_problems(host, wiring, observed, settings):
+    """Tell why metrics cannot be told where they are asked for.
+
+    :param str host: inventory name of the host
+    :param dict wiring: the wiring of a side
+    :param dict observed: the observation
+    :param dict settings: see the documentation of this file
+    :rtype: list[str]
+    """
+    if not settings["metrics"]:
+        return []
+    at, where = containers.metrics_at(settings["metrics"]), f"host {host}, ambassador_metrics: expected"
+    if at is None:
+        return [f"{where} a port, or address:port, found {settings['metrics']!r}; correct it, or set it to '' for no metrics."]
+    if settings["engine"] != "haproxy":
+        return [
+            f"{where} the engine haproxy, which alone tells metrics, found {settings['engine']}; set ambassador_metrics to '',"
+            " or ambassador_engine to haproxy."
+        ]
+    publishes = [
+        f"{port['key']} of link {port['alias']}"
+        for port in wiring["publish"]
+        if port["protocol"] == "tcp" and overlap(at, (port["address"], port["port"]))
+    ]
+    if publishes:
+        return [f"{where} a port that no link has, found {endpoint(*at)} to be {publishes[0]} as well; set one of them to another port."]
+    name = names.metrics(observed["mesh"])
+    want = {"where": f"host {host}, ambassador_metrics", "key": "metrics", "address": at[0], "port": at[1], "protocol": "tcp"}
+    return name_problems(host, name, observed) or port_problems({"publish": [want]}, [name], observed)
 
 
 # -- certificates -----------------------------------------------------------------------------------------------------
@@ -569,6 +602,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
             plan.problems = host_problems(host, observed)
             _remove(plan, _all_names(side, observed), directories_of(side), observed, settings)
             plan.lines, plan.warnings = removed_lines(side, host, wiring, on_disk), removal_warnings(side, host, wiring, on_disk)
+            plan.inputs |= {"side": side, "standin": [], "containers": _metrics(plan, side, [], observed, settings)}
         return plan
 
     plan.problems += host_problems(host, observed)
@@ -592,6 +626,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     if side == "client":
         plan.problems += alias_problems(host, wiring, observed, settings["network"])
     plan.problems += port_problems(served, _names(side, observed, there), observed)
+    plan.problems += metrics_problems(host, served, observed, settings)
 
     _image(plan, observed, settings, [there.get(number) for number in asked])
     _network(plan, observed, settings)
@@ -672,6 +707,8 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
         f"= {link['alias']} {host} -> {', '.join(link['servers'])}: proved when this run has reached its server hosts"
         for link in plan.always["late"]
     ]
+    # after what is decided for a side's own container: no link is loaded or verified for its sake
+    changed += _metrics(plan, side, list(asked), observed, settings)
     state = f"{settings['state_dir']}/client"
     plan.inputs |= {
         "side": side,
@@ -799,6 +836,34 @@ def _stands_in(settings, on_disk, observed, container):
     return lacking or containers.made_anew(container, found, observed["images"])
 
 
+def _metrics(plan, side, numbers, observed, settings):
+    """Have the metrics of a side's containers told, and of those of the other one that are there; with the last of them they go.
+
+    :param str side: the side that is planned
+    :param list[int] numbers: its containers
+    :return: what is asked of the container that tells them, where it is not that
+    :rtype: list[dict]
+    """
+    name, other = names.metrics(observed["mesh"]), next(one for one in SIDES if one != side)
+    found = observed["containers"].get(name)
+    shown = [(side, number) for number in numbers] + [(other, number) for number in containers.numbered(other, observed)]
+    wanted = settings["engine"] == "haproxy" and containers.metrics_at(settings["metrics"]) and shown and (numbers or found)
+    if wanted:
+        container = containers.metrics(plan.host, sorted(shown), settings, observed)
+        differences = containers.differences(container, found, observed["images"])
+        if not differences:
+            return []
+        plan.step("container", f"{name}: {', '.join(differences)}")
+        at = f", to tell metrics at {endpoint(*containers.metrics_at(settings['metrics']))}"
+        plan.lines.append(f"{'~' if found else '+'} container {name} on {plan.host}{': ' + ', '.join(differences) if found else at}")
+        return [container]
+    if found and found["ours"]:
+        plan.step("remove", name)
+        plan.inputs.setdefault("remove", {"containers": [], "paths": [], "network": None, "volume": None})["containers"].append(name)
+        plan.lines.append(f"- container {name} on {plan.host}")
+    return []
+
+
 def _remove(plan, made, directories, observed, settings, volume=None):
     """Remove what is this collection's: containers, directories, and the network with the last container on it."""
     standins = containers.standins(observed) if names.ambassador("client", observed["mesh"]) in made else []
@@ -833,14 +898,17 @@ def absent(part, host, name, observed, settings, volume=None):
     made = _all_names(part, observed) if part in SIDES else [name]
     _remove(plan, made, directories_of(part) if part in SIDES else [name], observed, settings, volume if found.get("ours") else None)
     remove = plan.inputs["remove"]
+    if part in SIDES:
+        plan.inputs |= {"side": part, "standin": [], "containers": _metrics(plan, part, [], observed, settings)}
     attached = [name for name, one in observed["containers"].items() if settings["network"] in one["networks"]]
     if observed["networks"].get(settings["network"], {}).get("ours") and set(attached) <= set(remove["containers"]):
         remove["network"] = settings["network"]
     if remove["network"] or remove["volume"]:
         plan.step("remove", ", ".join(filter(None, [remove["network"], remove["volume"]])))
-    plan.lines = [
+    told = [
         f"- {kind} {one} on {host}" for kind, ones in (("container", remove["containers"]), ("directory", remove["paths"])) for one in ones
     ]
+    plan.lines += [line for line in told if line not in plan.lines]
     plan.lines += [f"- {kind} {remove[kind]} on {host}" for kind in ("network", "volume") if remove[kind]]
     return plan
 

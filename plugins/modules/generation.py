@@ -106,7 +106,7 @@ import shutil
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, haproxy_cli, nftables_keeper, observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, haproxy_cli, names, nftables_keeper, observation
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import parse_endpoint
 
 VARIABLE = "AMBASSADOR_GENERATION"
@@ -260,6 +260,8 @@ class Generations:
             (self.path, os.geteuid(), 0o755),
             (os.path.join(self.path, "generations"), os.geteuid(), 0o755),
             *((run, self.params["owner"], 0o700) for run in self.runs),
+            # HAProxy's metrics have a directory of their own, for who asks for them is to reach nothing else
+            *((os.path.join(run, names.METRICS), self.params["owner"], 0o700) for run in self.runs if self.kind is HAProxy),
         ):
             found = os.stat(path) if os.path.isdir(path) else None
             if found and (found.st_uid, found.st_mode & 0o7777) == (owner, mode):

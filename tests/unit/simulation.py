@@ -37,6 +37,7 @@ SETTINGS = {
     "memory": "512M",
     "pids": 4096,
     "prove": True,
+    "metrics": "",
 }
 IMAGES = {"haproxy": "haproxy:3.2.26", "socat": "alpine/socat:1.8.0.3", "nftables": "registry.test:5000/ambassador-nftables:1.1.3"}
 # the steps after which a role plans the rest with what was made
@@ -243,7 +244,7 @@ class Host:
         self.observed["containers"][asked["name"]] = there
         published = [port for one in self.observed["containers"].values() for port in one["publishes"]]
         assert len(published) == len(set(published)), f"Docker publishes no port twice: {published}"
-        if started and "generation" in found:
+        if started and names.AMBASSADOR.fullmatch(asked["name"]) and "generation" in found:
             self._run(found)
         for name in found.get("standins", []):
             self.observed["containers"].pop(name, None)
@@ -406,7 +407,9 @@ class Fleet:
         variables |= {"gateways": gateways, "image_id": observed["images"].get(containers.reference(told["image"]), "")}
         variables |= {"connections": containers.connections(told["memory"])}
         variables |= {"nameservers": told["nameservers"] or observed["nameservers"]}
-        variables |= {"tls": told["tls"], "ipv6": told["ipv6"], "revoked": [], "crl": False}
+        variables |= {"tls": told["tls"], "ipv6": told["ipv6"], "revoked": [], "crl": False, "metrics": bool(told["metrics"])}
+        held = self.authority.read(observed["identity"]["certificate"]) if told["tls"] else None
+        variables |= {"not_after": held and held["not_after"]}
         return render.generation(told["engine"], ROLE, variables, more)
 
     def _begin(self):

@@ -60,6 +60,7 @@ class Play:
                 "nameservers": [],
                 "tls": False,
                 "prove": True,
+                "metrics": "",
                 "registry": "",
             },
             **{"ca": "", "ca_key": False, "ca_crl": ""},

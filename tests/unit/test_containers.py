@@ -1,6 +1,7 @@
 """What is asked of each container, and in what one that is there is not that."""
 
 import copy
+import json
 import re
 
 import pytest
@@ -153,6 +154,55 @@ def test_a_stand_in_is_the_client_side_with_a_socket_of_its_own_and_no_place_to_
     same = ("image", "user", "entrypoint", "command", "env", "dns", "memory", "pids", "network")
     assert all(found[key] == asked[key] for key in same)
     assert containers.standin(asked, "ambassador_client_standin", "/var/lib/ambassador/client", False)["aliases"] == []
+
+
+def pages(host="vm1", metrics="9105", network=None, **changes):
+    """Return the container that tells the metrics of three others, and what Prometheus is told of these."""
+    seen = {"mesh": "default", "addresses": ["198.18.0.11", "198.19.0.1"], "networks": {"ambassador": network} if network else {}}
+    shown = [("client", 1), ("server", 1), ("server", 2)]
+    found = containers.metrics(host, shown, {**settings(**changes), "metrics": metrics}, seen)
+    told = re.search("lf-string '(.*)' if { path /targets }", found["command"][0])[1]
+    return found, json.loads(told.replace("%[req.hdr(host),json(utf8s)]", "at:1").replace("%%", "%"))
+
+
+def test_who_tells_metrics_reaches_their_sockets_and_nothing_else():
+    found, _ = pages()
+    runs = {"client": "client/run", "server": "server/run", "server_2": "server/run-2"}
+    assert found["volumes"] == [f"/var/lib/ambassador/{run}/metrics:/run/ambassador/{path}:ro,z" for path, run in runs.items()]
+    assert (found["user"], found["capabilities"], found["publish"]) == ("99:99", None, ["127.0.0.1:9105:8404"])
+
+
+def test_prometheus_is_told_where_the_metrics_of_each_container_are():
+    _, told = pages("it's 100% vm1")
+    assert [one["labels"]["__metrics_path__"] for one in told] == [
+        f"/{path}/{page}" for path in ("client", "server", "server_2") for page in ("metrics", "generation")
+    ]
+    labels = {"host": "it's 100% vm1", "mesh": "default", "side": "server", "container": "ambassador_server_2", "page": "metrics"}
+    assert told[4] == {"targets": ["at:1"], "labels": {"__metrics_path__": "/server_2/metrics", **labels}}
+
+
+def test_metrics_on_the_loopback_are_told_to_no_other_container():
+    network = {"pools": [{"Subnet": "198.19.0.0/24"}]}
+    (rule,) = re.findall("http-request deny unless .*", pages(network=network)[0]["command"][0])
+    assert rule == "http-request deny unless { src 198.19.0.1 }"
+    assert "deny unless {" not in pages(metrics="198.18.0.11:9105", network=network)[0]["command"][0].replace("deny_status", "")
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (9105, ("127.0.0.1", 9105)),
+        ("9105", ("127.0.0.1", 9105)),
+        ("198.18.0.11:9105", ("198.18.0.11", 9105)),
+        ("[0::1]:9105", ("::1", 9105)),
+        ("localhost:9105", None),
+        (70000, None),
+        (True, None),
+        ("", None),
+    ],
+)
+def test_where_metrics_are_told_is_a_port_or_an_address_and_a_port(said, found):
+    assert containers.metrics_at(said) == found
 
 
 def test_a_redis_server_reads_its_directory_and_writes_its_volume():

@@ -73,6 +73,18 @@ def test_a_generation_of_other_files_loses_those_that_it_has_no_more(side):
     assert os.listdir(side / "generations" / ("0" * 12)) == ["haproxy.cfg"]
 
 
+def test_metrics_have_a_directory_of_their_own_where_the_engine_tells_them(side):
+    stage(side)
+    assert (side / "run/metrics").is_dir()
+    assert stat.S_IMODE(os.stat(side / "run/metrics").st_mode) == 0o700
+    # as Docker makes what it is to mount and does not find
+    (side / "run/metrics").chmod(0o755)
+    assert stage(side)["changed"]
+    assert not stage(side)["changed"]
+    module(path=str(side.parent / "server"), state="staged", owner=OWNER, engine="nftables", **named({"ambassador.nft": "one"}))
+    assert os.listdir(side.parent / "server/run") == []
+
+
 def test_the_directory_of_the_socket_is_for_the_engine_alone_and_the_files_for_everybody(side):
     generation = current(side)
     modes = {name: stat.S_IMODE(os.stat(side / name).st_mode) for name in ("", "generations", "run", "current/haproxy.cfg")}

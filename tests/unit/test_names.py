@@ -35,21 +35,32 @@ def test_another_mesh_stands_behind_the_first_word():
     assert told == ["ambassador-blue", "/var/lib/ambassador-blue", "redis_blue_server"]
     assert names.ambassador("client", "blue", 2) == "ambassador_blue_client_2"
     assert names.standin("blue", 3) == "ambassador_blue_client_standin_3"
+    assert (names.metrics(), names.metrics("blue")) == ("ambassador_metrics", "ambassador_blue_metrics")
 
 
 def test_what_is_named_is_told_apart():
-    meshes, numbers, sides = ("default", "server", "client", "standin", "check", "a-2"), (1, 2, 11), ("server", "client")
+    meshes, numbers, sides = ("default", "server", "client", "standin", "metrics", "a-2"), (1, 2, 11), ("server", "client")
     made = {names.ambassador(*each): each for each in itertools.product(sides, meshes, numbers)}
     standins = {names.standin(*each): each for each in itertools.product(meshes, numbers)}
     checks = {f"{name}_{kind}_7" for name in made for kind in ("check", "version")}
-    assert len({*made, *standins, *checks}) == 6 * 3 * 2 + 6 * 3 + 6 * 3 * 2 * 2
+    metrics = {names.metrics(mesh) for mesh in meshes}
+    assert len({*made, *standins, *checks, *metrics}) == 6 * 3 * 2 + 6 * 3 + 6 * 3 * 2 * 2 + 6
     for name, (side, mesh, number) in made.items():
         found = names.AMBASSADOR.fullmatch(name)
         assert (found[1] or "default", found[2], int(found[3] or 1)) == (mesh, side, number)
         assert [one for one in meshes if names.standin_number(name, one)] == []
     for name, (mesh, number) in standins.items():
         assert [(one, names.standin_number(name, one)) for one in meshes if names.standin_number(name, one)] == [(mesh, number)]
-    for name in [*standins, *checks, "ambassador", "ambassador_proxy", "redis_server", "ambassador_server_1", "ambassador_A_server"]:
+    for name in [
+        *standins,
+        *checks,
+        *metrics,
+        "ambassador",
+        "ambassador_proxy",
+        "redis_server",
+        "ambassador_server_1",
+        "ambassador_A_server",
+    ]:
         assert names.AMBASSADOR.fullmatch(name) is None, name
 
 

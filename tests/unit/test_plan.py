@@ -1309,6 +1309,120 @@ def test_an_account_that_can_read_what_is_written_is_told_when_it_is_written():
     assert fleet.plan("vm2", "client")["warnings"] == client.plan()["warnings"] == []
 
 
+# -- metrics ------------------------------------------------------------------------------------------------------
+
+
+def told_by(fleet, host="vm2"):
+    """Return the containers whose metrics are told on a host; None where nothing tells any."""
+    found = observed(fleet, host)["containers"].get("ambassador_metrics")
+    shown = [(side, number) for side in plan.SIDES[::-1] for number in containers.numbered(side, observed(fleet, host))]
+    if not found:
+        return None
+    assert found["hash"] == containers.metrics(host, shown, fleet.settings, observed(fleet, host))["hash"]
+    return shown
+
+
+def test_metrics_come_and_go_and_no_link_notices(fleet):
+    ids = {host: {name: one["id"] for name, one in observed(fleet, host)["containers"].items()} for host in ("vm1", "vm2")}
+    fleet.settings["metrics"] = 9105
+    plans = fleet.deploy()
+    assert plans["vm2", "client"]["lines"] == ["+ container ambassador_metrics on vm2, to tell metrics at 127.0.0.1:9105"]
+    assert [told_by(fleet, host) for host in ("vm1", "vm2", "vm3")] == [[("server", 1)], [("client", 1)], None]
+    assert {"127.0.0.1:9105:8404"} == set(observed(fleet)["containers"]["ambassador_metrics"]["publishes"])
+    at_rest(fleet)
+    fleet.settings["metrics"] = "198.18.0.12:9105"
+    said = fleet.plan("vm2", "client")
+    assert said["lines"] == ["~ container ambassador_metrics on vm2: its options, what it publishes"]
+    fleet.settings["metrics"] = ""
+    plans = fleet.deploy()
+    assert plans["vm2", "client"]["lines"] == ["- container ambassador_metrics on vm2"]
+    assert {host: {name: one["id"] for name, one in observed(fleet, host)["containers"].items()} for host in ids} == ids
+    at_rest(fleet)
+
+
+def test_what_tells_metrics_is_mended_and_nothing_else_is_done(fleet):
+    fleet.settings["metrics"] = 9105
+    fleet.deploy()
+    observed(fleet)["containers"]["ambassador_metrics"]["state"] = "exited"
+    said = fleet.run("vm2", "client")
+    assert (changes(said), said["lines"]) == (["container"], ["~ container ambassador_metrics on vm2: it is exited"])
+    at_rest(fleet)
+
+
+def test_metrics_are_told_of_all_containers_of_both_sides(both):
+    both.settings["metrics"] = 9105
+    both.deploy()
+    assert told_by(both, "vm1") == [("client", 1), ("server", 1)]
+    both.links["queue"] = {**REDIS, "port": 5672}
+    both.deploy()
+    assert told_by(both, "vm1") == [("client", 1), ("server", 1), ("server", 2)]
+    at_rest(both)
+    del both.links["pg"]
+    both.deploy()
+    assert told_by(both, "vm1") == [("server", 1), ("server", 2)]
+    at_rest(both)
+    both.links = {}
+    both.deploy()
+    assert observed(both, "vm1")["containers"] == {}
+
+
+def test_metrics_go_with_the_last_side_that_is_removed(both):
+    both.settings["metrics"] = 9105
+    both.deploy()
+    assert "+ container" not in "".join(absent(both, "vm1", "client")["lines"])
+    assert told_by(both, "vm1") == [("server", 1)]
+    said = absent(both, "vm1", "server")
+    assert said["lines"].count("- container ambassador_metrics on vm1") == 1
+    # nothing is left that would keep it
+    assert (observed(both, "vm1")["containers"], observed(both, "vm1")["networks"]) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("vm2:9105", "host vm2, ambassador_metrics: expected a port, or address:port, found 'vm2:9105'; correct it, or set it to ''"),
+        (7002, "found 127.0.0.1:7002 to be local of link redis as well; set one of them to another port."),
+        ("0.0.0.0:7002", "found 0.0.0.0:7002 to be local of link redis as well;"),
+        ("198.18.0.9:9105", "found that this host has no such address (NAT?); set ambassador_metrics to a port, or to one of this host's"),
+        (22, "expected to publish port 22 on 127.0.0.1, found it taken by another program or container"),
+    ],
+)
+def test_metrics_that_cannot_be_told_there_are_refused(said, sentence):
+    fleet = a_fleet({"redis": {**REDIS, "local": "127.0.0.1:7002"}}, metrics=said)
+    observed(fleet)["listening"] = [["tcp", "0.0.0.0", 22]]
+    (found,) = refused(fleet.plan("vm2", "client"))
+    assert sentence in found
+    assert "correct it" in found or "set " in found
+
+
+def test_only_an_engine_that_tells_metrics_is_asked_for_them():
+    (found,) = refused(a_fleet(engine="nftables", metrics=9105).plan("vm2", "client"))
+    assert "expected the engine haproxy, which alone tells metrics, found nftables; set ambassador_metrics to ''" in found
+
+
+def test_what_tells_metrics_is_not_somebody_else_s(fleet):
+    fleet.settings["metrics"] = 9105
+    observed(fleet)["containers"]["ambassador_metrics"] = THEIRS
+    assert "expected no container ambassador_metrics, or one that this mesh made" in refused(fleet.plan("vm2", "client"))[0]
+    observed(fleet)["containers"] |= {"ambassador_metrics": THEIRS | {"name": "x"}}
+    fleet.settings["metrics"] = ""
+    assert fleet.plan("vm2", "client")["steps"] == []
+
+
+def test_two_meshes_tell_their_metrics_at_two_ports(fleet):
+    fleet.settings["metrics"] = 9105
+    fleet.deploy()
+    theirs = a_fleet({"pg": {**REDIS, "port": 5432}}, metrics=9105, state_dir="/var/lib/ambassador-blue", network="ambassador-blue")
+    for name, host in theirs.hosts.items():
+        host.observed = fleet.hosts[name].seen_by("blue")
+    (found,) = refused(theirs.plan("vm2", "client"))
+    assert (
+        "host vm2, ambassador_metrics: expected to publish port 9105 on 127.0.0.1, found it taken by container ambassador_metrics of"
+        in found
+    )
+    assert "or set it to another port." in found
+
+
 # -- removal ------------------------------------------------------------------------------------------------------
 
 
@@ -1567,6 +1681,7 @@ RUN = st.fixed_dictionaries(
         "prove": st.booleans(),
         "memory": st.sampled_from(["512M", "1g", "1073741824"]),
         "pids": st.sampled_from([64, "4096"]),
+        "metrics": st.sampled_from(["", 9105, "0.0.0.0:9106", "198.18.0.2:9105"]),
     }
 )
 ADDRESSED = st.sampled_from([("198.18.0.{}", False), ("198.18.0.{}", True), ("2001:DB8:0::{}", True)])
@@ -1578,6 +1693,8 @@ def maps_and_runs(draw, ipv6, engines=tuple(IMAGES), least=0):
     changed = draw(RUN) | {"engine": draw(st.sampled_from(engines))}
     haproxy, socat = changed["engine"] == "haproxy", changed["engine"] == "socat"
     changed["tls"] = changed["tls"] and haproxy
+    # one address that all hosts have
+    changed["metrics"] = changed["metrics"] if haproxy and changed["metrics"] != "198.18.0.2:9105" else ""
     links = {}
     for number, alias in enumerate(
         draw(st.lists(st.sampled_from(["redis", "pg", "my-cache", "a1"]), unique=True, min_size=least, max_size=4))

@@ -33,6 +33,7 @@ def variables(side="client", engine="haproxy", tls=False, ipv6=True, **changes):
     told = {"ansible_managed": "Ansible managed", "side": side, "links": wiring["links"], "variables": wiring["variables"]}
     told |= {"connections": 8000}
     told |= {"gateways": ["198.19.0.1"], "image_id": "sha256:aa", "tls": tls, "ipv6": ipv6, "revoked": [], "crl": False}
+    told |= {"metrics": False, "not_after": None}
     return {**told, "ports": ports(told["links"]), **changes}
 
 
@@ -324,3 +325,18 @@ def test_a_template_is_rendered_as_ansible_renders_it(template, engine, side, tl
     ansible = lookup_loader.get("ansible.builtin.template", loader=loader, templar=Templar(loader, told))
     (theirs,) = ansible.run([f"{ROLE}/templates/{template}"], told)
     assert render.environment(f"{ROLE}/templates").get_template(template).render(told) == theirs
+
+
+# -- its metrics --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", ["server", "client"])
+def test_what_runs_tells_its_generation_and_when_its_certificate_ends(side):
+    more = {"admitted.lst": None} if side == "server" else {}
+    found = generation(side=side, tls=True, metrics=True, not_after=2000000000.0, more=more)
+    told = f'"ambassador_generation_info{{generation=\\"{found["name"]}\\"}} 1\\nambassador_certificate_not_after_seconds 2000000000\\n"'
+    assert f"string {told} if {{ path /generation }}" in found["files"]["haproxy.cfg"]
+    plain = generation(side=side, metrics=True, more=more)["files"]["haproxy.cfg"]
+    assert "ambassador_generation_info" in plain
+    assert "ambassador_certificate" not in plain
+    assert "metrics" not in generation(side=side, more=more)["files"]["haproxy.cfg"]
