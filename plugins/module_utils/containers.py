@@ -650,6 +650,7 @@ def metrics(host, shown, settings, observed):
         "global",
         "    log stdout format raw local0",
         "    maxconn 64",
+        "    hard-stop-after 1s",
         "defaults",
         "    mode http",
         "    timeout connect 5s",
@@ -669,6 +670,8 @@ def metrics(host, shown, settings, observed):
         user=f"{HAPROXY_UID}:{HAPROXY_UID}",
         entrypoint=["sh", "-c"],
         command=["exec haproxy -db -f /dev/stdin <<'END'\n" + "\n".join(lines) + "\nEND"],
+        # as the first process, and without a master, HAProxy ignores SIGTERM
+        stop_signal="SIGUSR1",
         volumes=volumes,
         dns=NO_UPSTREAM_DNS,
         memory="64M",

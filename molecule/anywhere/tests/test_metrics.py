@@ -118,7 +118,7 @@ def test_each_container_is_scraped_and_says_what_it_runs(hosts, ask):
         generation = host.check_output(f"basename $(readlink /var/lib/ambassador/{side}/current)")
         seen = ask("query", query=f'ambassador_generation_info{{host="{name}"}}')["result"]
         assert [one["metric"]["generation"] for one in seen] == [generation] * len(CONTAINERS[name])
-        end = host.check_output("date -d \"$(openssl x509 -in /var/lib/ambassador/identity/cert.pem -noout -enddate | cut -d= -f2)\" +%s")
+        end = host.check_output('date -d "$(openssl x509 -in /var/lib/ambassador/identity/cert.pem -noout -enddate | cut -d= -f2)" +%s')
         seen = ask("query", query=f'ambassador_certificate_not_after_seconds{{host="{name}"}}')["result"]
         assert {one["value"][1] for one in seen} == {end}
 
