@@ -45,7 +45,7 @@ def ask(vm2, deployed):
     for rule in rules["groups"][0]["rules"]:
         rule["for"] = "5s"
     files = {"prometheus.yml": yaml.safe_dump(config), "alerts.yml": yaml.safe_dump(rules)}
-    files |= {f"shipped/{path.name}": path.read_text() for path in (MONITORING / "alerts.yml", ROOT / "molecule/anywhere/alerts_test.yml")}
+    files |= {f"shipped/{path.name}": path.read_text() for path in (MONITORING / "alerts.yml", ROOT / "molecule/anywhere/tests/alerts_test.yml")}
     vm2.check_output("mkdir -p /run/prometheus/shipped")
     for name, content in files.items():
         vm2.check_output("printf %%s %s > %s", content, f"/run/prometheus/{name}")
