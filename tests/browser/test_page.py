@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "collections"), str(ROOT / "tests/unit")]
 
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import page
-from fleet import big, small
+from fleet import big, small, some
 
 IMAGE = "crosshost-lab/browser"
 PICTURES = ROOT / ".cache/screenshots"
@@ -64,7 +64,7 @@ def look(text, *expressions):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("status", [small, big])
+@pytest.mark.parametrize("status", [small, some, big])
 def test_every_link_is_shown_on_every_screen_and_nothing_is_cut(status):
     found = status()
     seen = look(page.render(found), LINKS, OVERFLOW, CUT, BACKGROUND, FILTER)

@@ -12,10 +12,10 @@ def target(link, client, server, health="up", **more):
     return {**TARGET, "link": link, "host": client, "target": server, "address": address, "state": STATES[health], "health": health, **more}
 
 
-def status(hosts, **more):
+def status(clients, servers, **more):
     """Return the status of a mesh without links."""
-    certificate = {"not_after": "2027-02-22T00:00:00Z", "days": 85}
-    side = {"side": "client", "generation": "c12964c32605", "certificate": certificate}
+    told = {"generation": "c12964c32605", "certificate": {"not_after": "2027-02-22T00:00:00Z", "days": 85}}
+    sides = {**dict.fromkeys(clients, "client"), **dict.fromkeys(servers, "server")}
     return {
         "format": 1,
         "time": "2026-11-28T12:30:00Z",
@@ -24,15 +24,15 @@ def status(hosts, **more):
         "verdict": "all is well",
         "problems": [],
         "warnings": [],
-        "hosts": [{"name": host, "reached": True, "engine": "haproxy", "sides": [side]} for host in hosts],
+        "hosts": [{"name": host, "reached": True, "engine": "haproxy", "sides": [{"side": side, **told}]} for host, side in sides.items()],
         "links": [],
         "targets": [],
         "history": [
             {
                 "time": "2026-11-28T12:00:00Z",
-                "host": "vm2",
+                "host": clients[0],
                 "side": "client",
-                "lines": ["+ redis vm2 -> vm1 (198.18.0.11:6379)"],
+                "lines": [f"+ redis {clients[0]} -> {servers[0]} (198.18.0.11:6379)"],
                 "worked": True,
             }
         ],
@@ -43,14 +43,14 @@ def status(hosts, **more):
 def small(clients=("vm2",)):
     """Return the status of one link: its server vm1, and clients."""
     link = {"alias": "redis", "health": "up", "servers": ["vm1"], "clients": list(clients)}
-    return status(["vm1", *clients], links=[link], targets=[target("redis", client, "vm1") for client in clients])
+    return status(clients, ["vm1"], links=[link], targets=[target("redis", client, "vm1") for client in clients])
 
 
 def big():
     """Return the status of sixty hosts and two hundred links, some of them with trouble."""
     draw = random.Random(16)
     clients, servers = ([f"{kind}{number:02}.prod.example.com" for number in range(1, 31)] for kind in ("web", "db"))
-    found = status(clients + servers, well=False, verdict="expected no trouble, found 3 problems")
+    found = status(clients, servers, well=False, verdict="expected no trouble, found 3 problems")
     for number in range(200):
         health = "down" if number in (7, 80, 150) else "degraded" if number % 70 == 9 else "up"
         alias = f"{draw.choice(['redis', 'postgres', 'search', 'queue', 'billing-events'])}-{number}"
@@ -74,7 +74,7 @@ def some():
     """Return the status of six hosts and four links: one of them is down, and one in part."""
     web, store = ["web1", "web2", "web3"], ["store1", "store2"]
     ends = {"postgresql": (web, ["store1"]), "redis": (web, store), "search": (["web1"], ["search1"]), "queue": (web[:2], ["store1"])}
-    found = status([*web, *store, "search1"], well=False, verdict="expected no trouble, found 1 problem")
+    found = status(web, [*store, "search1"], well=False, verdict="expected no trouble, found 1 problem")
     for alias, (clients, servers) in ends.items():
         states = {"search1": "down", "store2": "degraded"}
         found["targets"] += [target(alias, client, server, states.get(server, "up")) for client in clients for server in servers]

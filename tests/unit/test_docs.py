@@ -1,6 +1,7 @@
 """The commands that the documents show run; those that change hosts are only checked as far as that goes without any."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -273,3 +274,29 @@ def test_every_test_that_stands_for_security_exists():
     tests = "".join(path.read_text() for path in (ROOT / "molecule").rglob("test_*.py"))
     assert len(named) > 10
     assert [name for name in named if f"def {name}(" not in tests] == []
+
+
+def fields(schema, node, path=""):
+    """Return a row for each field of a JSON Schema: its path, what it holds, what it means."""
+    for name, said in node.get("properties", {}).items():
+        field = {**(schema["$defs"][said["$ref"].rpartition("/")[2]] if "$ref" in said else {}), **said}
+        types = field.get("type", "string")
+        holds = " or ".join(types if isinstance(types, list) else [types])
+        words = [f"`{json.dumps(value)}`" for value in field.get("enum", [field["const"]] if "const" in field else [])]
+        at = f"{path}{name}" + ("[]" if types == "array" else "")
+        yield f"| `{at}` | {', '.join(words) or holds} | {field['description']} |"
+        yield from fields(schema, field.get("items", field), f"{at}.")
+
+
+def test_the_table_of_the_status_is_that_of_its_schema():
+    schema = json.loads((ROOT / "docs/status.schema.json").read_text())
+    table = "\n".join(["| field | holds | means |", "|---|---|---|", *fields(schema, schema)])
+    assert (ROOT / "docs/status.md").read_text().partition("`format` does.\n\n")[2] == f"{table}\n"
+
+
+def test_the_commands_of_the_status_page(clone):
+    shown = [command for command in commands("docs/status.md") if command]
+    assert len(shown) == 2
+    for command in shown:
+        result = run(f"{command} --syntax-check", clone)
+        assert result.returncode == 0, result.stderr

@@ -7,10 +7,13 @@ import re
 import stat
 import time
 
+import jsonschema
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import page
-from fleet import big, small
+from conftest import ROOT
+from fleet import big, small, some
 
+SCHEMA = json.loads((ROOT / "docs/status.schema.json").read_text())
 EVIL = "<script>alert('x')</script>\"'&"
 
 
@@ -62,6 +65,11 @@ def test_what_hosts_and_maps_say_is_escaped():
     assert seen.scripts == plain.scripts
     assert "".join(seen.text).count(EVIL) > 15
     assert seen.of_class("link")[0]["data-names"].startswith(EVIL)
+
+
+@pytest.mark.parametrize("status", [small, some, big])
+def test_what_is_drawn_here_is_a_status(status):
+    jsonschema.validate(status(), SCHEMA, jsonschema.Draft202012Validator)
 
 
 def test_it_needs_no_other_file_and_runs_no_other_script():

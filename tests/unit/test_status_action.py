@@ -68,6 +68,10 @@ def test_a_terminal_gets_plain_lines_and_no_colour_where_none_is_wanted(run, tmp
     assert (tmp_path / "status.html").read_text() == page.render(found)
 
 
+def test_the_page_about_it_shows_what_a_terminal_shows():
+    assert "\n".join(SAID.splitlines()[:3]) in (ROOT / "docs/status.md").read_text()
+
+
 def test_states_are_coloured_as_the_user_has_it(run):
     lines = SAID.splitlines()
     said = run(ANSIBLE_FORCE_COLOR="1", ANSIBLE_COLOR_OK="blue")
