@@ -292,11 +292,3 @@ def test_the_table_of_the_status_is_that_of_its_schema():
     schema = json.loads((ROOT / "docs/status.schema.json").read_text())
     table = "\n".join(["| field | holds | means |", "|---|---|---|", *fields(schema, schema)])
     assert (ROOT / "docs/status.md").read_text().partition("`format` does.\n\n")[2] == f"{table}\n"
-
-
-def test_the_commands_of_the_status_page(clone):
-    shown = [command for command in commands("docs/status.md") if command]
-    assert len(shown) == 2
-    for command in shown:
-        result = run(f"{command} --syntax-check", clone)
-        assert result.returncode == 0, result.stderr
