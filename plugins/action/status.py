@@ -10,11 +10,14 @@ import pathlib
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
+from ansible_collections.crosshost.ambassador.plugins.filter.meshes import meshes
 from ansible_collections.crosshost.ambassador.plugins.module_utils import names
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import page, status
 
 LOOKED = "__ambassador_engine_status"
+# what the module meshes told of a host
+MESHES = "status_meshes"
 # what a line is -> its colour, as the user has set it
 COLORS = {
     "up": constants.COLOR_OK,
@@ -47,19 +50,26 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec({"mesh": {"type": "str", "default": names.DEFAULT}, "page": {"type": "path"}})
         path = arguments["page"] and pathlib.Path(arguments["page"])
-        problem = path and page.problem(path)
+        problem = path and page.problem(path, arguments["mesh"])
         if problem:
             return {**result, "failed": True, "msg": problem}
-        answers = {host: self._answer(task_vars["hostvars"][host]) for host in task_vars["ansible_play_hosts_all"]}
+        variables = {host: task_vars["hostvars"][host] for host in task_vars["ansible_play_hosts_all"]}
+        if arguments["mesh"] == names.ALL:
+            told = meshes({host: found.get(MESHES) or {} for host, found in variables.items()})
+            return {**result, "lines": self._show([(line, None) for line in told])}
+        answers = {host: self._answer(found) for host, found in variables.items()}
         found = status.status(answers, arguments["mesh"], datetime.datetime.now(datetime.UTC))
-        said = status.lines(found)
+        if path and not self._task.check_mode:
+            page.write(path, found)
+        return {**result, "changed": bool(path), "status": found, "lines": self._show(status.lines(found))}
+
+    def _show(self, said):
+        """Print lines, and return them: each with what it is."""
         if for_people(constants.DEFAULT_STDOUT_CALLBACK):
             # Ansible may write the name of the task only when it has ended
             for line, what in [("", None), *said]:
                 self._display.display(line, color=COLORS.get(what))
-        if path and not self._task.check_mode:
-            page.write(path, found)
-        return {**result, "changed": bool(path), "status": found, "lines": [line for line, _ in said]}
+        return [line for line, _ in said]
 
     @staticmethod
     def _answer(variables):

@@ -17,7 +17,7 @@ description:
   - It does not fail where a link has a problem; the playbook does.
 options:
   mesh:
-    description: The mesh.
+    description: The mesh; or V(all), to show what M(crosshost.ambassador.meshes) found of all meshes, and to judge nothing.
     type: str
     default: default
   page:
@@ -44,7 +44,7 @@ EXAMPLES = r"""
 RETURN = r"""
 status:
   description: What was found, as the JSON Schema C(docs/status.schema.json) of the collection describes it.
-  returned: success
+  returned: success, of one mesh
   type: dict
 lines:
   description: What the terminal shows.

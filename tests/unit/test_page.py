@@ -162,3 +162,4 @@ def test_a_page_that_cannot_be_written_is_told(tmp_path, name, said):
     path = pathlib.Path(tmp_path / name)
     assert page.problem(path).startswith("status_page: " + said.format(path))
     assert page.problem(tmp_path / "status.html") is None
+    assert page.problem(tmp_path / "status.html", "all").startswith("status_page: expected one mesh, of which there is a page,")

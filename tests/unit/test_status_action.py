@@ -18,6 +18,7 @@ PLAY = """
   gather_facts: false
   tasks:
     - crosshost.ambassador.status:
+        mesh: "{{ status_mesh | default(omit) }}"
         page: "{{ status_page | default(omit) }}"
       run_once: true
 """
@@ -86,6 +87,14 @@ def test_a_callback_that_prints_json_prints_nothing_else_and_holds_the_lines(run
     assert result["lines"] == SAID.splitlines()
     assert result["status"]["well"] is False
     assert not (tmp_path / "status.html").exists()
+
+
+def test_what_all_meshes_have_is_shown_and_not_judged(run):
+    container = {"name": "ambassador_client", "mesh": "default", "side": "client", "state": "running", "error": None, "links": {}}
+    told = {"containers": [container]}
+    said = run("--extra-vars", json.dumps({"status_mesh": "all", "status_meshes": told}))
+    rows = [line.split()[:5] for line in said.partition("\nhost  mesh")[2].splitlines()[1:4]]
+    assert rows == [[host, "default", "client", "ambassador_client", "running"] for host in ("vm1", "vm2", "vm3")]
 
 
 def test_a_page_of_another_kind_is_refused(run):
