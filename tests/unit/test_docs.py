@@ -98,6 +98,15 @@ def test_what_is_shown_of_a_redis_that_elects_its_own_primary_is_what_is_tested(
     assert shown == [jinja2.Template(text, trim_blocks=True, keep_trailing_newline=True).render(number=2) for text in tested]
 
 
+def test_what_is_shown_of_metrics_is_what_is_tested():
+    inventory = yaml.safe_load((ROOT / "molecule/anywhere/inventory/hosts.yml").read_text())
+    # the other one is what the scenario runs Prometheus with
+    assert yaml.safe_load(blocks("docs/metrics.md", "yaml")[0]) == inventory["VM2"]["hosts"]["vm2"]
+    rules = yaml.safe_load((ROOT / "roles/ambassador_engine/files/monitoring/alerts.yml").read_text())["groups"][0]["rules"]
+    alerts = re.findall(r"^\| `(Ambassador\w+)` \|", (ROOT / "docs/metrics.md").read_text(), re.M)
+    assert alerts == [rule["alert"] for rule in rules]
+
+
 def test_the_tutorial_shows_the_example_that_is_tested():
     shown = [block.partition("\n") for block in blocks("docs/tutorial.md", "yaml")]
     assert len(shown) == 7

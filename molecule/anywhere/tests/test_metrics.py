@@ -1,6 +1,7 @@
 """Metrics: Prometheus scrapes them, all queries of the rules and of the dashboard are answered, alerts fire and are resolved."""
 
 import json
+import pathlib
 import re
 import time
 import urllib.parse
@@ -9,6 +10,7 @@ import pytest
 import yaml
 from conftest import ROOT, inspect, lab_image, until
 
+PAGE = (ROOT / "docs/metrics.md").read_text()
 MONITORING = ROOT / "roles/ambassador_engine/files/monitoring"
 LINK = {"port": 6379, "publish": 6379, "servers": "VM1", "clients": "VM2", "backend": "redis_server:6379"}
 # two with one port: the client side has two containers
@@ -37,7 +39,7 @@ def deployed(run):
 @pytest.fixture(scope="module")
 def ask(vm2, deployed):
     """Runs Prometheus on vm2 as docs/metrics.md says, but in a hurry, and asks its API."""
-    config = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/metrics.md").read_text(), re.S)[1])
+    config = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", PAGE, re.S)[1])
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     for place in config["scrape_configs"][0]["http_sd_configs"]:
         place["refresh_interval"] = "1s"
@@ -45,7 +47,9 @@ def ask(vm2, deployed):
     for rule in rules["groups"][0]["rules"]:
         rule["for"] = "5s"
     files = {"prometheus.yml": yaml.safe_dump(config), "alerts.yml": yaml.safe_dump(rules)}
-    files |= {f"shipped/{path.name}": path.read_text() for path in (MONITORING / "alerts.yml", ROOT / "molecule/anywhere/tests/alerts_test.yml")}
+    files |= {
+        f"shipped/{path.name}": path.read_text() for path in (MONITORING / "alerts.yml", pathlib.Path(__file__).parent / "alerts_test.yml")
+    }
     vm2.check_output("mkdir -p /run/prometheus/shipped")
     for name, content in files.items():
         vm2.check_output("printf %%s %s > %s", content, f"/run/prometheus/{name}")
@@ -73,14 +77,15 @@ def eventually(look, wanted):
 
 
 def queries():
-    """Return each query of the rules, without the bound that an alert is beyond, and of the dashboard: its name -> the query."""
+    """Return all queries, by their names: of the rules, without the bound that an alert is beyond, of the dashboard, and of the page."""
     rules = yaml.safe_load((MONITORING / "alerts.yml").read_text())["groups"][0]["rules"]
     found = {rule["alert"]: re.sub(r" (==|<|>) (?=[0-9])", r" \1 bool ", rule["expr"]) for rule in rules}
     for panel in json.loads((MONITORING / "dashboard.json").read_text())["panels"]:
         for target in panel["targets"]:
             text = target["expr"].replace("$mesh", ".*").replace("$host", ".*").replace("$__rate_interval", "10s")
             found[f"{panel['title']} {target['refId']}"] = text
-    return found
+    shown = re.findall(r"`((?:haproxy|ambassador)_\w+(?:\{.*?\})?)`", PAGE.partition("| series |")[2].partition("\n\n")[0])
+    return found | {query: query for query in shown}
 
 
 def test_metrics_are_told_on_the_loopback_alone_unless_an_address_is_said(vm1, vm2):
