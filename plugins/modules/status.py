@@ -13,7 +13,7 @@ description:
   - >-
     Holds what was found on the hosts of the play against what the map wants, and shows it on the terminal, a line for each target of each
     link, then warnings and problems. With a callback that prints JSON it prints nothing of its own.
-  - It needs what the playbook C(status) looks at before, and runs once for all hosts.
+  - It needs what the playbook C(crosshost.ambassador.status) looks at before, and runs once for all hosts.
   - It does not fail where a link has a problem; the playbook does.
 options:
   mesh:
