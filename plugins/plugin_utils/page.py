@@ -144,7 +144,8 @@ def card(link, targets):
         ``joins`` (client host, server, health), ``height``, ``middle``, ``connections``
     :rtype: dict
     """
-    client_side = [target for target in targets if target["side"] == "client" and target["health"] != "leaving"]
+    there = [target for target in targets if target["health"] != "leaving"]
+    client_side = [target for target in there if target["side"] == "client"]
     # a server host is known to HAProxy by another name where its own has signs that HAProxy's has not
     hosts = {server_name(host): host for host in link["servers"]}
     pairs, clients, servers = {}, {host: [] for host in link["clients"]}, {host: [] for host in link["servers"]}
@@ -155,7 +156,7 @@ def card(link, targets):
         pairs.setdefault((target["host"], name), []).append(target)
     if not client_side:
         # no client side was asked: a server side's own backend, which comes first, is all that is known
-        for target in targets:
+        for target in there:
             known = servers.setdefault(target["host"], [])
             known += [] if known else [target]
     left, right = (ends({name: figures(known) for name, known in side.items()}) for side in (clients, servers))

@@ -278,18 +278,19 @@ def together(healths):
     return found.pop() if len(found) == 1 else "degraded" if found else "unknown"
 
 
-def link_health(targets):
+def link_health(targets, clients):
     """Return how a link is: as its client sides see it, or, where none is known, its server sides.
 
     :param list[dict] targets: those of the link, as :func:`status` returns them
+    :param list[str] clients: the hosts that are to consume it, of which nothing may be known
     :rtype: str
     """
-    for side in reversed(SIDES):
-        seen = {}
+    for side, hosts in (("client", clients), ("server", [])):
+        seen = {host: [] for host in hosts}
         for target in targets:
             if target["side"] == side and target["health"] != "leaving":
                 seen.setdefault(target["host"], []).append(target["health"])
-        if seen:
+        if any(seen.values()):
             return together(map(together, seen.values()))
     return "unknown"
 
@@ -330,7 +331,10 @@ def status(answers, mesh, now):
         "problems": judge.problems,
         "warnings": judge.warnings,
         "hosts": judge.hosts,
-        "links": [{"alias": alias, "health": link_health(of_link.get(alias, [])), **ends} for alias, ends in sorted(judge.links.items())],
+        "links": [
+            {"alias": alias, "health": link_health(of_link.get(alias, []), ends["clients"]), **ends}
+            for alias, ends in sorted(judge.links.items())
+        ],
         "targets": judge.targets,
         "history": sorted(judge.history, key=lambda entry: entry["time"], reverse=True),
     }

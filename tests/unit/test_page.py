@@ -130,6 +130,9 @@ def test_a_link_of_which_no_client_was_asked_shows_its_backends():
     one = page.card(found["links"][0], [backend, {**backend, "target": "vm3", "health": "down"}])
     assert one["left"] == []
     assert [(end["name"], end["health"]) for end in one["right"]] == [("vm1", "up")]
+    # what is no target any more is not drawn
+    one = page.card(found["links"][0], [{**backend, "health": "leaving"}])
+    assert [(end["name"], end["health"]) for end in one["right"]] == [("vm1", "unknown")]
 
 
 def test_a_link_of_which_nothing_is_known_is_drawn():

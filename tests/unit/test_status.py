@@ -406,7 +406,12 @@ def test_a_link_is_as_its_clients_see_it(found):
     assert status(found)["links"][0]["health"] == "up"
     targets(found, "vm2", "client")[0].update(REFUSED)
     assert status(found)["links"][0]["health"] == "down"
+    # whose container is gone, it is none that sees it
+    targets(found, "vm2", "client")[0].update(state="UP", up=True)
+    found["vm4"] = {**copy.deepcopy(found["vm2"]), "observed": {**found["vm2"]["observed"], "containers": {}}}
+    assert status(found)["links"][0]["health"] == "degraded"
     # without a client, as its servers do
+    del found["vm4"]
     del found["vm2"]
     assert status(found)["links"][0]["health"] == "degraded"
 
