@@ -48,7 +48,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Judge, show, and write the page where one is asked for."""
         result = super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec({"mesh": {"type": "str", "default": names.DEFAULT}, "page": {"type": "path"}})
+        __, arguments = self.validate_argument_spec({"mesh": {"type": "str", "default": names.DEFAULT}, "page": {"type": "path"}})
         path = arguments["page"] and pathlib.Path(arguments["page"])
         problem = path and page.problem(path, arguments["mesh"])
         if problem:
@@ -69,7 +69,7 @@ class ActionModule(ActionBase):
             # Ansible may write the name of the task only when it has ended
             for line, what in [("", None), *said]:
                 self._display.display(line, color=COLORS.get(what))
-        return [line for line, _ in said]
+        return [line for line, __ in said]
 
     @staticmethod
     def _answer(variables):

@@ -125,7 +125,7 @@ def ends(named):
     """
     found = []
     known = sorted(({"name": name, **one} for name, one in named.items()), key=lambda end: ORDER.index(end["health"]))
-    for _, alike in itertools.groupby(known, key=lambda end: end["health"]):
+    for __, alike in itertools.groupby(known, key=lambda end: end["health"]):
         *first, last = alike
         shown, rest = first[:SHOWN], [*first[SHOWN:], last]
         if len(rest) > 1:
@@ -191,7 +191,7 @@ def overview(cards):
     for one in cards:
         for client, server, health in one["joins"]:
             joined.setdefault((client, server), []).append((one["alias"], health))
-    left = {name: number for number, name in enumerate(sorted({client for client, _ in joined}))}
+    left = {name: number for number, name in enumerate(sorted({client for client, __ in joined}))}
     clients = {}
     for client, server in joined:
         clients.setdefault(server, []).append(left[client])
@@ -203,10 +203,10 @@ def overview(cards):
     edges = [
         {
             "ends": f"{client} → {server}",
-            "links": [alias for alias, _ in links],
-            "health": min((health for _, health in links), key=ORDER.index),
+            "links": [alias for alias, __ in links],
+            "health": min((health for __, health in links), key=ORDER.index),
             "path": curve(MAP[0], at["left"][client], MAP[1], at["right"][server]),
-            "names": " ".join([client, server, *(alias for alias, _ in links)]).lower(),
+            "names": " ".join([client, server, *(alias for alias, __ in links)]).lower(),
         }
         for (client, server), links in joined.items()
     ]
