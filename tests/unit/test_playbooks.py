@@ -11,6 +11,7 @@ from conftest import ROOT
     ("playbook", "arguments", "said"),
     [
         ("site", [], "site: expected hosts in the groups VM1 and VM2, found none; give their inventory with -i"),
+        ("status", [], "status: expected hosts in the groups VM1 and VM2, found none; give their inventory with -i"),
         ("teardown", [], "teardown: expected hosts in the groups VM1 and VM2, found none; give their inventory with -i"),
         ("revoke", [], "site: expected hosts in the groups VM1 and VM2, found none; give their inventory with -i"),
         ("move", [], "move: expected the link and the host that it leaves, found one missing; say -e move_link=… -e move_from=…."),
