@@ -602,7 +602,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
             plan.problems = host_problems(host, observed)
             _remove(plan, _all_names(side, observed), directories_of(side), observed, settings)
             plan.lines, plan.warnings = removed_lines(side, host, wiring, on_disk), removal_warnings(side, host, wiring, on_disk)
-            plan.inputs |= {"side": side, "standin": [], "containers": _metrics(plan, side, [], observed, settings)}
+            _metrics_of_the_other(plan, side, observed, settings)
         return plan
 
     plan.problems += host_problems(host, observed)
@@ -864,6 +864,16 @@ def _metrics(plan, side, numbers, observed, settings):
     return []
 
 
+def _metrics_of_the_other(plan, side, observed, settings):
+    """Have the metrics of the other side alone told, for this one goes.
+
+    :param str side: the side that goes
+    """
+    changed = _metrics(plan, side, [], observed, settings)
+    # what takes a step of a side asks for these
+    plan.inputs |= {"side": side, "generation": None, "standin": [], "containers": changed}
+
+
 def _remove(plan, made, directories, observed, settings, volume=None):
     """Remove what is this collection's: containers, directories, and the network with the last container on it."""
     standins = containers.standins(observed) if names.ambassador("client", observed["mesh"]) in made else []
@@ -899,7 +909,7 @@ def absent(part, host, name, observed, settings, volume=None):
     _remove(plan, made, directories_of(part) if part in SIDES else [name], observed, settings, volume if found.get("ours") else None)
     remove = plan.inputs["remove"]
     if part in SIDES:
-        plan.inputs |= {"side": part, "standin": [], "containers": _metrics(plan, part, [], observed, settings)}
+        _metrics_of_the_other(plan, part, observed, settings)
     attached = [name for name, one in observed["containers"].items() if settings["network"] in one["networks"]]
     if observed["networks"].get(settings["network"], {}).get("ours") and set(attached) <= set(remove["containers"]):
         remove["network"] = settings["network"]

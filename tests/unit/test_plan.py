@@ -1369,7 +1369,9 @@ def test_metrics_are_told_of_all_containers_of_both_sides(both):
 def test_metrics_go_with_the_last_side_that_is_removed(both):
     both.settings["metrics"] = 9105
     both.deploy()
-    assert "+ container" not in "".join(absent(both, "vm1", "client")["lines"])
+    said = absent(both, "vm1", "client")
+    assert "~ container ambassador_metrics on vm1: its options" in said["lines"]
+    assert (said["steps"], said["generation"], said["standin"]) == (["container", "remove"], None, [])
     assert told_by(both, "vm1") == [("server", 1)]
     said = absent(both, "vm1", "server")
     assert said["lines"].count("- container ambassador_metrics on vm1") == 1
