@@ -15,7 +15,7 @@ MONITORING = ROOT / "roles/ambassador_engine/files/monitoring"
 LINK = {"port": 6379, "publish": 6379, "servers": "VM1", "clients": "VM2", "backend": "redis_server:6379"}
 # two with one port: the client side has two containers
 LINKS = {"redis": LINK, "again": LINK}
-CONTAINERS = {"vm1": ["ambassador_server"], "vm2": ["ambassador_client", "ambassador_client_2"]}
+SIDES = {"vm1": "server", "vm2": "client"}
 GET = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=5).read().decode())"
 
 
@@ -34,6 +34,15 @@ def run(playbook):
 @pytest.fixture(scope="module", autouse=True)
 def deployed(run):
     run()
+
+
+@pytest.fixture(scope="module")
+def there(hosts, deployed):
+    """Returns the ambassadors of both hosts: name of the host -> names of its containers."""
+    listed = "docker ps --format '{{.Names}}' --filter name=ambassador_%s | sort"
+    found = {host: hosts[host].check_output(listed, side).split() for host, side in SIDES.items()}
+    assert {host: len(names) for host, names in found.items()} == {"vm1": 1, "vm2": 2}
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +106,9 @@ def test_metrics_are_told_on_the_loopback_alone_unless_an_address_is_said(vm1, v
     assert "403: Forbidden" in asked.stderr, asked
 
 
-def test_who_tells_metrics_reaches_nothing_but_metrics(vm2):
+def test_who_tells_metrics_reaches_nothing_but_metrics(vm2, there):
     seen = vm2.run("docker exec ambassador_metrics find /run/ambassador /etc/ambassador /etc/ambassador-identity -type s,f").stdout.split()
-    assert sorted(seen) == ["/run/ambassador/client/socket", "/run/ambassador/client_2/socket"]
+    assert sorted(seen) == [f"/run/{name.replace('_', '/', 1)}/socket" for name in there["vm2"]]
 
 
 def test_the_rules_are_what_prometheus_reads_and_hold_what_they_say(vm2, ask):
@@ -108,24 +117,21 @@ def test_the_rules_are_what_prometheus_reads_and_hold_what_they_say(vm2, ask):
         assert said.rc == 0, said.stdout + said.stderr
 
 
-def test_each_container_is_scraped_and_says_what_it_runs(hosts, ask):
-    pages = sorted((name, page) for names in CONTAINERS.values() for name in names for page in ("generation", "metrics"))
+def test_each_container_is_scraped_and_says_what_it_runs(hosts, there, ask):
+    pages = sorted((name, page) for names in there.values() for name in names for page in ("generation", "metrics"))
 
     def scraped():
         targets = [target for target in ask("targets")["activeTargets"] if target["health"] == "up"]
         return sorted((target["labels"]["container"], target["labels"]["page"]) for target in targets)
 
     eventually(scraped, pages)
-    for name, host in hosts.items():
-        if name not in CONTAINERS:
-            continue
-        side = {"vm1": "server", "vm2": "client"}[name]
-        generation = host.check_output(f"basename $(readlink /var/lib/ambassador/{side}/current)")
+    for name, names in there.items():
+        generation = hosts[name].check_output(f"basename $(readlink /var/lib/ambassador/{SIDES[name]}/current)")
         seen = ask("query", query=f'ambassador_generation_info{{host="{name}"}}')["result"]
-        assert [one["metric"]["generation"] for one in seen] == [generation] * len(CONTAINERS[name])
-        end = host.check_output('date -d "$(openssl x509 -in /var/lib/ambassador/identity/cert.pem -noout -enddate | cut -d= -f2)" +%s')
+        assert [one["metric"]["generation"] for one in seen] == [generation] * len(names)
+        certificate = "$(openssl x509 -in /var/lib/ambassador/identity/cert.pem -noout -enddate | cut -d= -f2)"
         seen = ask("query", query=f'ambassador_certificate_not_after_seconds{{host="{name}"}}')["result"]
-        assert {one["value"][1] for one in seen} == {end}
+        assert {one["value"][1] for one in seen} == {hosts[name].check_output(f'date -d "{certificate}" +%s')}
 
 
 @pytest.mark.parametrize("name", queries())
@@ -157,7 +163,7 @@ def test_a_dashboard_has_panels_that_do_not_overlap_and_knows_its_variables():
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
 
 
-def test_an_alert_is_pending_and_fires_when_a_backend_is_killed_and_is_resolved_when_it_is_back(vm1, vm2, ask):
+def test_an_alert_is_pending_and_fires_when_a_backend_is_killed_and_is_resolved_when_it_is_back(vm1, vm2, there, ask):
     states = []
 
     def alerts():
@@ -168,22 +174,22 @@ def test_an_alert_is_pending_and_fires_when_a_backend_is_killed_and_is_resolved_
     eventually(alerts, set())
     try:
         vm1.check_output("docker kill redis_server")
-        vm2.check_output("docker stop -t 1 ambassador_client_2")
+        vm2.check_output("docker stop -t 1 %s", there["vm2"][1])
         fires = {("AmbassadorLinkDown", "redis"), ("AmbassadorBackendDown", "redis"), ("AmbassadorBackendDown", "again")}
         fires |= {("AmbassadorScrapeGone", None)}
         eventually(alerts, {(*one, "firing") for one in fires})
         assert list(dict.fromkeys(states)) == ["pending", "firing"]
     finally:
         vm1.check_output("docker start redis_server")
-        vm2.check_output("docker start ambassador_client_2")
+        vm2.check_output("docker start %s", there["vm2"][1])
     eventually(alerts, set())
 
 
-def test_without_metrics_nothing_is_left_of_them_and_no_link_notices(hosts, run):
-    before = {name: inspect(hosts[host], name)["State"]["StartedAt"] for host, names in CONTAINERS.items() for name in names}
+def test_without_metrics_nothing_is_left_of_them_and_no_link_notices(hosts, there, run):
+    started = [(host, name, inspect(hosts[host], name)["State"]["StartedAt"]) for host, names in there.items() for name in names]
     said = run(ambassador_metrics="")
-    for name in ("vm1", "vm2"):
+    for name in there:
         assert f"- container ambassador_metrics on {name}" in said
         assert hosts[name].run("docker inspect ambassador_metrics").rc == 1
         assert hosts[name].check_output("ss -Hltn 'sport = :9105'") == ""
-    assert {name: inspect(hosts[host], name)["State"]["StartedAt"] for host, names in CONTAINERS.items() for name in names} == before
+    assert [(host, name, inspect(hosts[host], name)["State"]["StartedAt"]) for host, name, _ in started] == started
