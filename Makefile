@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export MOLECULE_GLOB := molecule/*/molecule.yml
 
-.PHONY: help demo test static lint unit browser scenarios docs readmes release galaxy hosts versions harness matrix figures bench cost lab venv clean
+.PHONY: help demo test static lint unit browser scenarios docs readmes release galaxy hosts versions newcomer harness matrix figures bench cost lab venv clean
 help:                ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST) | column -t -s:
 
@@ -55,6 +55,9 @@ hosts: venv          ## docs/hosts.md, written anew: the default scenario on eac
 
 versions: lab        ## docs/versions.md, written anew: the default scenario with each version of what the collection stands on (half an hour)
 	tests/versions
+
+newcomer: lab        ## the README, followed in a bare Debian container (half an hour)
+	tests/newcomer
 
 harness: lab         ## the measurement in short: that it runs, not how fast anything is
 	python -m pytest -q -p no:cacheprovider tests/bench
