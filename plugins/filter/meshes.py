@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: meshes
 short_description: Shows what all meshes have on their hosts
-version_added: 0.2.0
+version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - Makes a table of what M(crosshost.ambassador.meshes) returned, with a line for every target of every link. It judges nothing.

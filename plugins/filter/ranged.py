@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: ranged
 short_description: Gives the subnets of a Docker network a range
-version_added: 0.2.0
+version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - What Docker gives to containers lies in the range, so that the client side can have an address outside of it that nobody else is given.

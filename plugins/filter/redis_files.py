@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: redis_files
 short_description: Makes the files of a container of Redis
-version_added: 0.2.0
+version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - A server has its users and what each may do, its configuration, and the password of its operator; a client has a password in each file.

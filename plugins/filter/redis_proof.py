@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: redis_proof
 short_description: Judges a request of Redis through a link
-version_added: 0.2.0
+version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - The request is proved where it comes back with the C(run_id) of one of the link's servers.

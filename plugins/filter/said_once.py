@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: said_once
 short_description: Has one host say what is wrong with all
-version_added: 0.2.0
+version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - A mistake in the map is one on every host. The first host that makes it says so, and the others name that one.

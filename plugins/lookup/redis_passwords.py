@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: redis_passwords
 short_description: Returns the passwords of Redis that hold, and makes those that are missing
-version_added: 0.2.0
+version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - A password that was given holds; else the one that the controller keeps; else one is made, and kept.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: meshes
 short_description: Tells what the meshes on a host have made there
-version_added: 0.2.0
+version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - Returns the containers of all meshes on the host, whoever runs their playbooks, and what the ambassadors among them carry.

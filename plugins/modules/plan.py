@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: plan
 short_description: Plans what a run has to change on a host
-version_added: 0.2.0
+version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: private_directory
 short_description: Writes a directory that one container alone may read
-version_added: 0.2.0
+version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - Makes the directory, of mode 0700, and each file in it, of mode 0600, for one user; what has another content, owner or mode is mended.

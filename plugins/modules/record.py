@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: record
 short_description: Remembers what a run has changed
-version_added: 0.2.0
+version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - Adds what a run has changed of one side to its history, for M(crosshost.ambassador.ambassador_info) and the playbook C(status) to tell.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: status
 short_description: Shows what the links do
-version_added: 0.2.0
+version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: variable_files
 short_description: Keeps the files of link variables
-version_added: 0.2.0
+version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - Keeps a file for each link, for C(docker run --env-file) and for C(env_file) of Compose, and removes those of links that are gone.

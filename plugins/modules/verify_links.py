@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: verify_links
 short_description: Waits until every link of a side leads through
-version_added: 0.2.0
+version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - Asks the engine of a side, until the checks of every link say that it leads through to a backend, or the time is over.
