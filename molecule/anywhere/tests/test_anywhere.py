@@ -121,7 +121,7 @@ def job(tmp_path):
         (tmp_path / "given.json").write_text(json.dumps({**secrets, "ambassador_links": links}))
         words = f"cd /media && cp -r {ROOT}/molecule/anywhere/inventory . && rm -r inventory/.ambassador && HOME=/media TMPDIR=/media"
         words += f" ansible-playbook {ROOT}/site.yml -i inventory -e @given.json; code=$?; find /media/inventory -type f >&2; exit $code"
-        options = ["--network=host", "--volume=/:/machine:ro", "--tmpfs=/machine/media"]
+        options = ["--network=host", "--volume=/:/machine:ro", "--tmpfs=/machine/dev/shm", "--tmpfs=/machine/media"]
         options += [f"--volume={tmp_path}/given.json:/machine/media/given.json:ro", f"--env=PATH={os.environ['PATH']}"]
         options += [f"--env=ANSIBLE_CONFIG={ROOT}/ansible.cfg", "debian:trixie-slim", "chroot", "/machine", "sh", "-c", words]
         return subprocess.run(["docker", "run", "--rm", *options], capture_output=True, text=True, timeout=600, check=False)
