@@ -249,7 +249,7 @@ def at(wiring, place):
     :param int place: number of a container that has names
     :rtype: dict
     """
-    links = [link for link in wiring["links"] if link.get("place", 1) == place]
+    links = [link for link in wiring["links"] if link["place"] == place]
     aliases = {link["alias"] for link in links}
     return {**wiring, "links": links, "publish": [one for one in wiring["publish"] if one["alias"] in aliases]}
 
@@ -266,7 +266,7 @@ def of_places(side, wiring, settings, scripts, observed):
     :rtype: dict[int, dict]
     """
     found, given = {}, []
-    for place in sorted({link.get("place", 1) for link in wiring["links"]}):
+    for place in sorted({link["place"] for link in wiring["links"]}):
         # links of a server side share what it publishes
         own = at(wiring, place) if side == "client" else wiring
         found[place] = ambassador(side, own, settings, scripts, observed, place, given)

@@ -73,8 +73,8 @@ def former(observed, settings):
     # somebody else's file, or half of one
     except (ValueError, binascii.Error, zlib.error):
         return None
-    # a version that knew no links of several ports said no name
-    held["links"] = [{"name": link["alias"], "number": link["listen"], **link} for link in held["links"]]
+    # an older version said less
+    held["links"] = [{"name": link["alias"], "number": link["listen"], "place": 1, **link} for link in held["links"]]
     return held if (held["engine"], held["tls"]) == (settings["engine"], settings["tls"]) else None
 
 

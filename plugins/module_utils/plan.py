@@ -110,8 +110,8 @@ class Plan:
         """Return the plan as a dict.
 
         :return: ``part``, ``problems``, ``ask``, ``steps`` (list of str, in order), ``phases`` (phase -> list of str), ``why``,
-            ``lines``; and
-            where there are steps, what they need, and ``record``, what is remembered of them (list of str)
+            ``lines``, ``record`` (list of str: what the host is to remember of it; empty where nothing is changed, and for an engine that
+            keeps nothing on disk); and where there are steps, what they need
         :rtype: dict
         """
         steps = [] if self.problems else [name for name in STEPS if name in self.why]
@@ -123,8 +123,9 @@ class Plan:
             phases[CONTRACT] += ["configuration", "load", "verify"]
         told = {"part": self.part, "problems": self.problems, "ask": self.ask, "steps": steps, "phases": phases, "why": self.why}
         told |= {"lines": [], "warnings": []} if self.problems else {"lines": self.lines, "warnings": self.warnings}
-        record = {"record": self.lines or [why for name, why in self.why.items() if name != "verify"]}
-        return {**told, **self.always, **({**self.inputs, **record} if steps else {})}
+        changes = self.inputs.get("generation") and set(steps) - {"verify", "remove"}
+        told["record"] = (self.lines or [why for name, why in self.why.items() if name != "verify"]) if changes else []
+        return {**told, **self.always, **(self.inputs if steps else {})}
 
 
 def unseen(part, host):
@@ -693,7 +694,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     plan.lines = [] if same else link_lines(side, host, wiring, on_disk)
     for number, one in asked.items():
         if there and number not in there:
-            shared = [link["name"] for link in wiring["links"] if side == "client" and number in places and link.get("place", 1) == number]
+            shared = [link["name"] for link in wiring["links"] if side == "client" and number in places and link["place"] == number]
             what = (
                 f"for {', '.join(dict.fromkeys(shared))}, whose port another link has"
                 if shared
@@ -729,7 +730,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
                 "directory": containers.standin_directory(name, state),
                 "nameless": containers.standin(asked[place], name, state, False),
                 "named": containers.standin(asked[place], name, state, True),
-                "links": [link for link in now if link.get("place", 1) == place],
+                "links": [link for link in now if link["place"] == place],
             }
             for name, place in away.items()
         ],

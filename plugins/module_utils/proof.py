@@ -85,8 +85,7 @@ def unchecked(wiring, engine):
     :rtype: list[dict]
     """
     links = [link for link in wiring["links"] if link["check"] == "none" or engine == "nftables"]
-    keys = ("alias", "listen", "protocol", "servers")
-    return [{**{key: link[key] for key in keys}, "place": link.get("place", 1)} for link in links]
+    return [{key: link[key] for key in ("alias", "listen", "protocol", "servers", "place")} for link in links]
 
 
 def handed_on(alias, before, after):

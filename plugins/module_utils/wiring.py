@@ -766,7 +766,8 @@ class Wiring:
             (milliseconds, or None), ``user_timeout`` (seconds, or
             None), ``send_proxy`` (bool), ``backend``, ``servers`` (list of str), ``name`` (what consumers dial: the alias, but of one of
             several ports without the port), ``consumer`` (dict of str: the variables of a consumer on a client host), ``also`` (list of
-            int: ports beside ``listen``; none, but where :mod:`handover` adds them), on the server side ``clients`` (list of str) and
+            int: ports beside ``listen``; none, but where :mod:`handover` adds them), ``place`` (number of the side's container that
+            carries it: the first one, but where :mod:`containers` gives it another), on the server side ``clients`` (list of str) and
             ``admitted`` (list of str: who may connect, names with TLS, addresses without, ``gateway`` for the host itself), and
             ``targets``, a list of dicts ``name``, ``address``, ``port``, ``variable``, ``verify`` (the name
             that its certificate must hold; None where it speaks no TLS), ``dns`` (the type of the record that is asked for, ``A`` or
@@ -919,6 +920,7 @@ class Wiring:
                 "alias": link["alias"],
                 "name": link["name"],
                 "also": [],
+                "place": 1,
                 "listen": listen,
                 "number": number,
                 "protocol": protocol,

@@ -180,8 +180,8 @@ def main():
         time.sleep(0.1)
     dialled = {}
     try:
-        for place in sorted({link.get("place", 1) for link in given["dial"]}):
-            there = [link for link in given["dial"] if link.get("place", 1) == place]
+        for place in sorted({link["place"] for link in given["dial"]}):
+            there = [link for link in given["dial"] if link["place"] == place]
             dialled.update(dial_all(client_addresses(given["network"], given["mesh"], place), there))
     except OSError as error:
         module.fail_json(msg=f"host {given['host']}: expected a Docker Engine that answers, found: {error}; start it on the host.")

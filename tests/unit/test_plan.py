@@ -157,12 +157,16 @@ def test_a_change_is_taken_by_server_sides_before_client_sides_turn(fleet):
 
 
 def test_what_is_remembered_of_a_run_is_what_people_were_told_or_else_why(fleet):
-    assert "record" not in fleet.plan("vm2", "client")
+    assert fleet.plan("vm2", "client")["record"] == []
     observed(fleet)["sides"]["client"]["files"] = {}
     assert fleet.plan("vm2", "client")["record"] == ["the configuration changes", "what is on disk is what runs"]
     fleet.links = {"redis": {**REDIS, "servers": "vm3"}}
     found = fleet.plan("vm2", "client")
     assert found["record"] == found["lines"] == ["~ redis vm2: vm1 198.18.0.11:6379 -> vm3 198.18.0.13:6379, live"]
+    # a side of it that goes, and an engine that keeps nothing on the host, remember nothing
+    assert fleet.plan("vm1", "server")["steps"] == ["remove"]
+    assert fleet.plan("vm1", "server")["record"] == []
+    assert a_fleet(engine="socat").deploy()["vm2", "client"]["record"] == []
 
 
 def test_a_side_is_given_up_when_nobody_dials_it_any_more(fleet):

@@ -218,7 +218,7 @@ def test_the_filter_hands_on_what_was_verified_and_the_last_two_counts():
 
 def test_links_that_nobody_checks_are_dialled_and_with_the_kernel_all_are():
     def a_link(alias, check):
-        return {"alias": alias, "check": check, "listen": 1, "protocol": "tcp", "servers": ["vm1"], "balance": "first"}
+        return {"alias": alias, "check": check, "listen": 1, "protocol": "tcp", "servers": ["vm1"], "place": 1, "balance": "first"}
 
     wiring = {"links": [a_link("redis", "redis"), a_link("queue", "none")]}
     assert unchecked(wiring, "haproxy") == [{"alias": "queue", "listen": 1, "protocol": "tcp", "servers": ["vm1"], "place": 1}]
