@@ -148,21 +148,6 @@ def test_a_query_is_answered_for_all_links(ask, name):
     eventually(answered, {(host, proxy) for host in hosts for proxy in proxies})
 
 
-def test_a_dashboard_has_panels_that_do_not_overlap_and_knows_its_variables():
-    dashboard = json.loads((MONITORING / "dashboard.json").read_text())
-    known = {variable["name"] for variable in dashboard["templating"]["list"]} | {"__rate_interval"}
-    assert set(re.findall(r"\$\{?(\w+)", json.dumps(dashboard["panels"]))) == known
-    cells = []
-    for panel in dashboard["panels"]:
-        at = panel["gridPos"]
-        assert at["x"] + at["w"] <= 24
-        assert panel["title"]
-        assert panel["targets"]
-        cells += [(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])]
-    assert len(cells) == len(set(cells))
-    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
-
-
 def test_an_alert_is_pending_and_fires_when_a_backend_is_killed_and_is_resolved_when_it_is_back(vm1, vm2, there, ask):
     states = []
 
