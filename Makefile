@@ -56,7 +56,7 @@ hosts: venv          ## docs/hosts.md, written anew: the default scenario on eac
 versions: lab        ## docs/versions.md, written anew: the default scenario with each version of what the collection stands on (half an hour)
 	tests/versions
 
-newcomer: lab        ## the README, followed in a bare Debian container (half an hour)
+newcomer: lab        ## the README, followed in a bare Debian container (a quarter of an hour)
 	tests/newcomer
 
 harness: lab         ## the measurement in short: that it runs, not how fast anything is
