@@ -21,8 +21,8 @@ HOPS = {
     "L4TOUT": "the host is slower than its `connect`, or cannot be reached",
     HANDSHAKE: "the handshake is refused: the log of the server side says whose certificate, and why",
     "L6TOUT": "its server side is slower than its `connect`, or does not answer",
-    "L7TOUT": "what is behind its server side does not answer, or is not the master",
-    "L7RSP": "its server side says that the backend is not up, or does not let this host in, which its log says",
+    "L7TOUT": "what is behind its server side does not answer in time",
+    "L7RSP": "its server side says that the backend is not up, or does not let this host in, which its log says; or Redis is no master",
 }
 # HAProxy's word for a server whose name Docker's DNS does not know
 UNKNOWN = "MAINT (resolution)"

@@ -85,7 +85,7 @@ class Judge:
             backend = targets[0]
             if backend["up"] and backend["check_status"] == "L7OK":
                 self.primaries.setdefault(link["alias"], []).append(host)
-            elif " at step 5 " in (backend["last_check"] or ""):  # it answered the PING, and is not master
+            elif " at step 5" in (backend["last_check"] or ""):  # it answered the PING, and is not master
                 self.replicas.setdefault(link["alias"], []).append(server_name(host))
 
     def _side(self, host, side, engine, found, observed):

@@ -22,7 +22,12 @@ REFUSED = {
     "check_status": "L4CON",
     "last_check": "Layer4 connection problem, Connection refused at step 1 of tcp-check (connect)",
 }
-REPLICA = {"state": "DOWN", "up": False, "check_status": "L7TOUT", "last_check": "Layer7 timeout, at step 5 of tcp-check (expect regex)"}
+REPLICA = {
+    "state": "DOWN",
+    "up": False,
+    "check_status": "L7RSP",
+    "last_check": "Layer7 invalid response, TCPCHK did not match content (regex) at step 5",
+}
 
 
 NOW = datetime.datetime(2026, 11, 28, 12, 30, tzinfo=datetime.UTC)
@@ -112,13 +117,13 @@ def targets(answers, host, side):
 def test_all_is_well(found):
     said = status(found)
     assert table(said) == [
-        "host  side    link   port       target        address           state  check   connections  since",
-        "vm1   server  redis  6379       redis_server  198.19.34.2:6379  UP     L7OK    1            1m30s",
-        "vm1   server  redis  6379       vm3           198.18.0.13:6379  DOWN   L4CON   1            1m30s",
-        "vm2   client  redis  6379       vm1           198.18.0.11:6379  UP     L7OK    1            1m30s",
-        "vm2   client  redis  6379       vm3           198.18.0.13:6379  DOWN   L4CON   1            1m30s",
-        "vm3   server  redis  6379 shut  redis_server  198.19.34.2:6379  DOWN   L7TOUT  1            1m30s",
-        "vm3   server  redis  6379 shut  vm1           198.18.0.11:6379  UP     L7OK    1            1m30s",
+        "host  side    link   port       target        address           state  check  connections  since",
+        "vm1   server  redis  6379       redis_server  198.19.34.2:6379  UP     L7OK   1            1m30s",
+        "vm1   server  redis  6379       vm3           198.18.0.13:6379  DOWN   L4CON  1            1m30s",
+        "vm2   client  redis  6379       vm1           198.18.0.11:6379  UP     L7OK   1            1m30s",
+        "vm2   client  redis  6379       vm3           198.18.0.13:6379  DOWN   L4CON  1            1m30s",
+        "vm3   server  redis  6379 shut  redis_server  198.19.34.2:6379  DOWN   L7RSP  1            1m30s",
+        "vm3   server  redis  6379 shut  vm1           198.18.0.11:6379  UP     L7OK   1            1m30s",
     ]
     # a replica is down by design
     assert (said["warnings"], said["problems"]) == ([], [])

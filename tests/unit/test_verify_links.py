@@ -72,7 +72,7 @@ def test_a_server_side_is_waited_for_until_its_checks_have_found_out(side):
     stat = next(command for command in engine.answers if command.endswith("show stat"))
     found_out = engine.answers[stat]
     # as a worker says that has just started
-    engine.answers[stat] = found_out.replace(",DOWN,1,1,0,4,2,3,44,", ",UP,1,1,0,4,2,3,44,").replace(",* L7TOUT,", ",INI,")
+    engine.answers[stat] = found_out.replace(",DOWN,1,1,0,4,2,3,44,", ",UP,1,1,0,4,2,3,44,").replace(",L7RSP,", ",INI,")
     began = time.monotonic()
     assert verify(side, side="server", patience=1)["problems"] == []
     assert time.monotonic() - began > 1

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import pytest
-from conftest import ROOT, lab_image, until
+from conftest import ROOT, engine, lab_image, until
 
 SCENARIO = ROOT / "molecule" / "sentinel"
 WRITER = (SCENARIO / "writer.py").read_text()
@@ -201,6 +201,9 @@ def test_the_link_follows_the_primary_that_is_elected(store, writer, capsys):
     name = store.hosts[before].check_output("hostname")
     for host in store.hosts.values():
         assert f"Server redis/{name} is UP" not in host.check_output(f"docker logs --since {back:.3f} ambassador_client 2>&1")
+    # it is down as a replica is, of which no alert tells
+    (own,) = [row for row in engine(store.hosts[before], "server", "@1 show stat").splitlines() if row.startswith("redis,store,")]
+    assert re.search(",DOWN,.*,(\\* )?L7RSP,", own), own
     # a consumer that speaks Sentinel, and one that does not, are with the same one
     (now,) = {speaks(store, place, after) for place in store.hosts}
     assert old == {one for one in old if one != now}
