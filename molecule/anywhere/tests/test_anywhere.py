@@ -254,7 +254,7 @@ def test_a_host_pulls_its_own_configuration_without_the_key_of_the_ca(vm1, vm2, 
     shown = re.search(r"```yaml\n# inventory/group_vars/all/pull.yml\nansible_connection:.*?\n(.*?)```", page, re.S)[1]
     (repository / "inventory/group_vars/all/pull.yml").write_text(shown.replace("example.com", "example"))
     pulled = {**LINKS, "pulled": {"port": 7016, "clients": "VM2", "backend": f"echo:{PORT}", "targets": [f"198.18.0.13:{PORT}"]}}
-    links = json.dumps({"ambassador_links": pulled, "ambassador_server_clean": False})
+    links = json.dumps({"ambassador_links": pulled})
     (repository / "inventory/group_vars/all/links.yml").write_text(links)
     identity = ["-c", "user.name=host", "-c", "user.email=host@example.com"]
     for command in (["init", "--quiet"], ["add", "."], [*identity, "commit", "--quiet", "--message=links"]):

@@ -120,6 +120,18 @@ def test_what_clashes_is_told_with_the_mesh_and_nothing_is_changed(hosts, blue):
     assert [held(host, mesh) for host in hosts.values() for mesh in ("default", "blue")] == before
 
 
+def test_what_a_map_asks_for_no_more_goes_when_client_sides_have_turned(hosts, blue):
+    done = blue("-e", json.dumps({"ambassador_links": {}}))
+    assert done.returncode == 0, done.stdout
+    before, _, after = done.stdout.partition("TASK [crosshost.ambassador.ambassador_client : Give up what nobody dials any more]")
+    assert "changed: [vm1]" not in before, done.stdout
+    assert "changed: [vm1]" in after, done.stdout
+    for host in hosts.values():
+        assert "ambassador_blue" not in host.check_output("docker ps -a --format '{{.Names}}'")
+    done = blue()
+    assert done.returncode == 0, done.stdout
+
+
 def test_status_is_that_of_a_mesh_or_of_all(default, blue):
     for run, own, other in ((default, "redis", "postgresql"), (blue, "postgresql", "redis")):
         done = run(name="playbooks/status.yml")
