@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: proof
 short_description: Tells whether every link of one side leads through to a backend
-version_added: 0.1.0
+version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - HAProxy's checks go from the client side through the server side to the backend, so a target that is up is the proof of a link.
