@@ -282,8 +282,30 @@ def test_a_certificate_is_renewed_when_a_third_of_its_time_is_left_and_no_connec
     unharmed(consumer)
 
 
+def a_new_ca(name):
+    """Make the CA to which this controller is to change, as a run of another day has that was interrupted; return its certificate."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    made = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    made = made.serial_number(x509.random_serial_number()).not_valid_before(now).not_valid_after(now + datetime.timedelta(days=3650))
+    made = made.add_extension(x509.BasicConstraints(True, 0), True)
+    made = made.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False).sign(key, hashes.SHA256())
+    secret = serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(PASSPHRASE.encode())
+    (CONTROLLER / "next.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, *secret))
+    (CONTROLLER / "next.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    return (CONTROLLER / "next.pem").read_text().strip()
+
+
+def test_a_change_of_the_ca_for_some_hosts_is_refused(playbook):
+    before = {path.name: path.read_bytes() for path in CONTROLLER.iterdir() if path.is_file()}
+    run = playbook("playbooks/rollover.yml", "--limit=vm1")
+    assert run.returncode != 0
+    assert "rollover: expected a run over all hosts, found it limited to vm1;" in " ".join(run.stdout.split()), run.stdout
+    assert {path.name: path.read_bytes() for path in CONTROLLER.iterdir() if path.is_file()} == before
+
+
 def test_the_change_to_a_new_ca_breaks_no_connection(hosts, playbook, load):
-    before = (CONTROLLER / "ca.pem").read_text()
+    before, begun = (CONTROLLER / "ca.pem").read_text(), a_new_ca("crosshost.ambassador 2020-01-01")
     consumer = load("redis://redis:6379", "--readonly --timeout 5")
     run = playbook("playbooks/rollover.yml")
     assert run.returncode == 0, run.stdout
@@ -291,14 +313,19 @@ def test_the_change_to_a_new_ca_breaks_no_connection(hosts, playbook, load):
     after = (CONTROLLER / "ca.pem").read_text()
     assert after.count("BEGIN CERTIFICATE") == 1
     assert after != before
+    assert after.strip() == begun
     for name, side in (("vm1", "server"), ("vm2", "client")):
         assert hosts[name].file(f"/var/lib/ambassador/{side}/current/ca.pem").content_string.strip() == after.strip()
     assert sorted(path.name for path in CONTROLLER.iterdir() if path.name.startswith("next")) == []
 
 
 def test_a_run_that_tells_all_tells_no_secret(hosts, playbook, passwords):
-    run = playbook("site.yml", "--diff", "-vvv", "-e", "ambassador_certificate_days=91")
+    server = inspect(hosts["vm1"], "redis_server")
+    run = playbook("site.yml", "--diff", "-vvv", "-e", "ambassador_certificate_days=91", "-e", "redis_server_memory=2G")
     assert run.returncode == 0, run.stdout
+    # more than twice of what it was made with, and it goes on
+    after = inspect(hosts["vm1"], "redis_server")
+    assert (after["Id"], after["HostConfig"]["Memory"]) == (server["Id"], 2 << 30)
     keys = [
         (CONTROLLER / "ca.key").read_text(),
         *(host.file("/var/lib/ambassador/identity/key.pem").content_string for host in hosts.values()),
@@ -346,6 +373,17 @@ def test_a_certificate_can_be_signed_elsewhere(hosts, playbook, tmp_path):
         said = " ".join(run.stdout.split())
         assert f"host vm2: expected its certificate in {CONTROLLER}/certificates/vm2.pem on this controller, found none" in said, said
         request = (CONTROLLER / "requests/vm2.csr").read_bytes()
+        (CONTROLLER / "certificates/vm2.pem").write_text(Authority(tmp_path).certify("vm2", request=request))
+        run = playbook("site.yml", "--limit=vm2")
+        assert run.returncode == 0, run.stdout
+        # when it is due again, nothing but another one will do
+        due = Authority(tmp_path).certify("vm2", -70, 20, request)
+        unfit = {due: "the one that is to be replaced", Authority().certify("vm2", request=request): "one that another CA signed"}
+        hosts["vm2"].check_output("cat > /var/lib/ambassador/identity/cert.pem <<'END'\n" + due + "END")
+        for given, found in unfit.items():
+            (CONTROLLER / "certificates/vm2.pem").write_text(given)
+            run = playbook("site.yml", "--limit=vm2")
+            assert f"vm2.pem on this controller, found {found};" in " ".join(run.stdout.split()), run.stdout
         (CONTROLLER / "certificates/vm2.pem").write_text(Authority(tmp_path).certify("vm2", request=request))
         run = playbook("site.yml", "--limit=vm2")
         assert run.returncode == 0, run.stdout
