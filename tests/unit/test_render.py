@@ -125,6 +125,19 @@ def test_a_link_s_own_proxy_on_a_server_side_checks_its_own_backend_alone():
         assert asked in part(config, "backend two.peers")
 
 
+def test_no_line_has_more_words_than_haproxy_takes():
+    # a scaled service of many containers, which other hosts serve as well
+    hostvars = {**HOSTVARS, "vm3": {"ambassador_address": "198.18.0.13"}}
+    links = {"api": {"port": 1, "servers": "vm1:vm3", "clients": "vm2", "backend": "api:1"}}
+    wiring = Wiring(links, lambda pattern: pattern.split(":"), "haproxy", False, True).side("vm1", "server", hostvars)
+    (link,) = wiring["links"]
+    told = variables("server", tls=True, links=[{**link, "replicas": 40}], ports=ports(wiring["links"]))
+    config = render.generation("haproxy", ROLE, told, {})["files"]["haproxy.cfg"]
+    assert config.count("acl own_is_up srv_is_up(api/api.replica") == 40
+    # MAX_LINE_ARGS of HAProxy
+    assert max(len(line.split()) for line in config.splitlines() if not line.strip().startswith("#")) <= 64
+
+
 def test_a_path_is_given_up_after_as_long_as_was_said_whatever_leads_to_it():
     sections = {"client": ["listen one", "listen one.held"], "server": ["backend two", "listen two.held"]}
     for side, names in sections.items():
