@@ -1,5 +1,6 @@
 """A Redis moves from vm1 to vm3 and back, and what was acknowledged is there."""
 
+import json
 import re
 
 import pytest
@@ -7,6 +8,7 @@ from conftest import PATIENT, as_user, inspect
 
 MOVE = "playbooks/move.yml"
 THERE = ["-e", "home=there", "-e", "move_link=redis", "-e", "move_from=vm1"]
+ELSEWHERE = {"redis": {"port": 6379, "clients": "vm2", "backend": "redis_server:6379", "targets": ["198.18.0.13:6379"], "check": "redis"}}
 BACK = ["-e", "home=here", "-e", "move_link=redis", "-e", "move_from=vm3"]
 
 
@@ -19,6 +21,10 @@ def role(host):
     [
         ([], "expected the link and the host that it leaves, found one missing"),
         (["-e", "move_link=redsi", "-e", "move_from=vm1"], "move_link: expected a link of the map, found redsi"),
+        (
+            [*THERE, "-e", json.dumps({"ambassador_links": ELSEWHERE})],
+            "link redis: expected one with a port that leads to the hosts in servers, found targets;",
+        ),
         (["-e", "move_link=redis", "-e", "move_from=vm1"], "expected the one host that the link moves to, found vm1 (it leaves vm1)"),
     ],
 )
