@@ -139,7 +139,7 @@ def link_of(links, said, host, defined=True):
     """Return the link that a client consumes: the one that is said; else the only one with `check: redis`, the only one, or `redis`.
 
     :param list[dict] links: the links of the client side
-    :param str said: alias of the link, empty where none was said
+    :param str said: alias of the link, or the name that consumers dial; empty where none was said
     :param str host: inventory name of the host
     :param bool defined: whether the map is defined at all
     :return: the link and None, or None and a sentence
@@ -149,13 +149,13 @@ def link_of(links, said, host, defined=True):
     if not defined:
         return None, f"host {host}: expected the map of links in ambassador_links, found it undefined; define it for this host."
     if said:
-        found = [link for link in links if link["alias"] == said]
+        found = [link for link in links if said in (link["alias"], link["name"])]
         problem = (
             f"redis_client_link: expected a link whose clients hold host {host}, found {said}"
             f" (this host consumes: {consumed}); correct redis_client_link or the link's clients."
         )
         return (found[0], None) if found else (None, problem)
-    named = [link for link in links if link["alias"] == "redis"]
+    named = [link for link in links if link["name"] == "redis"]
     checked = [link for link in links if link["check"] == "redis"]
     for found in (checked, links, named):
         if len(found) == 1:

@@ -24,9 +24,13 @@ options:
     type: int
     required: true
   files:
-    description: Name of each file and its content. Any other file is left as it is.
+    description: Name of each file and its content.
     type: dict
     required: true
+  exclusive:
+    description: Whether any other file is removed. One is left as it is by default.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -46,6 +50,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+removed:
+  description: Names of the files that were removed.
+  returned: success
+  type: list
+  elements: str
 written:
   description: Names of the files that were written or mended.
   returned: success
@@ -117,14 +126,20 @@ def main():
             "path": {"type": "path", "required": True},
             "owner": {"type": "int", "required": True},
             "files": {"type": "dict", "required": True, "no_log": True},
+            "exclusive": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     path, owner = module.params["path"], module.params["owner"]
     files = {name: content.encode() for name, content in module.params["files"].items()}
+    removed = []
     try:
         made = not os.path.isdir(path) or not owned(path, owner, 0o700)
         written = [name for name, content in sorted(files.items()) if differs(os.path.join(path, name), owner, content)]
+        if module.params["exclusive"] and os.path.isdir(path):
+            removed = sorted(
+                entry.name for entry in os.scandir(path) if entry.name not in files and not entry.is_dir(follow_symlinks=False)
+            )
         if not module.check_mode:
             if made:
                 around = os.path.dirname(path)
@@ -137,11 +152,13 @@ def main():
                 os.chmod(path, 0o700)
             for name in written:
                 write(os.path.join(path, name), owner, files[name])
+            for name in removed:
+                os.unlink(os.path.join(path, name))
     except PermissionError as error:
         module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
     except OSError as error:
         module.fail_json(msg=f"expected to write in {path}, found: {error}; make room there, or mount it writable.")
-    module.exit_json(changed=made or bool(written), written=written)
+    module.exit_json(changed=made or bool(written or removed), written=written, removed=removed)
 
 
 if __name__ == "__main__":

@@ -113,7 +113,8 @@ def test_pieces_of_groups_make_one_map_for_every_host(tmp_path):
     assert run.stdout.count("pg redis") == 2, run.stdout
 
 
-LINKS = [{"alias": "a", "check": "tcp"}, {"alias": "b", "check": "redis"}]
+LINKS = [{"alias": "a", "name": "a", "check": "tcp"}, {"alias": "b", "name": "b", "check": "redis"}]
+SEVERAL = [{"alias": f"redis:{port}", "name": "redis", "check": "redis"} for port in (6379, 6380)]
 
 
 @pytest.mark.parametrize(
@@ -121,10 +122,12 @@ LINKS = [{"alias": "a", "check": "tcp"}, {"alias": "b", "check": "redis"}]
     [
         (LINKS, "", "b"),
         (LINKS[:1], "", "a"),
-        ([{"alias": "redis", "check": "none"}, LINKS[0]], "", "redis"),
-        ([*LINKS, {"alias": "redis", "check": "redis"}], "a", "a"),
+        ([{"alias": "redis", "name": "redis", "check": "none"}, LINKS[0]], "", "redis"),
+        ([*LINKS, {"alias": "redis", "name": "redis", "check": "redis"}], "a", "a"),
+        (SEVERAL, "redis:6380", "redis:6380"),
+        (SEVERAL, "redis", "redis:6379"),
     ],
-    ids=["one with check redis", "one at all", "named redis", "said"],
+    ids=["one with check redis", "one at all", "named redis", "said", "a port of several", "the first of several"],
 )
 def test_a_client_consumes_the_link_that_is_meant(links, said, alias):
     assert redis.link_of(links, said, "vm2")[0]["alias"] == alias
@@ -134,7 +137,7 @@ def test_a_client_consumes_the_link_that_is_meant(links, said, alias):
     ("links", "said", "found"),
     [
         (LINKS, "c", "expected a link whose clients hold host vm2, found c (this host consumes: a, b);"),
-        ([LINKS[1], {"alias": "c", "check": "redis"}], "", "or the link redis, found b, c; set redis_client_link"),
+        ([LINKS[1], {"alias": "c", "name": "c", "check": "redis"}], "", "or the link redis, found b, c; set redis_client_link"),
         ([], "", "found none;"),
     ],
 )

@@ -85,6 +85,18 @@ def harm(path, how):
     }[how]()
 
 
+def test_a_file_of_somebody_else_goes_where_that_was_asked_for(path):
+    write(path)
+    left = write(path, files={"app": FILES["app"]})
+    assert (left["changed"], found(path)[1]) == (False, FILES)
+    for check in (True, False):
+        said = run_module("private_directory", check=check, path=str(path), owner=OWNER, files={"app": FILES["app"]}, exclusive=True)
+        assert (said["changed"], said["removed"], said["written"]) == (True, ["redis.conf"], [])
+        assert found(path)[1] == (FILES if check else {"app": FILES["app"]})
+    again = run_module("private_directory", path=str(path), owner=OWNER, files={"app": FILES["app"]}, exclusive=True)
+    assert (again["changed"], again["removed"]) == (False, [])
+
+
 HARM = {
     "another content": ["app"],
     "an open file": ["app"],
