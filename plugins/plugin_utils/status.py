@@ -234,8 +234,8 @@ class Judge:
     def _drift(self, where, side, link, carried):
         wanted, dialled = [], []
         for number, target in enumerate(link["targets"]):
-            # HAProxy resolves the backend's name itself; the address of a host may not be known here
-            fixed = target["address"] and (side == "client" or number)
+            # HAProxy resolves the backend's name itself, and names in DNS; the address of a host may not be known here
+            fixed = target["address"] and not target["dns"] and (side == "client" or number)
             address = f"[{target['address']}]" if ":" in target["address"] else target["address"]
             wanted.append(f"{server_name(target['name'])} ({address}:{target['port']})" if fixed else server_name(target["name"]))
         for number, target in enumerate(carried["targets"]):

@@ -260,6 +260,12 @@ def test_targets_that_are_not_those_of_the_map_are_a_warning(found):
     assert "found vm1 (198.18.0.11:6379); run" in status(found)["warnings"][0]
 
 
+def test_a_name_in_dns_leads_where_it_leads(found):
+    for target in found["vm2"]["client"]["wiring"]["links"][0]["targets"]:
+        target.update(address="db.example.com", dns="A")
+    assert status(found)["warnings"] == []
+
+
 def test_a_limited_run_does_not_miss_the_addresses_of_the_others():
     answers = {"vm2": find(hostvars={**HOSTVARS, "vm1": {}, "vm3": {}})["vm2"]}
     for target in targets(answers, "vm2", "client"):

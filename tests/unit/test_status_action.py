@@ -25,9 +25,9 @@ PLAY = """
 SAID = """\
 host  side    link   port  target        address           state  check  connections  since
 vm1   server  redis  6379  redis_server  198.19.34.2:6379  UP     L7OK   1            1m30s
-vm2   client  redis  6379  vm1           198.18.0.11:6379  DOWN   L7OK   1            1m30s
-problem: host vm2, client side, link redis: expected a target that is up, found vm1 (198.18.0.11:6379) DOWN: L7OK, Layer7 check passed,\
- (tcp-check); start the service there, or mend the way to it.
+vm2   client  redis  6379  vm1           198.18.0.11:6379  DOWN   L4CON  1            1m30s
+problem: host vm2, client side, link redis: expected a target that is up, found vm1 (198.18.0.11:6379) DOWN: L4CON,\
+ Connection refused; start the service there, or mend the way to it.
 problem: host vm3: expected Ansible to reach it, found: no route; make it reachable.
 expected no trouble, found 2 problems
 """
@@ -37,7 +37,7 @@ expected no trouble, found 2 problems
 def run(tmp_path):
     """Runs the action over three hosts, of which one is not reached."""
     answers = find({"redis": {"port": 6379, "servers": "one", "clients": "clients", "backend": "redis_server:6379"}})
-    link(answers, "vm2", "client")["targets"][0].update(state="DOWN", up=False)
+    link(answers, "vm2", "client")["targets"][0].update(state="DOWN", up=False, check_status="L4CON", last_check="Connection refused")
     observed = {host: answer.pop("observed") for host, answer in answers.items()}
     hosts = {host: {OBSERVED: observed[host], LOOKED: answer} for host, answer in answers.items()}
     hosts["vm3"] = {OBSERVED: {"unreachable": True, "msg": "no route"}}
