@@ -641,11 +641,15 @@ class Wiring:
             for name in [prefix] + [f"{prefix}_{number}" for number in range(1, count + 1) if count > 1]:
                 for port in (link["port"], link["publish"]):
                     names.update(link_variables(name, port, "", port, link["protocol"]))
+            # what the engines are told of a link is named after its alias
+            own = f"AMBASSADOR_DRAIN_{variable_prefix(alias)}"
             # of one name with several ports the first has the variables without a port
-            clashes = {holders[name]: name for name in sorted(names, reverse=True) if holders.get(name, link["name"]) != link["name"]}
+            clashes = {
+                holders[name]: name for name in [own, *sorted(names, reverse=True)] if holders.get(name, link["name"]) != link["name"]
+            }
             for other, name in clashes.items():
                 self.problems.append(f"links {other} and {alias}: expected variables of their own, found {name} in both; rename one.")
-            holders.update(dict.fromkeys(names, link["name"]))
+            holders.update(dict.fromkeys([own, *names], link["name"]))
 
     def _same_port(self):
         # over TLS the alias travels along, and tells the links of a shared port apart

@@ -409,6 +409,12 @@ def test_two_aliases_with_the_same_variables_are_refused():
     assert "MY_CACHE_PORT" in problem
 
 
+def test_an_alias_that_looks_like_a_port_of_another_is_refused():
+    rabbit = {"ports": [5672, 15672], "servers": "VM1", "clients": "VM2", "backend": "rabbit"}
+    (problem,) = problems({"rabbit": rabbit, "rabbit-5672": a_link(port=1)})
+    assert "links rabbit and rabbit-5672: expected variables of their own, found AMBASSADOR_DRAIN_RABBIT_5672 in both" in problem
+
+
 def test_an_alias_that_looks_like_the_number_of_another_is_refused():
     links = {"db": a_link(port=5432, servers="db"), "db-1": a_link(port=5433)}
     assert "DB_1_PORT" in problems(links)[0]
