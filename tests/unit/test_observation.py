@@ -532,8 +532,8 @@ def test_the_module_tells_all_in_one_go(observed, docker, tmp_path):
     mode = f"{stat.S_IMODE(os.stat(tmp_path / 'volumes/redis_server').st_mode):04o}"
     assert observed["volumes"] == {
         "redis_server": {"ours": True, "mesh": "default", "path": f"{tmp_path}/volumes/redis_server", "owner": os.getuid(), "mode": mode},
-        # nor is it looked into
-        "theirs": {"ours": False, "mesh": None, "path": f"{tmp_path}/volumes/theirs"},
+        # whose it is may be said by nothing but its owner
+        "theirs": {"ours": False, "mesh": None, "path": f"{tmp_path}/volumes/theirs", "owner": os.getuid(), "mode": mode},
     }
     assert set(observed["sides"]) == {"client", "server"}
     # packed on their way
