@@ -3,7 +3,6 @@
 import json
 import re
 
-import pytest
 from conftest import ROOT
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
@@ -22,8 +21,6 @@ def unknown(said, read, where=""):
     return [] if said == read else [where]
 
 
-# the second form is for Grafana 12 and later alone
-@pytest.mark.filterwarnings("ignore:Prefer using dashboardv2")
 def test_grafana_knows_every_word_of_it():
     register_default_plugins()
     assert unknown(DASHBOARD, json.loads(JSONEncoder(sort_keys=True).encode(Dashboard.from_json(DASHBOARD)))) == []

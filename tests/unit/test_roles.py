@@ -23,9 +23,11 @@ def read(role, name):
 def test_argument_specs_and_defaults_say_the_same(role):
     options = read(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
     said = {name: option["default"] for name, option in options.items() if "default" in option}
-    assert said == read(role, "defaults/main.yml")
+    # what the other roles of the play say
+    found = set(read(role, "defaults/main.yml")) & {"ambassador_server_clean"}
+    assert said == {name: value for name, value in read(role, "defaults/main.yml").items() if name not in found}
     # a map that is missing is a mistake, and no empty one
-    assert set(options) - set(said) == ({"ambassador_links"} if role == "ambassador_engine" else set())
+    assert set(options) - set(said) == found | ({"ambassador_links"} if role == "ambassador_engine" else set())
     assert all(option["description"] and option["type"] for option in options.values())
 
 
