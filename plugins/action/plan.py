@@ -125,7 +125,9 @@ class ActionModule(ActionBase):
             found["late_hosts"] = self._late_hosts()
         if found["warnings"] and self.origin:
             found["warnings"] = [f"{warning} The map is that of {self.origin}." for warning in found["warnings"]]
-        result.update(found, open=bool(found["problems"] or found["ask"] or found["steps"] or lines), lines=lines, changed=False)
+        result.update(
+            found, open=bool(found["problems"] or found["ask"] or found["steps"] or lines), lines=lines, leaving=self.leaving, changed=False
+        )
         return result
 
     def _plan(self, state):

@@ -114,6 +114,10 @@ warnings:
   returned: always
   type: list
   elements: str
+leaving:
+  description: What happens to that which a server side serves and the map asks for no more.
+  returned: always
+  type: str
 mesh:
   description: The mesh, as it was observed.
   returned: always
