@@ -263,8 +263,9 @@ def volume(said, mesh):
     """
     path, owner = said.get("Mountpoint"), observation.mesh_of(said.get("Labels"))
     found = {"ours": owner == mesh, "mesh": owner, "path": path}
-    # one without a label may have been there before, with data of the user's
-    if owner in (None, mesh) and path and os.path.isdir(path):
+    # one without a label may have been there before, with data of the user's; what lies on another machine may not answer
+    here = owner == mesh or (owner is None and said.get("Driver") == "local" and not said.get("Options"))
+    if here and path and os.path.isdir(path):
         stat = os.stat(path)
         found.update(owner=stat.st_uid, mode=f"{stat.st_mode & 0o7777:04o}")
     return found
