@@ -10,7 +10,7 @@ def test_the_commands_of_docker_that_the_pages_show(vm1, vm2):
     shown = [
         line for block in re.findall(r"^```sh\n(.*?)^```$", pages, re.M | re.S) for line in block.splitlines() if line.startswith("docker ")
     ]
-    assert len(shown) == 5
+    assert len(shown) == 7
     # what a host has that pulled them itself, and somebody's application
     images = [inspect(vm2, name)["Config"]["Image"] for name in ("ambassador_client", "redis_client")]
     named = {image.rpartition("/")[2]: image for image in images} | {"app:1": lab_image(vm2)}
