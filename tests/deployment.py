@@ -1,5 +1,6 @@
 """Deploys the scenario default on two hosts of the lab, tries it, and takes it down, as `tests/hosts` and `tests/versions` do in turns."""
 
+import os
 import pathlib
 import re
 import shutil
@@ -13,6 +14,11 @@ TESTS = (
     "molecule/resources/secrets",
     "molecule/default/tests/test_haproxy.py::test_a_backend_that_comes_back_with_another_address_is_followed",
 )
+
+
+def take_what_is_locked():
+    """Have Ansible take the settings of the clone, and no collection from elsewhere but those that are locked."""
+    os.environ.update(ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), ANSIBLE_COLLECTIONS_PATH=str(ROOT / "collections"))
 
 
 def run(*command, **more):
