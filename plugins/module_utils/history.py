@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 import os
 
+from ansible_collections.crosshost.ambassador.plugins.module_utils import permissions
+
 FILE = "history.json"
 # entries that are kept
 KEPT = 20
@@ -34,8 +36,5 @@ def add(path, entry):
     :param dict entry: see :func:`read`
     :raises OSError: where it cannot be written
     """
-    file = os.path.join(path, FILE)
-    with open(f"{file}.new", "w", encoding="utf-8") as beside:
-        json.dump([entry, *read(path)][:KEPT], beside)
-    os.chmod(f"{file}.new", 0o644)
-    os.rename(f"{file}.new", file)
+    content = json.dumps([entry, *read(path)][:KEPT]).encode()
+    permissions.write_file(os.path.join(path, FILE), content, os.geteuid(), permissions.FILE)

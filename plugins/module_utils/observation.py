@@ -17,7 +17,7 @@ import re
 import stat
 import struct
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, names, permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils.handover import FILE, packed, unpacked
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proved
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint, fact_name
@@ -466,16 +466,18 @@ def whole(observed):
 
 
 def variables(path):
-    """Return the digest of the files of link variables; None where there are none, or where not all of them are as they should be.
+    """Return the digest of the files of link variables; None if there are none, or if one has a wrong owner or mode.
 
     Of all, not of each: there may be a thousand.
 
     :param str path: their directory
     :rtype: str | None
     """
-    found = directory(path) if os.path.isdir(path) else {"mode": None, "files": {}}
-    as_written = found["mode"] == "0755" and all(file["mode"] == "0644" for file in found["files"].values())
-    if not as_written or set(found["files"]) != set(os.listdir(path)):
+    if not os.path.isdir(path) or permissions.differs(path, os.geteuid(), permissions.DIRECTORY):
+        return None
+    found = directory(path)
+    paths = [os.path.join(path, name) for name in found["files"]]
+    if set(found["files"]) != set(os.listdir(path)) or any(permissions.differs(file, os.geteuid(), permissions.FILE) for file in paths):
         return None
     return variables_digest({name: file["sha256"] for name, file in found["files"].items()})
 
@@ -495,7 +497,7 @@ def state(path):
     :param str path: the state directory of the collection on this host
     :return: ``sides`` (side -> see :func:`side`), ``identity``, ``directories`` (name -> see :func:`directory`, of what
         is neither), ``users`` (directory -> see :func:`users`), ``entries`` (list of str: all names in it), ``variables`` (see
-        :func:`variables`)
+        :func:`variables`), ``wrong_permissions`` (list of str, see :func:`permissions.find_wrong`)
     :rtype: dict
     """
     entries = sorted(os.listdir(path)) if os.path.isdir(path) else []
@@ -505,6 +507,7 @@ def state(path):
         "sides": {name: side(os.path.join(path, name)) for name in SIDES if name in entries},
         "identity": identity(os.path.join(path, "identity")),
         "variables": variables(os.path.join(path, names.LINKS)),
+        "wrong_permissions": sorted(relative for relative, __, __ in permissions.find_wrong(path)),
         "directories": {name: directory(os.path.join(path, name)) for name in others},
         "users": {
             name: users(_read(os.path.join(path, name, USERS)).decode(errors="replace"))

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, names, permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, variables_digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import targets_of, unchecked
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import (
@@ -641,7 +641,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
                 " found none; set it, from a vault or a store of secrets."
             )
     runs = [names.run(number) for number in sorted([*asked, *(number for number, same in idle.items() if same)])]
-    _configuration(plan, side, on_disk, generation, container, runs)
+    _configuration(plan, side, observed, generation, container, runs)
     plan.problems += disk_problems(plan, observed, settings)
     changed, gone = [], []
     for number, one in asked.items():
@@ -681,6 +681,9 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     digests = {name: digest(content.encode()) for name, content in variables.items()}
     if side == "client" and observed["variables"] != variables_digest(digests):
         plan.step("variables", "the link variables of consumers change")
+    # an engine that keeps nothing on disk takes no step that repairs it
+    if side == "client" and generation is None and permissions.STATE_DIR in observed["wrong_permissions"]:
+        plan.step("variables", "the owner or mode of the state directory is wrong")
     plan.warnings = removal_warnings(side, host, wiring, on_disk)
     plan.warnings += [
         f"host {host}: {name} lets host {client} in to no link ({', '.join(aliases)}), for its address is not known;"
@@ -811,7 +814,8 @@ def _network(plan, observed, settings):
         plan.step("network", f"the network {settings['network']} is missing")
 
 
-def _configuration(plan, side, on_disk, generation, container, runs):
+def _configuration(plan, side, observed, generation, container, runs):
+    on_disk, wrong = observed["sides"].get(side, {}), permissions.of_side(observed["wrong_permissions"], side)
     if generation is None:
         if on_disk.get("current") or on_disk.get("engine"):
             # socat's state is its container's environment; another engine's would only mislead
@@ -823,6 +827,8 @@ def _configuration(plan, side, on_disk, generation, container, runs):
         plan.step("configuration", "the configuration changes")
     elif on_disk.get("runs") != dict.fromkeys(runs, run):
         plan.step("configuration", "the directories of its sockets")
+    elif wrong:
+        plan.step("configuration", f"the owner or mode of {', '.join(wrong)} is wrong")
 
 
 def _stands_in(settings, on_disk, observed, container):
@@ -1091,9 +1097,13 @@ def redis(part, host, observed, settings, container, directory, problems, volume
         data = observed["volumes"].get(volume, {})
         if (data.get("owner"), data.get("mode")) != (directory["owner"], "0700"):
             plan.step("data", f"the volume {volume}")
-    there = observed["directories"].get(name)
+    there, password_lines = observed["directories"].get(name), []
     if directory["files"]:
         _directory(plan, name, there, directory, loaded)
+        if "directory" in plan.why:
+            password_lines.append(f"~ passwords of {name} on {host}")
+        if permissions.STATE_DIR in observed["wrong_permissions"]:
+            plan.step("directory", "the owner or mode of the state directory is wrong")
     elif there:
         plan.inputs["remove"] = {"containers": [], "paths": [f"{settings['state_dir']}/{name}"], "network": None, "volume": None}
         plan.step("remove", f"{name} needs no password any more")
@@ -1111,8 +1121,7 @@ def redis(part, host, observed, settings, container, directory, problems, volume
     elif differences:
         remade = containers.made_anew(container, found, observed["images"])
         plan.lines.append(f"~ container {name} on {host} {'is made anew' if remade else 'changes'}: {', '.join(differences)}")
-    if "directory" in plan.why:
-        plan.lines.append(f"~ passwords of {name} on {host}")
+    plan.lines += password_lines
     plan.always = {"makes_passwords": None in directory["files"].values()}
     plan.inputs |= {"container": container, "running": bool(found and found["state"] == "running"), "volume": volume}
     return plan

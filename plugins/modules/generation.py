@@ -16,6 +16,9 @@ description:
     made the current one by renaming the symbolic link C(current), and loaded by the engine, which is asked through its endpoint in C(run);
     it may run in several containers, each with a directory of its own for that.
   - A generation that the engine refuses is put back to the one that runs, and the module fails with the engine's own words.
+  - >-
+    With O(files), the module also sets owner and mode of all that it keeps in O(path), of the state directory that holds O(path), and of
+    the key and the certificate in C(identity) next to it. The umask has no effect on them.
 options:
   path:
     description: The state directory of one side. It holds C(generations), C(current) and C(run).
@@ -97,6 +100,10 @@ log:
   description: What the engine said on a reload.
   returned: when it was reloaded
   type: str
+written:
+  description: Whether the content of the generation changed. If it did not, the module changed owners and modes alone, or nothing.
+  returned: with V(staged)
+  type: bool
 """
 
 import contextlib
@@ -106,7 +113,14 @@ import shutil
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, haproxy_cli, names, nftables_keeper, observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    engines,
+    haproxy_cli,
+    names,
+    nftables_keeper,
+    observation,
+    permissions,
+)
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import parse_endpoint
 
 VARIABLE = "AMBASSADOR_GENERATION"
@@ -195,28 +209,35 @@ class Generations:
 
     def staged(self):
         """Write the generation that the files make."""
-        generation, (changed, diff) = self.params["generation"], self.write()
+        generation, (written, changed, diff) = self.params["generation"], self.write()
         self.module.exit_json(
-            changed=changed, generation=generation, current=self.current() == generation, loaded=self._answers() == generation, diff=diff
+            changed=changed,
+            written=written,
+            generation=generation,
+            current=self.current() == generation,
+            loaded=self._answers() == generation,
+            diff=diff,
         )
 
     def write(self):
-        """Write the generation that the files make, where it is not there as it should be.
+        """Write the generation that the files make, if its content differs, and repair owners and modes.
 
-        :return: whether it was not, and how its files differ from those of the current one
-        :rtype: tuple[bool, list[dict]]
+        :return: whether its content differed, whether anything was changed, and how its files differ from those of the current one
+        :rtype: tuple[bool, bool, list[dict]]
         """
         generation, files = self.params["generation"], self.params["files"]
         before = read_files(self.link)
-        changed = self._directories() or read_files(self.directory(generation)) != files
-        if changed and not self.module.check_mode:
+        changed = self._directories()
+        written = read_files(self.directory(generation)) != files
+        if written and not self.module.check_mode:
             self._write(generation, files)
+        changed = self._repair() or changed or written
         diff = [
             {"before_header": name, "after_header": name, "before": before.get(name, ""), "after": files.get(name, "")}
             for name in sorted({*before, *files})
             if before.get(name) != files.get(name)
         ]
-        return changed, diff
+        return written, changed, diff
 
     def _held(self):
         """Return proxy and server -> the address that it has now, as the engines that answer say: each of them has links of its own."""
@@ -229,48 +250,55 @@ class Generations:
         return {server: address[0] for server, address in found.items() if address}
 
     def _write(self, generation, files):
-        """Write a generation. A crash leaves a new one out, and an old one with each file whole."""
+        """Write a generation. A crash leaves no part of a new one, and an old one with each file whole."""
         if self.kind.file in files and observation.UNKNOWN.search(files[self.kind.file]):
             files = {**files, self.kind.file: observation.with_addresses(files[self.kind.file], self._held())}
         directory = self.directory(generation)
-        beside = directory if os.path.isdir(directory) else self.directory(f".{generation}")
-        os.makedirs(beside, mode=0o755, exist_ok=True)
-        for name, content in files.items():
-            path = os.path.join(beside, name)
-            try:
-                with open(f"{path}.new", "w", encoding="utf-8") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-            except OSError:
-                with contextlib.suppress(OSError):
-                    os.unlink(f"{path}.new")
-                if beside != directory:
-                    shutil.rmtree(beside, ignore_errors=True)
-                raise
-            os.chmod(file.name, 0o644)
-            os.rename(file.name, path)
-        for name in set(read_files(beside)) - set(files):
-            os.unlink(os.path.join(beside, name))
-        os.rename(beside, directory)
+        written_to = directory
+        if not os.path.isdir(directory):
+            written_to = self.directory(f".{generation}")
+            # of a run that was interrupted
+            shutil.rmtree(written_to, ignore_errors=True)
+        permissions.make_directory(written_to, os.geteuid(), permissions.DIRECTORY)
+        try:
+            for name, content in files.items():
+                permissions.write_file(os.path.join(written_to, name), content.encode(), os.geteuid(), permissions.FILE)
+        except OSError:
+            if written_to != directory:
+                shutil.rmtree(written_to, ignore_errors=True)
+            raise
+        for name in set(read_files(written_to)) - set(files):
+            os.unlink(os.path.join(written_to, name))
+        os.rename(written_to, directory)
+
+    def _repair(self):
+        """Set owner and mode of all that has a wrong one, and return whether anything had."""
+        state_dir, side = os.path.split(self.path.rstrip("/"))
+        state_dir = os.path.realpath(state_dir)
+        wrong = permissions.find_wrong(state_dir, [side])
+        if not self.module.check_mode:
+            for relative, owner, mode in wrong:
+                permissions.set_permissions(os.path.join(state_dir, relative), owner, mode)
+        return bool(wrong)
 
     def _directories(self):
         changed = False
         for path, owner, mode in (
-            (self.path, os.geteuid(), 0o755),
-            (os.path.join(self.path, "generations"), os.geteuid(), 0o755),
-            *((run, self.params["owner"], 0o700) for run in self.runs),
+            (self.path, os.geteuid(), permissions.DIRECTORY),
+            (os.path.join(self.path, "generations"), os.geteuid(), permissions.DIRECTORY),
+            *((run, self.params["owner"], permissions.PRIVATE_DIRECTORY) for run in self.runs),
             # HAProxy's metrics have a directory of their own, for who asks for them is to reach nothing else
-            *((os.path.join(run, names.METRICS), self.params["owner"], 0o700) for run in self.runs if self.kind is HAProxy),
+            *(
+                (os.path.join(run, names.METRICS), self.params["owner"], permissions.PRIVATE_DIRECTORY)
+                for run in self.runs
+                if self.kind is HAProxy
+            ),
         ):
-            found = os.stat(path) if os.path.isdir(path) else None
-            if found and (found.st_uid, found.st_mode & 0o7777) == (owner, mode):
+            if os.path.isdir(path) and not permissions.differs(path, owner, mode):
                 continue
             changed = True
             if not self.module.check_mode:
-                os.makedirs(path, exist_ok=True)
-                os.chown(path, owner, owner)
-                os.chmod(path, mode)
+                permissions.make_directory(path, owner, mode)
         for run in engines.runs(self.path):
             path = os.path.join(self.path, run)
             if path not in self.runs and os.path.isdir(path):
@@ -327,7 +355,7 @@ class Generations:
         Where one refuses it, all run the last good one again.
         """
         generation, log, before = self.params["generation"], [], {}
-        written, diff = self.write() if self.params["files"] is not None else (False, [])
+        written, changed, diff = self.write() if self.params["files"] is not None else (False, False, [])
         told = {"generation": generation, "diff": diff}
         made_current = self.make_current(generation)
         for engine in self.engines:
@@ -359,7 +387,7 @@ class Generations:
                 )
             log.append(answer)
         self._remove_others(generation)
-        self.module.exit_json(changed=made_current or written or bool(todo), **told, **({"log": "\n".join(log)} if log else {}))
+        self.module.exit_json(changed=made_current or changed or bool(todo), **told, **({"log": "\n".join(log)} if log else {}))
 
     @staticmethod
     def _reload(engine):

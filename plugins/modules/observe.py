@@ -156,9 +156,19 @@ directories:
   returned: success
   type: dict
 variables:
-  description: The digest of the files of link variables, none where there are none.
+  description: The digest of the files of link variables, none if there are none, or if one has a wrong owner or mode.
   returned: success
   type: str
+wrong_permissions:
+  description:
+    - Paths in the state directory that have a wrong owner or mode, relative to it. V(.) is the state directory itself.
+    - >-
+      It lists the directories of both sides, their generations and history, and the directory C(identity), its key, and its certificate.
+      The other directories are in RV(sides), RV(directories), and RV(variables).
+  returned: success
+  type: list
+  elements: str
+  sample: ["server/generations/c12964c32605"]
 users:
   description: By directory, the users of a Redis and the SHA-256 of their passwords.
   returned: success

@@ -11,14 +11,20 @@ short_description: Writes a directory that one container alone may read
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - Makes the directory, of mode 0700, and each file in it, of mode 0600, for one user; what has another content, owner or mode is mended.
+  - >-
+    Makes the directory with mode 0700, and each file in it with mode 0600, for one user. It repairs another content, owner, or mode.
+    The umask has no effect on them.
   - What the files hold is never logged, nor shown as a difference.
   - A file is replaced whole, so that a crash leaves the old one or the new one.
 options:
   path:
-    description: The directory. The one that it is in is made as well, for root, of mode 0755.
+    description: The directory. If the directory that holds it is missing, the module makes that one for root, with mode 0755.
     type: path
     required: true
+  repair_parent:
+    description: Whether the module also sets owner and mode of the directory that holds O(path), if that exists - root, and 0755.
+    type: bool
+    default: false
   owner:
     description: Numeric ID of the user, and of the group.
     type: int
@@ -62,11 +68,11 @@ written:
   elements: str
 """
 
-import contextlib
 import os
 import stat
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.crosshost.ambassador.plugins.module_utils import permissions
 
 
 def owned(path, owner, mode):
@@ -89,34 +95,10 @@ def differs(path, owner, content):
     :param bytes content: what it should hold
     :rtype: bool
     """
-    if not os.path.isfile(path) or os.path.islink(path) or not owned(path, owner, 0o600):
+    if not os.path.isfile(path) or os.path.islink(path) or not owned(path, owner, permissions.PRIVATE_FILE):
         return True
     with open(path, "rb") as file:
         return file.read() != content
-
-
-def write(path, owner, content):
-    """Replace a file.
-
-    :param str path: the file
-    :param int owner: numeric user ID
-    :param bytes content: what it is to hold
-    """
-    beside = f"{path}.new"
-    if os.path.lexists(beside):
-        os.unlink(beside)
-    try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            os.fchown(file.fileno(), owner, owner)
-            os.fchmod(file.fileno(), 0o600)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise
-    os.rename(beside, path)
 
 
 def main():
@@ -127,38 +109,38 @@ def main():
             "owner": {"type": "int", "required": True},
             "files": {"type": "dict", "required": True, "no_log": True},
             "exclusive": {"type": "bool", "default": False},
+            "repair_parent": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     path, owner = module.params["path"], module.params["owner"]
     files = {name: content.encode() for name, content in module.params["files"].items()}
     removed = []
+    # the state directory may be a symbolic link
+    parent = os.path.realpath(os.path.dirname(path.rstrip("/")))
     try:
-        made = not os.path.isdir(path) or not owned(path, owner, 0o700)
+        parent_differs = not os.path.isdir(parent) or permissions.differs(parent, os.geteuid(), permissions.DIRECTORY)
+        repairs_parent = parent_differs and (module.params["repair_parent"] or not os.path.isdir(parent))
+        made = not os.path.isdir(path) or not owned(path, owner, permissions.PRIVATE_DIRECTORY)
         written = [name for name, content in sorted(files.items()) if differs(os.path.join(path, name), owner, content)]
         if module.params["exclusive"] and os.path.isdir(path):
             removed = sorted(
                 entry.name for entry in os.scandir(path) if entry.name not in files and not entry.is_dir(follow_symlinks=False)
             )
         if not module.check_mode:
+            if repairs_parent:
+                permissions.make_directory(parent, os.geteuid(), permissions.DIRECTORY)
             if made:
-                around = os.path.dirname(path)
-                if not os.path.isdir(around):
-                    # whatever the umask
-                    os.makedirs(around)
-                    os.chmod(around, 0o755)
-                os.makedirs(path, mode=0o700, exist_ok=True)
-                os.chown(path, owner, owner)
-                os.chmod(path, 0o700)
+                permissions.make_directory(path, owner, permissions.PRIVATE_DIRECTORY)
             for name in written:
-                write(os.path.join(path, name), owner, files[name])
+                permissions.write_file(os.path.join(path, name), files[name], owner, permissions.PRIVATE_FILE)
             for name in removed:
                 os.unlink(os.path.join(path, name))
     except PermissionError as error:
         module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
     except OSError as error:
         module.fail_json(msg=f"expected to write in {path}, found: {error}; make room there, or mount it writable.")
-    module.exit_json(changed=made or bool(written or removed), written=written, removed=removed)
+    module.exit_json(changed=made or repairs_parent or bool(written or removed), written=written, removed=removed)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ author: the crosshost.ambassador contributors (@crosshost)
 description:
   - Keeps a file for each link, for C(docker run --env-file) and for C(env_file) of Compose, and removes those of links that are gone.
   - A file is replaced as a whole, so that whoever reads one reads the old or the new one.
+  - The directory and its files belong to root, and every user may read them. The umask has no effect on that.
 options:
   path:
     description: The directory. It holds nothing but these files.
@@ -22,6 +23,10 @@ options:
     description: Name of each file and its content.
     type: dict
     required: true
+  repair_parent:
+    description: Whether the module also sets owner and mode of the directory that holds O(path), if that exists - root, and 0755.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -55,25 +60,22 @@ removed:
 
 import os
 import shutil
-import stat
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils.containers import HAPROXY_UID
-
-MODES = {"directory": 0o755, "file": 0o644}
+from ansible_collections.crosshost.ambassador.plugins.module_utils import permissions
 
 
 def read(path):
-    """Return the content of a file that anybody may read; None for anything else."""
-    if os.path.islink(path) or not os.path.isfile(path) or stat.S_IMODE(os.stat(path).st_mode) != MODES["file"]:
+    """Return the content of a file with the right owner and mode; None for anything else."""
+    if os.path.islink(path) or not os.path.isfile(path) or permissions.differs(path, os.geteuid(), permissions.FILE):
         return None
     with open(path, encoding="utf-8", errors="surrogateescape") as file:
         return file.read()
 
 
-def closed_by_0_1_0(found):
-    """Tell whether a state directory is as version 0.1.0 made it: it gave it to HAProxy alone, as the directory of the key in it."""
-    return (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (HAPROXY_UID, HAPROXY_UID, 0o700)
+def directory_differs(path):
+    """Tell whether a directory is missing, or has a wrong owner or mode."""
+    return not os.path.isdir(path) or permissions.differs(path, os.geteuid(), permissions.DIRECTORY)
 
 
 def clear(place):
@@ -90,20 +92,12 @@ def keep(path, files, written, removed):
     :param list[str] written: names of the files to write
     :param list[str] removed: names of what is to go
     """
-    around = os.path.dirname(path)
-    made = not os.path.isdir(around) or closed_by_0_1_0(os.stat(around))
-    os.makedirs(path, exist_ok=True)
-    # whatever the umask
-    for directory in [around, path] if made else [path]:
-        os.chmod(directory, MODES["directory"])
-        os.chown(directory, os.geteuid(), os.getegid())
+    if directory_differs(path):
+        permissions.make_directory(path, os.geteuid(), permissions.DIRECTORY)
     for name in written:
-        beside = os.path.join(path, f".{name}")
-        with open(beside, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), MODES["file"])
-            file.write(files[name])
         clear(os.path.join(path, name))
-        os.rename(beside, os.path.join(path, name))
+        # there may be a thousand: the disk is not waited for
+        permissions.write_file(os.path.join(path, name), files[name].encode(), os.geteuid(), permissions.FILE, sync=False)
     for name in removed:
         clear(os.path.join(path, name))
         if os.path.lexists(os.path.join(path, name)):
@@ -113,7 +107,11 @@ def keep(path, files, written, removed):
 def main():
     """Run the module."""
     module = AnsibleModule(
-        argument_spec={"path": {"type": "path", "required": True}, "files": {"type": "dict", "required": True}},
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "files": {"type": "dict", "required": True},
+            "repair_parent": {"type": "bool", "default": False},
+        },
         supports_check_mode=True,
     )
     path, files = module.params["path"], module.params["files"]
@@ -122,15 +120,20 @@ def main():
         before = {name: read(os.path.join(path, name)) for name in files}
         written = sorted(name for name in files if before[name] != files[name])
         removed = sorted(set(there) - set(files))
-        closed = not os.path.isdir(path) or stat.S_IMODE(os.stat(path).st_mode) != MODES["directory"]
-        if not module.check_mode and (written or removed or closed):
+        # the state directory may be a symbolic link
+        parent = os.path.realpath(os.path.dirname(path.rstrip("/")))
+        repairs_parent = module.params["repair_parent"] and directory_differs(parent)
+        changed = bool(written or removed or repairs_parent or directory_differs(path))
+        if repairs_parent and not module.check_mode:
+            permissions.make_directory(parent, os.geteuid(), permissions.DIRECTORY)
+        if changed and not module.check_mode:
             keep(path, files, written, removed)
     except PermissionError as error:
         module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
     except OSError as error:
         module.fail_json(msg=f"expected to write in {path}, found: {error}; make room there, or mount it writable.")
     diff = [{"before_header": name, "after_header": name, "before": before[name] or "", "after": files[name]} for name in written]
-    module.exit_json(changed=bool(written or removed or closed), written=written, removed=removed, diff=diff)
+    module.exit_json(changed=changed, written=written, removed=removed, diff=diff)
 
 
 if __name__ == "__main__":

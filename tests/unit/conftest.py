@@ -40,6 +40,14 @@ def run_module(name, check=False, environment=None, **arguments):
     return json.loads(run.stdout)
 
 
+@pytest.fixture(params=[0o000, 0o022, 0o077], ids=lambda umask: f"umask {umask:03o}")
+def umask(request):
+    """Run the test and its modules with an open, the usual, and a closed umask."""
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
 def named(files):
     """Return name and files of a generation: the name says the content, and stands in it."""
     name = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]

@@ -7,7 +7,7 @@ import copy
 import functools
 import ipaddress
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, names, plan, redis
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, names, permissions, plan, redis
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, variables_digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import STEPS
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring, endpoint, is_address, on_host
@@ -64,6 +64,7 @@ def nothing(mesh=names.DEFAULT):
         "listening": [],
         "entries": [],
         "variables": None,
+        "wrong_permissions": [],
         "identity": {"certificate": "", "key": "none"},
         "disk": {"free": 1 << 30, "writable": True},
         "accounts": {},
@@ -193,6 +194,7 @@ class Host:
         name, owner = found["container"]["name"], containers.REDIS_UID
         files = {file: {"owner": owner, "mode": "0600", "sha256": sha256} for file, sha256 in told["files"].items()}
         self.observed["directories"][name] = {"owner": owner, "mode": "0700", "files": files}
+        self._repair([permissions.STATE_DIR])
         self._enter(name)
 
     def _configuration(self, found, told, authority):
@@ -218,6 +220,7 @@ class Host:
             "wiring": handover.packed(generation["files"][handover.FILE].encode()) if handover.FILE in generation["files"] else None,
             "runs": {run: {"owner": owner, "mode": "0700"} for run in found["runs"]},
         }
+        self._repair(permissions.of_side(self.observed["wrong_permissions"], side))
         self._enter(side)
 
     def _standin(self, found, told, authority):
@@ -276,6 +279,7 @@ class Host:
 
     def _variables(self, found, told, authority):
         self.observed["variables"] = variables_digest({name: digest(content.encode()) for name, content in found["variables"].items()})
+        self._repair([permissions.STATE_DIR])
         self._enter(names.LINKS)
 
     def _remove(self, found, told, authority):
@@ -294,6 +298,9 @@ class Host:
             del self.observed["networks"][remove["network"]]
         if remove["volume"]:
             del self.observed["volumes"][remove["volume"]]
+
+    def _repair(self, paths):
+        self.observed["wrong_permissions"] = [path for path in self.observed["wrong_permissions"] if path not in paths]
 
     # -- what follows from them ---------------------------------------------------------------------------------------
 

@@ -97,6 +97,24 @@ def test_the_directory_of_the_socket_is_for_the_engine_alone_and_the_files_for_e
     assert stat.S_IMODE(os.stat(side / "run").st_mode) == 0o700
 
 
+def test_wrong_modes_are_repaired_without_a_reload(side):
+    generation = current(side)
+    engine = Engine(side, generation, "Success=1\n")
+    wrong = {"..": 0o750, "": 0o777, "generations": 0o700, "current": 0o750, "current/haproxy.cfg": 0o640, "current/links.cfg": 0o666}
+    for name, mode in wrong.items():
+        (side / name).chmod(mode)
+    given = {"path": str(side), "state": "loaded", "owner": OWNER, **named({"haproxy.cfg": "one", "links.cfg": "name @generation@\n"})}
+    assert module(**given, check=True)["changed"]
+    assert {name: stat.S_IMODE((side / name).stat().st_mode) for name in wrong} == wrong
+    assert module(**given)["changed"]
+    assert {stat.S_IMODE((side / name).stat().st_mode) for name in wrong} == {0o755, 0o644}
+    assert "reload" not in engine.asked
+    assert not module(**given)["changed"]
+    (side / "current/haproxy.cfg").chmod(0o640)
+    staged = stage(side)
+    assert (staged["changed"], staged["written"]) == (True, False)
+
+
 def test_check_writes_nothing_and_shows_the_difference_to_the_current_one(side):
     rehearsal = stage(side, check=True)
     assert rehearsal["changed"]

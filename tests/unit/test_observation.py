@@ -406,6 +406,7 @@ def test_a_host_without_a_state_directory_holds_nothing(tmp_path):
         "directories": {},
         "users": {},
         "variables": None,
+        "wrong_permissions": [],
     }
 
 
@@ -420,6 +421,8 @@ def test_link_variables_are_told_by_one_digest_that_says_whether_all_are_as_writ
         lambda: (state / "links/redis.env").write_text("REDIS_PORT=tcp://elsewhere:6379\n"),
         lambda: (state / "links/redis.env").chmod(0o600),
         lambda: (state / "links").chmod(0o700),
+        lambda: (state / "links").chmod(0o777),
+        lambda: (state / "links/redis.env").chmod(0o666),
         lambda: (state / "links/another.env").touch(),
         lambda: (state / "links/another").mkdir(),
         lambda: (state / "links/queue.env").unlink(),

@@ -454,6 +454,9 @@ def drifts():
     def variables_by_hand(fleet):
         observed(fleet)["variables"] = "0" * 64
 
+    def wrong_permissions(*paths):
+        return lambda fleet: observed(fleet)["wrong_permissions"].extend(paths)
+
     def run_of_another(fleet):
         on_disk(fleet)["runs"]["run-2"] = on_disk(fleet)["runs"]["run"]
 
@@ -481,6 +484,13 @@ def drifts():
         "an open run directory": (of_run(mode="0755"), ["configuration", "load", "verify"], None),
         "no run directory": (without_run, ["configuration", "load", "verify"], None),
         "the link variables changed by hand": (variables_by_hand, ["variables"], None),
+        "a closed generation": (
+            wrong_permissions("client/generations/0"),
+            ["configuration", "load", "verify"],
+            None,
+        ),
+        "an open state directory": (wrong_permissions("."), ["configuration", "load", "verify"], None),
+        "an open key": (wrong_permissions("identity/key.pem"), ["configuration", "load", "verify"], None),
         "a run directory of a container that is gone": (run_of_another, ["configuration", "load", "verify"], None),
     }
 
@@ -510,6 +520,20 @@ def test_a_mended_memory_limit_breaks_no_connection_and_is_no_line(fleet, side):
     host = {"server": "vm1", "client": "vm2"}[side]
     container(fleet, host, side)["memory"] = 1
     assert fleet.plan(host, side)["lines"] == []
+
+
+def test_wrong_permissions_of_the_other_side_change_nothing(fleet):
+    observed(fleet)["wrong_permissions"] = ["server", "server/generations/0"]
+    assert fleet.plan("vm2", "client")["steps"] == []
+
+
+def test_an_engine_without_files_repairs_the_state_directory_with_the_link_variables():
+    fleet = a_fleet(engine="socat")
+    fleet.deploy()
+    observed(fleet)["wrong_permissions"] = ["."]
+    assert fleet.plan("vm2", "client")["steps"] == ["variables"]
+    fleet.run("vm2", "client")
+    assert fleet.plan("vm2", "client")["steps"] == []
 
 
 def test_the_number_of_processes_of_socat_is_its_own_container_s():
@@ -1589,6 +1613,7 @@ def redis_drifts():
         "a file gone": (lambda host: there(host)["files"].pop("redis.conf"), ["directory", "verify"]),
         "an open directory": (lambda host: there(host).update(mode="0755"), ["directory", "verify"]),
         "no directory": (lambda host: host.observed["directories"].clear(), ["directory", "verify"]),
+        "an open state directory": (lambda host: host.observed["wrong_permissions"].append("."), ["directory", "verify"]),
         "not loaded": (lambda host: there(host)["files"].pop("loaded"), ["directory", "verify"]),
         "others loaded": (lambda host: there(host)["files"]["loaded"].update(sha256="0" * 64), ["directory", "verify"]),
         "open data": (lambda host: host.observed["volumes"]["redis_server"].update(mode="0755"), ["data", "verify"]),

@@ -60,15 +60,16 @@ def test_they_are_made_for_a_user_that_the_host_does_not_know(path):
     assert found(path)[0] == as_wanted()
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_whatever_the_umask_the_directory_around_is_open_and_this_one_is_not(path, umask):
-    before = os.umask(umask)
-    try:
-        write(path)
-    finally:
-        os.umask(before)
-    assert found(path)[0] == as_wanted()
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o755
+def test_repairs_the_parent_directory_if_asked(path):
+    write(path)
+    path.parent.chmod(0o750)
+    assert not write(path)["changed"]
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o750
+    for check in (True, False):
+        said = run_module("private_directory", check=check, path=str(path), owner=OWNER, files=FILES, repair_parent=True)
+        assert (said["changed"], said["written"]) == (True, [])
+        assert stat.S_IMODE(path.parent.stat().st_mode) == (0o750 if check else 0o755)
+    assert not run_module("private_directory", path=str(path), owner=OWNER, files=FILES, repair_parent=True)["changed"]
 
 
 def harm(path, how):

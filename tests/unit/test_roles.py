@@ -84,6 +84,31 @@ def tasks_of(path):
         yield task
 
 
+# modules that create files or directories with the mode of the umask, unless a task sets another
+CREATE = {
+    *(
+        f"ansible.builtin.{name}"
+        for name in ("assemble", "blockinfile", "copy", "get_url", "lineinfile", "replace", "template", "unarchive")
+    ),
+    *(f"community.crypto.{name}" for name in ("openssl_csr", "openssl_pkcs12", "openssl_privatekey", "x509_certificate", "x509_crl")),
+}
+
+
+def test_tasks_set_the_mode_of_what_they_create():
+    found = 0
+    for path in [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("roles/*/handlers/*.yml"), *ROOT.glob("playbooks/**/*.yml")]:
+        for task in tasks_of(path) if path.parent.name != "vars" else ():
+            arguments = next((task[name] for name in CREATE if name in task), None) or task.get("ansible.builtin.file", {})
+            if not arguments or arguments.get("state") == "absent":
+                continue
+            found += 1
+            assert re.fullmatch("0[0-7]{3}", arguments.get("mode", "")), (path, task["name"])
+            # on the controller the user of the run owns them
+            if "ambassador_state_dir" in arguments.get("path", arguments.get("dest", "")):
+                assert {"owner", "group"} <= set(arguments), (path, task["name"])
+    assert found >= 15
+
+
 def test_nobody_becomes_root_on_the_controller():
     """`become` of a task loses to the variable, which an inventory sets for all hosts: only a variable of the task is above that."""
     found = 0

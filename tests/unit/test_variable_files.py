@@ -1,7 +1,6 @@
 """The files of link variables: anybody may read them, each is whole, and no other is beside them."""
 
 import os
-import shutil
 
 import pytest
 from conftest import run_module
@@ -35,7 +34,7 @@ def test_check_writes_nothing_and_shows_what_differs(path):
 
 
 @pytest.mark.parametrize(
-    "harm", ["a link in its place", "a link to a directory in its place", "a directory in its place", "closed", "changed"]
+    "harm", ["a link in its place", "a link to a directory in its place", "a directory in its place", "closed", "open", "changed"]
 )
 def test_what_is_not_as_it_should_be_is_mended(path, tmp_path, harm):
     keep(path)
@@ -44,8 +43,8 @@ def test_what_is_not_as_it_should_be_is_mended(path, tmp_path, harm):
     if harm.endswith("in its place"):
         file.unlink()
         file.symlink_to(tmp_path if "to a directory" in harm else elsewhere) if "link" in harm else file.mkdir()
-    elif harm == "closed":
-        file.chmod(0o600)
+    elif harm in ("closed", "open"):
+        file.chmod({"closed": 0o600, "open": 0o666}[harm])
     else:
         file.write_text("by hand")
     said = keep(path)
@@ -56,14 +55,15 @@ def test_what_is_not_as_it_should_be_is_mended(path, tmp_path, harm):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a directory to another user")
-def test_a_state_directory_that_0_1_0_closed_is_opened_and_no_other(path):
-    for owner, mode, found in ((99, 0o700, 0o755), (98, 0o700, 0o700), (99, 0o750, 0o750)):
-        shutil.rmtree(path.parent, ignore_errors=True)
-        path.parent.mkdir()
+def test_repairs_the_parent_directory_if_asked(path):
+    keep(path)
+    for owner, mode in ((99, 0o700), (0, 0o777)):
         os.chown(path.parent, owner, owner)
         path.parent.chmod(mode)
-        assert keep(path)["changed"]
-        assert path.parent.stat().st_mode & 0o777 == found
+        assert not keep(path)["changed"]
+        assert path.parent.stat().st_mode & 0o777 == mode
+        assert run_module("variable_files", path=str(path), files=FILES, repair_parent=True)["changed"]
+        assert (path.parent.stat().st_uid, path.parent.stat().st_mode & 0o777) == (0, 0o755)
 
 
 def test_a_disk_that_cannot_be_written_is_told_in_a_sentence(tmp_path):
