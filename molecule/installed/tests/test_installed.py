@@ -36,6 +36,15 @@ def test_a_consumer_of_their_own_reaches_the_store_by_its_alias(vm1, vm2, asked)
     assert asked(vm2, "application", "-h", "redis") == asked(vm1, "store")
 
 
+def test_owners_and_modes_do_not_depend_on_the_umask(vm1, vm2):
+    for host, side in ((vm1, "server"), (vm2, "client")):
+        state = "/var/lib/ambassador"
+        public = f"{state} {state}/{side} {state}/{side}/generations {state}/{side}/current/"
+        assert set(host.check_output(f"stat -c '%U %a' {public}").splitlines()) == {"root 755"}
+        assert set(host.check_output(f"stat -c '%U %a' {state}/{side}/current/*").splitlines()) == {"root 644"}
+        assert host.check_output(f"stat -c '%u %a' {state}/identity {state}/identity/key.pem").splitlines() == ["99 700", "99 600"]
+
+
 def test_a_second_link_has_ports_of_its_own(vm1, vm2, asked):
     assert asked(vm2, "application", "-h", "queue", "-p", "7000") == asked(vm1, "store")
     assert vm1.check_output("ss -Hltn 'sport = :7001' | wc -l") == "1"
