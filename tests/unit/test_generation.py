@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import socket
 import stat
 import threading
@@ -261,16 +262,26 @@ def test_one_that_runs_is_asked_to_load_again_what_was_mended(side):
     assert stage(side)["loaded"]
 
 
-def test_a_disk_that_is_full_is_told_in_a_sentence_and_nothing_half_written_is_left(side):
+def test_reports_a_failed_write_and_leaves_no_part_of_the_generation(side):
     first = stage(side)["generation"]
-    other = "0" * 12
-    half = side / "generations" / f".{other}"
-    half.mkdir()
-    # whatever is written there finds no room
-    (half / "haproxy.cfg.new").symlink_to("/dev/full")
-    said = module(path=str(side), state="staged", owner=OWNER, generation=other, files={"haproxy.cfg": "more"})
-    assert said["msg"] == f"expected to write in {side}, found: [Errno 28] No space left on device; make room there, or mount it writable."
-    assert [entry.name for entry in (side / "generations").iterdir()] == [first]
+    limits, size = resource.getrlimit(resource.RLIMIT_FSIZE), 1 << 20
+    # the module may write no larger file, as on a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        said = module(path=str(side), state="staged", owner=OWNER, generation="0" * 12, files={"haproxy.cfg": "#" * (size + 1)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert said["msg"] == f"expected to write in {side}, found: [Errno 27] File too large; make room there, or mount it writable."
+    assert os.listdir(side / "generations") == [first]
+
+
+def test_a_link_that_a_crash_left_behind_is_not_followed(side, tmp_path):
+    generation = current(side)
+    (tmp_path / "elsewhere").write_text("theirs")
+    (side / "generations" / generation / "haproxy.cfg.new").symlink_to(tmp_path / "elsewhere")
+    (side / "current/haproxy.cfg").write_text("by hand")
+    assert stage(side)["written"]
+    assert ((side / "current/haproxy.cfg").read_text(), (tmp_path / "elsewhere").read_text()) == ("one", "theirs")
 
 
 NAMED = "listen redis\n    server vm3 {} check\n    server vm9 {}\nlisten redis.held\n    server vm3 {}\nlisten other\n    server vm3 {}\n"
