@@ -342,6 +342,7 @@ class ActionModule(ActionBase):
         return {
             "ca": ca,
             "authorities": certificates.certificates(ca),
+            "missing_issuers": certificates.missing_issuers(ca),
             "held": certificates.certificate(self.observed["identity"]["certificate"]),
             "revoked": [entry["serial"] for entry in certificates.revoked(self._crl())],
             "holders": [*self._holders(), *(self.asked or [])] if not ca else [],

@@ -480,16 +480,23 @@ def metrics_problems(host, wiring, observed, settings):
 # -- certificates -----------------------------------------------------------------------------------------------------
 
 
-def certificate_problems(host, observed, settings, authorities, held):
-    """Tell whether this controller is the one that certified the host, or nobody has; and whether the host can make a key.
+def certificate_problems(host, observed, settings, authorities, held, missing=()):
+    """Return the reasons why the certificate of a host cannot be kept or made: a wrong CA, or a missing library on the host.
 
     :param dict observed: the observation
     :param list[dict] authorities: the CAs of this controller, see the plugin util ``certificates``
     :param dict | None held: the certificate of the host
+    :param missing: ``name`` and ``issuer`` of the CAs whose issuer is not in the file of the CA
     :rtype: list[str]
     """
     if settings["ca"] and not authorities:
         return ["ambassador_ca_certificate: expected a certificate, PEM, found none in it; correct it."]
+    if missing:
+        place = "ambassador_ca_certificate" if settings["ca"] else f"{settings['controller_dir']}/ca.pem"
+        return [
+            f"{place}: the issuer {one['issuer']} of the CA {one['name']} is missing. Append the certificate of the issuer to it."
+            for one in missing
+        ]
     if held and held["authority"] not in [authority["key"] for authority in authorities]:
         place, remedy = (
             f"in {settings['controller_dir']} on this controller",
@@ -582,8 +589,8 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     :param dict settings: see the documentation of this file
     :param dict | None places: what is asked of the containers that have names, see :func:`containers.of_places`
     :param dict | None generation: ``name`` and ``files`` (name -> content on disk); None for an engine that keeps nothing on disk
-    :param dict | None tls: ``authorities``, ``held``, ``revoked`` (see
-        :func:`certificate_due`), ``holders`` (hosts that keep this controller from
+    :param dict | None tls: ``authorities``, ``held``, ``revoked`` (see :func:`certificate_due`), ``missing_issuers`` (see
+        :func:`certificate_problems`), ``holders`` (hosts that keep this controller from
         making a CA), ``ask`` (hosts that are still to be asked for a certificate) and ``now``; None without TLS
     :param dict | None served: the wiring that container and generation are made of, where a server side goes on serving what the map asks
         for no more (:mod:`handover`)
@@ -620,7 +627,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     first = min(asked)
     container, found = asked[first], there.get(first)
     if tls:
-        plan.problems += certificate_problems(host, observed, settings, tls["authorities"], tls["held"])
+        plan.problems += certificate_problems(host, observed, settings, tls["authorities"], tls["held"], tls["missing_issuers"])
         if not tls["authorities"]:
             plan.problems += holders_problems(tls["holders"], settings) if not plan.problems else []
             plan.ask |= {"certificates": tls["ask"]} if tls["ask"] else {}

@@ -8,6 +8,7 @@ import re
 
 try:
     from cryptography import x509
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.x509.oid import NameOID
 except ImportError:  # said by the plan, where a certificate has to be read
     x509 = None
@@ -70,6 +71,47 @@ def certificates(text):
         return [certificate(block) for block in blocks(text, "CERTIFICATE")]
     except ValueError:
         return []
+
+
+def is_issued_by(issued, issuer):
+    """Tell whether one certificate signed another.
+
+    :param x509.Certificate issued: the certificate that may have been signed
+    :param x509.Certificate issuer: the certificate whose key may have signed it
+    :rtype: bool
+    :source: RFC 5280, section 6.1.3, (a) (1) and (4), and section 4.2.1.1
+    """
+    named = _identifier(issued, x509.AuthorityKeyIdentifier, "key_identifier")
+    key = _identifier(issuer, x509.SubjectKeyIdentifier, "digest")
+    if issued.issuer != issuer.subject or (named and key and named != key):
+        return False
+    try:
+        issued.verify_directly_issued_by(issuer)
+    except (InvalidSignature, ValueError):
+        return False
+    # a signature that this library cannot check: the names and identifiers match
+    except (TypeError, UnsupportedAlgorithm):
+        return bool(named and key)
+    return True
+
+
+def missing_issuers(text):
+    """Return the CA certificates of a text whose issuer is not in it: OpenSSL trusts only chains that end in a self-signed certificate.
+
+    :param str text: PEM
+    :return: ``name`` and ``issuer`` of each, as RFC 4514 writes them; empty if a certificate cannot be read
+    :rtype: list[dict[str, str]]
+    :source: OpenSSL's documentation, openssl-verification-options, -partial_chain
+    """
+    try:
+        known = [x509.load_pem_x509_certificate(block.encode()) for block in blocks(text, "CERTIFICATE")]
+    except ValueError:
+        return []
+    return [
+        {"name": one.subject.rfc4514_string(), "issuer": one.issuer.rfc4514_string()}
+        for one in known
+        if not any(is_issued_by(one, issuer) for issuer in known)
+    ]
 
 
 def revoked(text):

@@ -11,11 +11,11 @@ NOW = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
 
 
 class Signer:
-    """A CA, as the collection makes it."""
+    """A CA, as the collection makes it; with an issuer, an intermediate one."""
 
-    def __init__(self, name):
+    def __init__(self, name, issuer=None):
         self.key, self.name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.pem = self._sign(self.name, self.key.public_key(), 1)
+        self.pem = (issuer or self)._sign(self.name, self.key.public_key(), 1)
 
     def certify(self, name, serial, extended=True):
         """Return a certificate for a new key."""

@@ -102,6 +102,7 @@ class Authority:
         return {
             "ca": " ".join(one["key"] for one in self.authorities),
             "authorities": self.authorities,
+            "missing_issuers": [],
             "held": self.read(observed["identity"]["certificate"]),
             "revoked": self.revoked,
             "holders": [],

@@ -404,6 +404,20 @@ def test_a_ca_that_was_given_is_taken_and_the_controller_s_directory_is_not_look
         ]
 
 
+def test_refuses_an_issuing_ca_without_its_root(over_tls):
+    root = Signer("root")
+    issuing = Signer("issuing", root)
+    over_tls.settings |= {"ca": issuing.pem, "ca_key": True}
+    sentence = "the issuer CN=root of the CA CN=issuing is missing. Append the certificate of the issuer to it."
+    assert over_tls.plan("vm2", "client")["problems"] == [f"ambassador_ca_certificate: {sentence}"]
+    over_tls.settings["ca"] += root.pem
+    assert over_tls.plan("vm2", "client")["problems"] == []
+    make_ca(over_tls)
+    (over_tls.controller / "ca.pem").write_text(issuing.pem)
+    over_tls.settings |= {"ca": "", "ca_key": False}
+    assert over_tls.plan("vm2", "client")["problems"] == [f"{over_tls.controller}/ca.pem: {sentence}"]
+
+
 @pytest.mark.parametrize("part", ["server", "client", "redis_server", "redis_client"])
 @pytest.mark.parametrize("state", ["present", "absent"])
 def test_what_another_mesh_has_observed_is_observed_anew_first(play, part, state):

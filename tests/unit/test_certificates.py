@@ -45,6 +45,17 @@ def test_all_cas_are_told_in_their_order():
     assert [found["name"] for found in certificates.certificates(ONE.pem + OTHER.pem)] == ["one", "other"]
 
 
+def test_missing_issuers_of_intermediate_cas_are_named():
+    root = Signer("root")
+    issuing, namesake = Signer("issuing", root), Signer("root")
+    missing = [{"name": "CN=issuing", "issuer": "CN=root"}]
+    assert certificates.missing_issuers(issuing.pem) == missing
+    # the name alone is not enough
+    assert certificates.missing_issuers(issuing.pem + namesake.pem) == missing
+    assert certificates.missing_issuers(issuing.pem + root.pem) == certificates.missing_issuers(root.pem + issuing.pem) == []
+    assert certificates.missing_issuers(ONE.pem + OTHER.pem) == certificates.missing_issuers("") == []
+
+
 def test_what_is_revoked_is_told_from_all_lists():
     assert certificates.revoked(ONE.revoke(7, 8) + OTHER.revoke(9)) == [
         {"serial": serial, "since": "20261124120000Z"} for serial in (7, 8, 9)
