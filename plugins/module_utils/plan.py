@@ -20,6 +20,7 @@ does.
 from __future__ import annotations
 
 import ipaddress
+from typing import NamedTuple
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, names, permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, variables_digest
@@ -62,6 +63,10 @@ LOADED = "loaded"
 
 # before the end of a CA people have this time to change to another one
 AUTHORITY_DAYS = 365
+# why a host needs another certificate
+MISSING, REVOKED, OTHER_KEY, OTHER_NAME, OTHER_AUTHORITY, AGED = "missing", "revoked", "other_key", "other_name", "other_authority", "aged"
+# another host, or an attacker, may have the key as well
+NEW_KEY = (REVOKED, OTHER_NAME)
 # bytes that a run may need on disk: two generations of a few hundred links, certificates, passwords
 ROOM = 4 << 20
 
@@ -531,10 +536,21 @@ def holders_problems(holders, settings):
     ]
 
 
-def certificate_due(host, key, authorities, held, revoked, now):
-    """Tell why a host needs another certificate, or None.
+class Renewal(NamedTuple):
+    """Why a host needs another certificate.
 
-    It is due where there is none, where it is another key's, name's or CA's, or revoked, and when a third of its time is over.
+    ``reason`` is one of the constants above; ``words`` says it to people; ``needs_new_key`` is whether the host has to create another key.
+    """
+
+    reason: str
+    words: str
+    needs_new_key: bool
+
+
+def certificate_due(host, key, authorities, held, revoked, now):
+    """Return why a host needs another certificate, or None.
+
+    It is due if there is none, if it is another key's, name's or CA's, or revoked, and when a third of its time is over.
 
     :param str host: inventory name of the host
     :param str key: whether the key beside it is its ``own``, an ``other``, or there is ``none``
@@ -542,21 +558,39 @@ def certificate_due(host, key, authorities, held, revoked, now):
     :param dict | None held: the certificate of the host
     :param list[int] revoked: serial numbers of the certificates that are revoked
     :param float now: seconds since the epoch
-    :rtype: str | None
+    :rtype: Renewal | None
     """
     if not held:
-        return "made"
-    told = [
-        (held["serial"] in revoked, "revoked"),
-        (key != "own", "of another key"),
-        (held["name"] != certified(host), f"of {held['name']}"),
-        (not authorities or held["authority"] != authorities[0]["key"], "of another CA"),
+        return Renewal(MISSING, "made", False)
+    reasons = [
+        (held["serial"] in revoked, REVOKED, "revoked"),
+        (key != "own", OTHER_KEY, "of another key"),
+        (held["name"] != certified(host), OTHER_NAME, f"of {held['name']}"),
+        (not authorities or held["authority"] != authorities[0]["key"], OTHER_AUTHORITY, "of another CA"),
         (
             held["not_after"] - now < (held["not_after"] - held["not_before"]) * 2 / 3,
+            AGED,
             f"valid for {(held['not_after'] - now) / 86400:.0f} more days",
         ),
     ]
-    return next((words for wrong, words in told if wrong), None)
+    # a key without its certificate was created by a run that stopped before it had the certificate
+    return next((Renewal(reason, words, reason in NEW_KEY and key == "own") for is_due, reason, words in reasons if is_due), None)
+
+
+def identity_warnings(host, held, due):
+    """Return a warning if a host has the certificate of another one: then both may have one key.
+
+    :param str host: inventory name of the host
+    :param dict | None held: the certificate of the host
+    :param Renewal | None due: see :func:`certificate_due`
+    :rtype: list[str]
+    """
+    if not due or due.reason != OTHER_NAME:
+        return []
+    return [
+        f"Host {host} has the private key of {held['name']}, for example because it is a copy of that machine."
+        f" This run creates a new key for {host}."
+    ]
 
 
 def authority_warnings(settings, authorities, now):
@@ -640,7 +674,8 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     _network(plan, observed, settings)
     due = tls and certificate_due(host, observed["identity"]["key"], tls["authorities"], tls["held"], tls["revoked"], tls["now"])
     if due:
-        plan.step("certificate", f"the certificate of {host} is {due}")
+        plan.step("certificate", f"the certificate of {host} is {due.words}")
+        plan.inputs["new_key"] = due.needs_new_key
         # until then a controller does without, as a host that pulls its own configuration should
         if settings["ca"] and not settings["ca_key"] and not plan.problems:
             plan.problems.append(
@@ -698,7 +733,8 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
         for client, aliases in wiring["left_out"].items()
     ]
     plan.warnings += account_warnings(plan, observed)
-    plan.warnings += authority_warnings(settings, tls["authorities"], tls["now"]) if tls else []
+    if tls:
+        plan.warnings += authority_warnings(settings, tls["authorities"], tls["now"]) + identity_warnings(host, tls["held"], due)
     # an engine that tells nothing of its links has them in what was asked of its container
     same = generation is None and found is not None and found.get("hash") == container["hash"]
     plan.lines = [] if same else link_lines(side, host, wiring, on_disk)

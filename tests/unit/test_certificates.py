@@ -8,7 +8,7 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.crosshost.ambassador.plugins.filter.certificates import FilterModule, behind, revoked_now
-from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import certificate_due
+from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import OTHER_AUTHORITY, REVOKED, Renewal, certificate_due
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, passwords
 from signer import NOW, Signer
 
@@ -66,10 +66,11 @@ def test_what_is_revoked_is_told_from_all_lists():
 def test_a_certificate_is_due_when_another_ca_signs_and_not_where_one_more_is_trusted():
     held = certificates.certificate(ONE.certify("vm1", 7))
     now = NOW.timestamp()
-    for pem, due in ((ONE.pem, None), (ONE.pem + OTHER.pem, None), (OTHER.pem + ONE.pem, "of another CA"), (OTHER.pem, "of another CA")):
+    other = Renewal(OTHER_AUTHORITY, "of another CA", False)
+    for pem, due in ((ONE.pem, None), (ONE.pem + OTHER.pem, None), (OTHER.pem + ONE.pem, other), (OTHER.pem, other)):
         assert certificate_due("vm1", "own", certificates.certificates(pem), held, [], now) == due
     revoked = [entry["serial"] for entry in certificates.revoked(ONE.revoke(7))]
-    assert certificate_due("vm1", "own", certificates.certificates(ONE.pem), held, revoked, now) == "revoked"
+    assert certificate_due("vm1", "own", certificates.certificates(ONE.pem), held, revoked, now).reason == REVOKED
 
 
 # -- filters ------------------------------------------------------------------------------------------------------

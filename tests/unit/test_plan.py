@@ -619,23 +619,37 @@ HELD = {"name": "vm1", "serial": 7, "authority": "ca1", "not_before": NOW - 30 *
     ("given", "due"),
     [
         ({}, None),
-        ({"held": None}, "made"),
-        ({"revoked": [6, 7]}, "revoked"),
-        ({"key": "other"}, "of another key"),
-        ({"key": "none"}, "of another key"),
-        ({"held": HELD | {"name": "vm9"}}, "of vm9"),
-        ({"authorities": []}, "of another CA"),
+        ({"held": None}, (plan.MISSING, "made", False)),
+        ({"revoked": [6, 7]}, (plan.REVOKED, "revoked", True)),
+        ({"key": "other"}, (plan.OTHER_KEY, "of another key", False)),
+        ({"key": "none"}, (plan.OTHER_KEY, "of another key", False)),
+        ({"held": HELD | {"name": "revoked"}}, (plan.OTHER_NAME, "of revoked", True)),
+        # a run that created the key stopped before it had the certificate
+        ({"held": HELD | {"name": "vm9"}, "key": "other"}, (plan.OTHER_KEY, "of another key", False)),
+        ({"authorities": []}, (plan.OTHER_AUTHORITY, "of another CA", False)),
         # the first one signs, all are trusted
-        ({"authorities": [{"key": "ca2"}, *CA]}, "of another CA"),
+        ({"authorities": [{"key": "ca2"}, *CA]}, (plan.OTHER_AUTHORITY, "of another CA", False)),
         ({"authorities": [*CA, {"key": "ca2"}]}, None),
-        ({"now": NOW + 1}, "valid for 60 more days"),
-        ({"now": NOW + 70 * DAY}, "valid for -10 more days"),
-        ({"revoked": [7], "key": "other", "now": NOW + DAY}, "revoked"),
+        ({"now": NOW + 1}, (plan.AGED, "valid for 60 more days", False)),
+        ({"now": NOW + 70 * DAY}, (plan.AGED, "valid for -10 more days", False)),
+        ({"revoked": [7], "key": "other", "now": NOW + DAY}, (plan.REVOKED, "revoked", False)),
     ],
 )
 def test_a_certificate_is_due_for_a_reason(given, due):
     asked = {"key": "own", "authorities": CA, "held": HELD, "revoked": [6], "now": NOW} | given
     assert plan.certificate_due("vm1", **asked) == due
+
+
+def test_a_copied_machine_gets_a_new_key(fleet):
+    fleet.hosts["vm2"].observed["identity"] = {"certificate": fleet.authority.sign("vm1"), "key": "own"}
+    found = fleet.plan("vm2", "client")
+    assert (found["steps"][0], found["new_key"]) == ("certificate", True)
+    assert found["warnings"] == [
+        "Host vm2 has the private key of vm1, for example because it is a copy of that machine. This run creates a new key for vm2."
+    ]
+    # a renewal keeps the key, whatever the host is called
+    fleet.hosts["vm2"].observed["identity"]["certificate"] = fleet.authority.sign("vm2")
+    assert fleet.plan("vm2", "client", now=NOW + 40 * DAY)["new_key"] is False
 
 
 @pytest.mark.parametrize("days", [30, 31, 89, 100])
