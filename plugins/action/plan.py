@@ -14,7 +14,7 @@ from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.filter.wiring import AllVariables, hosts_of
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, maps, names, plan, redis
+from ansible_collections.crosshost.ambassador.plugins.module_utils import clock, containers, handover, maps, names, plan, redis
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, whole
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED, Wiring, on_host
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, passwords, render
@@ -339,17 +339,35 @@ class ActionModule(ActionBase):
         directory = self.settings["controller_dir"]
         ca = self.settings["ca"].strip() or read(f"{directory}/ca.pem")
         others = [host for host in wiring["hosts"] if host not in self._play_hosts()]
+        authorities, revoked = certificates.certificates(ca), [entry["serial"] for entry in certificates.revoked(self._crl())]
+        now = time.time()
         return {
             "ca": ca,
-            "authorities": certificates.certificates(ca),
+            "authorities": authorities,
             "missing_issuers": certificates.missing_issuers(ca),
             "held": certificates.certificate(self.observed["identity"]["certificate"]),
-            "revoked": [entry["serial"] for entry in certificates.revoked(self._crl())],
+            "revoked": revoked,
             "holders": [*self._holders(), *(self.asked or [])] if not ca else [],
             # whoever certified a host that is not in the run has a CA as well
             "ask": others if not ca and self.asked is None else [],
-            "now": time.time(),
+            # costs a look at many certificates, and only a clock that is off needs it
+            "peers": self._peers(wiring, authorities, revoked, now) if clock.is_off(self.observed.get("clock_offset")) else {},
+            "now": now,
         }
+
+    def _peers(self, wiring, authorities, revoked, now):
+        """Return the lifetimes of the certificates at the other ends of the links, as they are at the end of this run."""
+        ends = {host for link in wiring["links"] for host in (*link["servers"], *link["clients"])} - {self.host}
+        lifetimes = {}
+        for host, observed in self._observations().items():
+            identity = observed.get("identity")
+            if host not in ends or not identity:
+                continue
+            held = certificates.certificate(identity["certificate"])
+            due = plan.certificate_due(host, identity["key"], authorities, held, revoked, now)
+            found = plan.issued_now(self.settings, authorities, now) if due else held
+            lifetimes[host] = {key: found[key] for key in ("not_before", "not_after")}
+        return lifetimes
 
     def _play_hosts(self):
         return self.variables.get("ansible_play_hosts_all") or [self.host]

@@ -61,6 +61,9 @@ options:
     type: list
     elements: dict
     default: []
+  hostvars:
+    description: The variables of all hosts. They hold what was observed of the hosts, with their clocks and certificates.
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -78,12 +81,14 @@ _value:
 """
 
 import base64
+import time
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proof as judge
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils.certificates import certificate
 
 
-def proof(verified, links, host, side, before, counted=(), addresses=None, certificates=(), mesh="default"):
+def proof(verified, links, host, side, before, counted=(), addresses=None, certificates=(), mesh="default", hostvars=None):
     """Judge the links of one side: see the documentation above."""
     first, last = (counted[-2], counted[-1]) if len(counted) > 1 else ([], [])
     dialled = {"links": verified.get("dialled", {}), "before": first, "after": last}
@@ -93,7 +98,13 @@ def proof(verified, links, host, side, before, counted=(), addresses=None, certi
         if read.get("content")
     }
     authorities = {holder: found["authority"] for holder, found in held.items() if found}
-    return judge(verified["info"], links, host, side, before, dialled, addresses, authorities, mesh)
+    lifetimes, clocks = dict(held), {}
+    for name in {host, *(server for link in links for server in link["servers"])} if hostvars else ():
+        observed = (hostvars.get(name) or {}).get(OBSERVED) or {}
+        clocks[name] = observed.get("clock_offset")
+        lifetimes.setdefault(name, certificate((observed.get("identity") or {}).get("certificate") or ""))
+    times = {"lifetimes": lifetimes, "clocks": clocks, "now": time.time()}
+    return judge(verified["info"], links, host, side, before, dialled, addresses, authorities, mesh, times)
 
 
 class FilterModule:

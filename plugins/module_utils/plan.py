@@ -10,7 +10,8 @@ change
 over), *contract* (server sides give up what nobody dials any more).
 
 Settings are a dict: ``mesh``, ``engine``, ``network``, ``ipv6`` and ``tls`` (bool), ``state_dir``, ``controller_dir``, ``ca`` and
-``ca_crl`` (PEM, empty where none was given), ``ca_key`` (bool, whether one was), ``image`` (as it is pulled), ``image_name`` (as the user
+``ca_crl`` (PEM, empty where none was given), ``ca_key`` (bool, whether one was), ``certificate_days`` (int), ``image`` (as it is pulled),
+``image_name`` (as the user
 said it), ``nameservers`` (list of str, empty for those of the host), ``memory``, ``pids``, ``prove`` (bool), ``metrics``
 (``address:port``, or a port, at which metrics are told, empty for none), ``tested`` (images whose
 program was asked for its version in this run). The wiring is what ``Wiring.side`` returns, the observation what the module ``observe``
@@ -22,7 +23,7 @@ from __future__ import annotations
 import ipaddress
 from typing import NamedTuple
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, names, permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils import clock, containers, names, permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, variables_digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import targets_of, unchecked
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import (
@@ -63,6 +64,8 @@ LOADED = "loaded"
 
 # before the end of a CA people have this time to change to another one
 AUTHORITY_DAYS = 365
+# sign.yml backdates the certificates of hosts by this time
+BACKDATED_SECONDS = 3600
 # why a host needs another certificate
 MISSING, REVOKED, OTHER_KEY, OTHER_NAME, OTHER_AUTHORITY, AGED = "missing", "revoked", "other_key", "other_name", "other_authority", "aged"
 # another host, or an attacker, may have the key as well
@@ -593,6 +596,38 @@ def identity_warnings(host, held, due):
     ]
 
 
+def issued_now(settings, authorities, now):
+    """Return the lifetime of a certificate that this run issues, as ``sign.yml`` does.
+
+    :param dict settings: see the documentation of this file
+    :param list[dict] authorities: the CAs of this controller; the first one signs
+    :param float now: seconds since the epoch
+    :return: ``not_before`` and ``not_after``
+    :rtype: dict[str, float]
+    """
+    end = now + settings["certificate_days"] * 86400
+    return {"not_before": now - BACKDATED_SECONDS, "not_after": min([end, *(one["not_after"] for one in authorities[:1])])}
+
+
+def clock_problems(host, observed, settings, tls, due):
+    """Return why the clock of a host makes it refuse a valid certificate: that of the CA, its own, or that of a host of its links.
+
+    :param str host: inventory name of the host
+    :param dict observed: the observation
+    :param dict settings: see the documentation of this file
+    :param dict tls: see :func:`ambassador`
+    :param Renewal | None due: why the host gets another certificate in this run
+    :rtype: list[str]
+    """
+    own = issued_now(settings, tls["authorities"], tls["now"]) if due else tls["held"]
+    lifetimes = [("the CA", one) for one in tls["authorities"][:1]] + [(host, own), *tls["peers"].items()]
+    for name, lifetime in lifetimes:
+        reason = clock.invalid_by_clock(name, lifetime, host, observed.get("clock_offset"), tls["now"])
+        if reason:
+            return [f"Host {host}: {reason}. Set the clock of {host}, for example with chrony."]
+    return []
+
+
 def authority_warnings(settings, authorities, now):
     """Warn of a CA that ends: no certificate outlives it.
 
@@ -625,7 +660,8 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     :param dict | None generation: ``name`` and ``files`` (name -> content on disk); None for an engine that keeps nothing on disk
     :param dict | None tls: ``authorities``, ``held``, ``revoked`` (see :func:`certificate_due`), ``missing_issuers`` (see
         :func:`certificate_problems`), ``holders`` (hosts that keep this controller from
-        making a CA), ``ask`` (hosts that are still to be asked for a certificate) and ``now``; None without TLS
+        making a CA), ``ask`` (hosts that are still to be asked for a certificate), ``peers`` (host at the other end of a link ->
+        ``not_before`` and ``not_after`` of its certificate, as far as they are known) and ``now``; None without TLS
     :param dict | None served: the wiring that container and generation are made of, where a server side goes on serving what the map asks
         for no more (:mod:`handover`)
     :param coming: names of hosts whose server sides this run has still to reach: a link that leads to these alone is proved later
@@ -676,12 +712,14 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     if due:
         plan.step("certificate", f"the certificate of {host} is {due.words}")
         plan.inputs["new_key"] = due.needs_new_key
-        # until then a controller does without, as a host that pulls its own configuration should
-        if settings["ca"] and not settings["ca_key"] and not plan.problems:
-            plan.problems.append(
-                f"host {host}, ambassador_ca_key: expected the key of ambassador_ca_certificate, which has to sign for the host,"
-                " found none; set it, from a vault or a store of secrets."
-            )
+    if tls and not plan.problems:
+        plan.problems += clock_problems(host, observed, settings, tls, due)
+    # until then a controller does without, as a host that pulls its own configuration should
+    if due and settings["ca"] and not settings["ca_key"] and not plan.problems:
+        plan.problems.append(
+            f"host {host}, ambassador_ca_key: expected the key of ambassador_ca_certificate, which has to sign for the host,"
+            " found none; set it, from a vault or a store of secrets."
+        )
     runs = [names.run(number) for number in sorted([*asked, *(number for number, same in idle.items() if same)])]
     _configuration(plan, side, observed, generation, container, runs)
     plan.problems += disk_problems(plan, observed, settings)
@@ -735,6 +773,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     plan.warnings += account_warnings(plan, observed)
     if tls:
         plan.warnings += authority_warnings(settings, tls["authorities"], tls["now"]) + identity_warnings(host, tls["held"], due)
+        plan.warnings += clock.warnings(host, observed.get("clock_offset"))
     # an engine that tells nothing of its links has them in what was asked of its container
     same = generation is None and found is not None and found.get("hash") == container["hash"]
     plan.lines = [] if same else link_lines(side, host, wiring, on_disk)

@@ -11,10 +11,12 @@ may be a replica), but for links that worked before.
 
 from __future__ import annotations
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import clock, names
 
 # what the check says where the handshake fails
 HANDSHAKE = "L6RSP"
+# with TLS 1.3, what it says if the server side refuses the certificate of the client side
+REFUSED = "L7RSP"
 # what HAProxy's check found -> what that says of the hop. Management Guide, section 9.1, column check_status
 HOPS = {
     "L4CON": "nothing listens there: its server side does not run, or has shut the port for want of a backend that is up",
@@ -163,7 +165,26 @@ def hop(target, addresses, host, authorities):
     return f" ({said})" if said else ""
 
 
-def proof(info, links, host, side, before, dialled=None, addresses=None, authorities=None, mesh=names.DEFAULT):
+def clock_reason(target, host, lifetimes, clocks, now):
+    """Return the host whose wrong clock makes a handshake fail, and why; None if no clock does.
+
+    :param dict target: as the module ``ambassador_info`` returns it
+    :param str host: inventory name of the host that connects
+    :param dict lifetimes: host -> ``not_before`` and ``not_after`` of its certificate, as far as they are known
+    :param dict clocks: host -> seconds by which its clock is ahead of that of the controller, as far as they are known
+    :param float now: the time of the controller, in seconds since the epoch
+    :rtype: tuple[str, str] | None
+    """
+    if target["check_status"] not in (HANDSHAKE, REFUSED):
+        return None
+    for verifier, holder in ((target["name"], host), (host, target["name"])):
+        reason = clock.invalid_by_clock(holder, lifetimes.get(holder), verifier, clocks.get(verifier), now)
+        if reason:
+            return verifier, reason
+    return None
+
+
+def proof(info, links, host, side, before, dialled=None, addresses=None, authorities=None, mesh=names.DEFAULT, times=None):
     """Judge the links of one side.
 
     :param dict info: what the module ``ambassador_info`` says of the side now; or ``msg``, why it says nothing
@@ -177,6 +198,7 @@ def proof(info, links, host, side, before, dialled=None, addresses=None, authori
     :param dict | None addresses: see :func:`hop`
     :param dict | None authorities: see :func:`hop`
     :param str mesh: the mesh
+    :param dict | None times: ``lifetimes``, ``clocks`` and ``now``, see :func:`clock_reason`
     :return: ``problems``, a sentence for each link that does not work, ``worse``, whether one of them did before, and ``unresolved``, a
         sentence for each that only waits for DNS
     :rtype: dict
@@ -199,13 +221,18 @@ def proof(info, links, host, side, before, dialled=None, addresses=None, authori
             )
             continue
         worse = worse or worked
-        found = dead or "; ".join(told(target, side) + hop(target, addresses or {}, host, authorities or {}) for target in now)
+        wrong = [times and clock_reason(target, host, **times) for target in now]
+        found = dead or "; ".join(
+            told(target, side) + (f" ({reason[1]})" if reason else hop(target, addresses or {}, host, authorities or {}))
+            for target, reason in zip(now, wrong)
+        )
+        remedy = next((clock.REMEDY.format(host=reason[0]) for reason in wrong if reason), None)
         limited = side == "client" and link["servers"]
         more = f"; if the run was limited, run it for {', '.join(link['servers'])} as well" if limited else ""
         problems.append(
             f"link {alias}: expected a target that is up, as {names.ambassador(side, mesh)} on {host} sees it, found"
-            f" {found or info.get('msg', 'none')};"
-            f" start the backend {link['backend']}, or mend the way to it{more}."
+            f" {found or info.get('msg', 'none')}"
+            + (f". {remedy}" if remedy else f"; start the backend {link['backend']}, or mend the way to it{more}.")
         )
     if worse:
         problems.append(f"Generation {before['running']}, which worked before this run, was put back on {host}.")

@@ -31,6 +31,9 @@ options:
       The Docker network of the ambassadors. Of all containers on it the names are told. By default C(ambassador), with C(-) and its name
       behind it for any other mesh than V(default).
     type: str
+  controller_time:
+    description: The time of the controller when the task starts, in seconds since the epoch. Without it the clocks are not compared.
+    type: float
 attributes:
   check_mode:
     support: full
@@ -67,6 +70,12 @@ python:
   returned: success
   type: dict
   sample: {"executable": "/usr/bin/python3", "missing": []}
+clock_offset:
+  description: >-
+    By how many seconds the clock of the host is ahead of O(controller_time), negative if it is behind. None without O(controller_time).
+  returned: success
+  type: int
+  sample: 0
 root:
   description: Whether the module ran as root.
   returned: success
@@ -184,6 +193,7 @@ import pwd
 import socket
 import struct
 import sys
+import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils import names, observation
@@ -319,10 +329,12 @@ def main():
             "mesh": {"type": "str", "default": names.DEFAULT},
             "state_dir": {"type": "path"},
             "network": {"type": "str"},
+            "controller_time": {"type": "float"},
         },
         supports_check_mode=True,
     )
-    mesh = module.params["mesh"]
+    mesh, controller_time = module.params["mesh"], module.params["controller_time"]
+    clock_offset = None if controller_time is None else round(time.time() - controller_time)
     problem = names.problem(mesh)
     if problem:
         module.fail_json(msg=problem)
@@ -337,6 +349,7 @@ def main():
     module.exit_json(
         changed=False,
         mesh=mesh,
+        clock_offset=clock_offset,
         root=root,
         accounts=accounts(),
         python={"executable": sys.executable, "missing": [name for name in LIBRARIES if importlib.util.find_spec(name) is None]},

@@ -7,6 +7,7 @@ from __future__ import annotations
 import datetime
 import re
 
+from ansible_collections.crosshost.ambassador.plugins.module_utils import clock
 from ansible_collections.crosshost.ambassador.plugins.module_utils.containers import numbered
 from ansible_collections.crosshost.ambassador.plugins.module_utils.names import ambassador
 from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import UNFIT, alias_problems
@@ -61,6 +62,7 @@ class Judge:
             if answer.get("unreachable"):
                 self._problem(f"host {host}: expected Ansible to reach it, found: {answer['unreachable']}; make it reachable.")
                 continue
+            self.warnings += clock.warnings(host, answer["observed"].get("clock_offset"))
             for side in SIDES:
                 self._side(host, side, answer["engine"], answer[side], answer["observed"])
             for problem in alias_problems(host, answer["client"]["wiring"], answer["observed"], answer["network"]):
@@ -164,7 +166,7 @@ class Judge:
                 f"{where}: expected generation {info['current']}, which is on disk, to run, found {info['generation']}; {DEPLOY},"
                 " which loads it or says why it is refused."
             )
-        self._certificate(where, info.get("certificate"))
+        self._certificate(host, where, info.get("certificate"))
         for link in found["wiring"]["links"]:
             carried = info["links"].get(link["alias"], {"listen": "gone"})
             if carried["listen"] == "gone":
@@ -178,12 +180,18 @@ class Judge:
             if info["links"][alias]["listen"] != "gone":
                 self.warnings.append(f"{where}, link {alias}: expected only links of the map, found this one carried; {DEPLOY}.")
 
-    def _certificate(self, where, certificate):
-        """Warn of a certificate that any run would have renewed, when half of the time is over that there was for one."""
+    def _certificate(self, host, where, certificate):
+        """Report a certificate that is not valid, and one that any run would have renewed: half of the time for a renewal is over."""
         if not certificate:
             return
         begin, end = (datetime.datetime.strptime(certificate[name], "%Y-%m-%dT%H:%M:%SZ") for name in ("not_before", "not_after"))
-        if certificate["seconds_left"] <= 0:
+        # by the clock of the host
+        if certificate["seconds_left"] > (end - begin).total_seconds():
+            self._problem(
+                f"{where}: its certificate is not valid before {certificate['not_before']}, which is later than the clock of the host says."
+                f" {clock.REMEDY.format(host=host)}"
+            )
+        elif certificate["seconds_left"] <= 0:
             self._problem(
                 f"{where}: expected a valid certificate, found one that expired {certificate['not_after']}; {DEPLOY}, which renews it."
             )

@@ -32,6 +32,7 @@ SETTINGS = {
     "ca": "",
     "ca_key": False,
     "ca_crl": "",
+    "certificate_days": 730,
     "image": "haproxy:3.2.26",
     "image_name": "haproxy:3.2.26",
     "memory": "512M",
@@ -80,7 +81,7 @@ class Authority:
     def sign(self, host, days=90):
         """Return a certificate for a host: a text, of which :meth:`read` knows more."""
         if not self.authorities:
-            self.authorities.append({"key": "ca1", "not_after": NOW + 3650 * DAY})
+            self.authorities.append({"key": "ca1", "not_before": NOW - DAY, "not_after": NOW + 3650 * DAY})
         serial = len(self.signed) + 1
         text = f"certificate {serial}\n"
         self.signed[text] = {
@@ -103,6 +104,7 @@ class Authority:
             "ca": " ".join(one["key"] for one in self.authorities),
             "authorities": self.authorities,
             "missing_issuers": [],
+            "peers": {},
             "held": self.read(observed["identity"]["certificate"]),
             "revoked": self.revoked,
             "holders": [],

@@ -63,7 +63,7 @@ class Play:
                 "metrics": "",
                 "registry": "",
             },
-            **{"ca": "", "ca_key": False, "ca_crl": ""},
+            **{"ca": "", "ca_key": False, "ca_crl": "", "certificate_days": 90},
             **{"state_dir": "/var/lib/ambassador", "controller_dir": str(controller), "memory": "512M", "pids": 4096},
             **{"haproxy_image": "haproxy:3.2.26", "socat_image": "alpine/socat:1.8.0.3", "nftables_image": "ambassador-nftables:1.1.3"},
             **settings,
@@ -322,6 +322,26 @@ def test_a_list_of_revoked_ones_goes_to_all_and_makes_the_revoked_one_due(over_t
     assert said["why"]["certificate"] == "the certificate of vm2 is revoked"
     assert said["generation"]["files"]["crl.pem"] == revoked.strip()
     assert "0ABC 20261124120000Z" in over_tls.plan("vm1", "server")["generation"]["files"]["revoked.lst"]
+
+
+@pytest.mark.parametrize(
+    ("offset", "serial", "problem"),
+    [
+        (-7200, 7, None),
+        # revoked, so this run issues another one
+        (-7200, 8, "Host vm1: the certificate of vm2 is not valid before 2026-11-24T23:00:00Z, and the clock of vm1 is 2 hours behind"),
+        (-60, 8, None),
+    ],
+)
+def test_refuses_a_clock_by_which_a_new_certificate_of_a_peer_is_not_valid(over_tls, offset, serial, problem):
+    make_ca(over_tls)
+    certify(over_tls, "vm1")
+    certify(over_tls, "vm2", serial=serial)
+    (over_tls.controller / "ca.crl").write_text(over_tls.signer.revoke(8))
+    over_tls.hosts["vm1"].observed["clock_offset"] = offset
+    assert [found.partition(" the clock of the controller.")[0] for found in over_tls.plan("vm1", "server")["problems"]] == (
+        [problem] if problem else []
+    )
 
 
 def test_another_host_of_the_run_that_holds_a_certificate_keeps_the_controller_from_making_a_ca(over_tls):

@@ -8,6 +8,7 @@ import os
 import pathlib
 import socket
 import stat
+import time
 
 import pytest
 import yaml
@@ -564,6 +565,13 @@ def test_who_listens_on_this_machine_is_told(tmp_path):
             expected.append([protocol, address, one.getsockname()[1]])
         said = run_module("observe", state_dir=str(tmp_path), environment={"DOCKER_HOST": "unix:///nowhere"})
     assert [one for one in expected if one not in said["listening"]] == []
+
+
+def test_clock_offset_is_the_difference_from_the_time_of_the_controller(tmp_path):
+    arguments = {"state_dir": str(tmp_path), "environment": {"DOCKER_HOST": "unix:///nowhere"}}
+    found = run_module("observe", controller_time=time.time() + 7200, **arguments)["clock_offset"]
+    # the module takes a moment to start
+    assert -7200 <= found < -7100
 
 
 def test_a_docker_that_has_nothing_says_so(docker, tmp_path):

@@ -664,6 +664,55 @@ def test_when_a_third_of_its_time_is_over_a_certificate_is_renewed_and_loaded(fl
     assert fleet.plan("vm2", "client")["steps"] == []
 
 
+@pytest.mark.parametrize(
+    ("offset", "words"), [(-7200, "2 hours behind"), (61, "61 seconds ahead of"), (60, None), (-60, None), (None, None)]
+)
+def test_warns_of_a_wrong_clock(fleet, offset, words):
+    fleet.hosts["vm2"].observed["clock_offset"] = offset
+    found = fleet.plan("vm2", "client", now=NOW + DAY)
+    sentence = f"The clock of host vm2 is {words} the clock of the controller. Set the clock of vm2, for example with chrony."
+    assert found["warnings"] == ([sentence] if words else [])
+    assert (found["problems"], found["steps"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("now", "offset", "reason"),
+    [
+        # the certificate that is there, from its first second on
+        (NOW + 7200, -7200, None),
+        (NOW + 7199, -7200, "vm2 is not valid before 2033-05-18T03:33:20Z, and the clock of vm2 is 2 hours behind"),
+        (NOW + 20 * DAY, 70 * DAY, "vm2 expires 2033-08-16T03:33:20Z, and the clock of vm2 is 70 days ahead of"),
+        # one that this run issues is valid an hour before
+        (NOW + 40 * DAY, -3600, None),
+        (
+            NOW + 40 * DAY,
+            -3601,
+            "vm2 is not valid before 2033-06-27T02:33:20Z, and the clock of vm2 is 60 minutes behind",
+        ),
+        (NOW + 40 * DAY, 730 * DAY, "vm2 expires 2035-06-27T03:33:20Z, and the clock of vm2 is 730 days ahead of"),
+        (
+            NOW,
+            -20000 * DAY,
+            "the CA is not valid before 2033-05-17T03:33:20Z, and the clock of vm2 is 20000 days behind",
+        ),
+    ],
+)
+def test_refuses_a_clock_by_which_a_certificate_is_not_valid(fleet, now, offset, reason):
+    fleet.hosts["vm2"].observed["clock_offset"] = offset
+    sentence = f"Host vm2: the certificate of {reason} the clock of the controller. Set the clock of vm2, for example with chrony."
+    assert fleet.plan("vm2", "client", now=now)["problems"] == ([sentence] if reason else [])
+    assert fleet.plan("vm1", "server", now=now)["problems"] == []
+
+
+def test_refuses_a_clock_by_which_the_certificate_of_a_peer_is_not_valid(fleet):
+    fleet.hosts["vm1"].observed["clock_offset"] = -7200
+    peers = {"vm2": {"not_before": NOW + 10 * DAY - 3600, "not_after": NOW + 90 * DAY}}
+    (problem,) = fleet.plan("vm1", "server", now=NOW + 10 * DAY, peers=peers)["problems"]
+    assert problem.startswith(
+        "Host vm1: the certificate of vm2 is not valid before 2033-05-28T02:33:20Z, and the clock of vm1 is 2 hours behind"
+    )
+
+
 @pytest.mark.parametrize(("left", "warned"), [(365, False), (364, True), (-1, True)])
 def test_a_ca_that_ends_is_told_a_year_before(fleet, left, warned):
     fleet.authority.authorities[0]["not_after"] = NOW + left * DAY

@@ -1,6 +1,7 @@
 """The proof: which links of a side lead through to a backend, and which did before."""
 
 import base64
+import datetime
 
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.proof import FilterModule
@@ -241,6 +242,47 @@ def test_a_link_that_only_waits_for_dns_is_no_problem_but_one_that_worked_is():
     before = {"engine": "haproxy", "running": "a1", "links": {"redis": {"targets": [{"up": True}]}}}
     found = proof(info, [link], "vm2", "client", before)
     assert (len(found["problems"]), found["worse"], found["unresolved"]) == (2, True, [])
+
+
+@pytest.mark.parametrize(
+    ("check", "clocks", "words"),
+    [
+        # the client side refuses the certificate of the server side
+        (
+            "L6RSP",
+            {"vm1": 0, "vm2": -7200},
+            "vm1 is not valid before 2001-09-09T01:46:40Z, and the clock of vm2 is 2 hours",
+        ),
+        # the server side refuses the certificate of the client side
+        (
+            "L7RSP",
+            {"vm1": -7200, "vm2": None},
+            "vm2 is not valid before 2001-09-09T01:46:40Z, and the clock of vm1 is 2 hours",
+        ),
+        ("L6RSP", {"vm1": 0, "vm2": -3599}, None),
+        ("L4CON", {"vm1": -7200, "vm2": -7200}, None),
+        ("L6RSP", {}, None),
+    ],
+)
+def test_a_wrong_clock_is_the_reason_of_a_refused_handshake(check, clocks, words):
+    lifetime = {"not_before": 1_000_000_000, "not_after": 1_000_000_000 + 90 * 86400}
+    times = {"lifetimes": {"vm1": lifetime, "vm2": lifetime}, "clocks": clocks, "now": 1_000_000_000 + 3599}
+    (sentence,) = proof(info(target(up=False, check=check)), LINKS, "vm2", "client", {}, times=times)["problems"]
+    if words:
+        assert f"(the certificate of {words}" in sentence
+        assert sentence.endswith(f" Set the clock of {min(clocks, key=lambda host: clocks[host] or 0)}, for example with chrony.")
+    assert ("clock" in sentence, "start the backend" in sentence) == (bool(words), not words)
+
+
+def test_the_filter_reads_clocks_and_certificates_from_the_observations():
+    def observed(host, offset):
+        identity = {"certificate": ends.certify(host, 2, begin=now), "key": "own"}
+        return {"__ambassador_engine_observed": {"identity": identity, "clock_offset": offset}}
+
+    ends, now = Signer("a"), datetime.datetime.now(datetime.UTC).replace(microsecond=0) - datetime.timedelta(minutes=1)
+    hostvars, verified = {"vm1": observed("vm1", -7200), "vm2": observed("vm2", 0)}, {"info": info(target(up=False, check="L7RSP"))}
+    (problem,) = FilterModule().filters()["proof"](verified, LINKS, "vm2", "client", {}, hostvars=hostvars)["problems"]
+    assert f"the certificate of vm2 is not valid before {now:%Y-%m-%dT%H:%M:%SZ}, and the clock of vm1 is 2 hours behind" in problem
 
 
 def test_the_filter_reads_the_certificates_of_both_ends():

@@ -355,6 +355,19 @@ def test_a_template_is_rendered_as_ansible_renders_it(template, engine, side, tl
     assert render.environment(f"{ROLE}/templates").get_template(template).render(told) == theirs
 
 
+def test_every_error_of_a_certificate_that_a_handshake_ignores_is_refused_afterwards():
+    crl = {"crl": True, "revoked": REVOKED}
+    config = generation(side="server", tls=True, more={"admitted.lst": None, "revoked.lst": None}, **crl)["files"]["haproxy.cfg"]
+    # OpenSSL's x509_vfy.h
+    codes = {"CERT_NOT_YET_VALID": 9, "CERT_HAS_EXPIRED": 10, "CERT_REVOKED": 23}
+    frontends = config.split("\nfrontend publish.")[1:]
+    assert frontends
+    for frontend in frontends:
+        ignored = re.search("crt-ignore-err (\\S+)", frontend)[1].split(",")
+        refused = {int(code) for code in re.findall(r"set-var-fmt\(sess\.refused\) .* if { ssl_c_verify (\d+) }", frontend)}
+        assert refused == {codes[name.replace("X509_V_ERR_", "")] for name in ignored}
+
+
 # -- its metrics --------------------------------------------------------------------------------------------------------
 
 

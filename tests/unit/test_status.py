@@ -357,6 +357,21 @@ def test_a_certificate_that_was_not_renewed_is_told_and_one_that_expired_is_a_pr
         assert "host vm2, client side: expected a valid certificate, found one that expired 2027-02-22T00:00:00Z;" in said["problems"][0]
 
 
+def test_a_wrong_clock_is_a_warning_and_a_certificate_that_is_not_valid_yet_a_problem(found):
+    found["vm2"]["observed"]["clock_offset"] = -7200
+    certificate = {"not_before": "2026-11-24T00:00:00Z", "not_after": "2027-02-22T00:00:00Z", "seconds_left": 90 * 86400}
+    found["vm2"]["client"]["info"]["certificate"] = certificate
+    said = status(found)
+    remedy = "Set the clock of vm2, for example with chrony."
+    assert said["warnings"] == [f"The clock of host vm2 is 2 hours behind the clock of the controller. {remedy}"]
+    assert said["problems"] == []
+    certificate["seconds_left"] += 1
+    assert status(found)["problems"] == [
+        "host vm2, client side: its certificate is not valid before 2026-11-24T00:00:00Z, which is later than the clock of the host says."
+        f" {remedy}"
+    ]
+
+
 def test_containers_behind_one_name_that_are_down_are_told_by_their_number(found):
     # whatever the words of the engine
     targets(found, "vm1", "server")[0].update(state="UP, in part", replicas_down=1)

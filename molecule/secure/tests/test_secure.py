@@ -137,7 +137,7 @@ STRANGERS = {
     "no certificate": (lambda _: None, {}, "peer did not return a certificate"),
     "signed by itself": (lambda ca: ca.certify("vm2", itself=True), {}, "peer=vm2 .*certificate verify failed"),
     "another CA": (lambda ca: Authority().certify("vm2"), {}, "peer=vm2 .*certificate verify failed"),
-    "not valid yet": (lambda ca: ca.certify("vm2", 1, 9), {}, "peer=vm2 .*certificate verify failed"),
+    "not valid yet": (lambda ca: ca.certify("vm2", 1, 9), {}, 'link=redis peer=vm2 refused="certificate not valid before [0-9]{12}Z'),
     "expired": (lambda ca: ca.certify("vm2", -9, -1), {}, 'link=redis peer=vm2 refused="certificate expired [0-9]{12}Z"'),
     "not a client": (None, {}, 'link=redis peer=vm3 refused="not a client of the link"'),
     "TLS 1.2": (lambda ca: ca.certify("vm2"), {"version": "TLSv1_2"}, "unsupported protocol"),
