@@ -16,7 +16,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.filter.wiring import AllVariables, hosts_of
 from ansible_collections.crosshost.ambassador.plugins.module_utils import clock, containers, handover, maps, names, plan, redis
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, whole
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED, Wiring, on_host
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED, Wiring, certified, on_host
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, passwords, render
 
 # the templates and files of the engines, beside the plugins wherever the collection is
@@ -341,11 +341,14 @@ class ActionModule(ActionBase):
         others = [host for host in wiring["hosts"] if host not in self._play_hosts()]
         authorities, revoked = certificates.certificates(ca), [entry["serial"] for entry in certificates.revoked(self._crl())]
         now = time.time()
+        held = certificates.certificate(self.observed["identity"]["certificate"])
         return {
             "ca": ca,
             "authorities": authorities,
             "missing_issuers": certificates.missing_issuers(ca),
-            "held": certificates.certificate(self.observed["identity"]["certificate"]),
+            "held": held,
+            "former_name": self._former_name(held, ca, now),
+            "inventory": self.variables["groups"]["all"],
             "revoked": revoked,
             "holders": [*self._holders(), *(self.asked or [])] if not ca else [],
             # whoever certified a host that is not in the run has a CA as well
@@ -354,6 +357,19 @@ class ActionModule(ActionBase):
             "peers": self._peers(wiring, authorities, revoked, now) if clock.is_off(self.observed.get("clock_offset")) else {},
             "now": now,
         }
+
+    def _former_name(self, held, ca, now):
+        """Return the name in the certificate of this host, if it was renamed: no host has that name any longer, and no other one this key.
+
+        That the host has the key, the request for the next certificate proves: ``sign.yml``.
+        """
+        if not held or held["name"] == certified(self.host) or not clock.is_valid(held, now):
+            return None
+        text = self.observed["identity"]["certificate"]
+        others = [(found.get("identity") or {}).get("certificate", "") for host, found in self._observations().items() if host != self.host]
+        is_copied = certificates.public_key(text) in map(certificates.public_key, others)
+        is_taken = held["name"] in map(certified, self.variables["groups"]["all"])
+        return held["name"] if not is_copied and not is_taken and certificates.is_signed(text, ca) else None
 
     def _peers(self, wiring, authorities, revoked, now):
         """Return the lifetimes of the certificates at the other ends of the links, as they are at the end of this run."""

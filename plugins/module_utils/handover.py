@@ -15,6 +15,7 @@ import json
 import zlib
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import (
+    certified,
     endpoint,
     is_own,
     listens,
@@ -171,6 +172,16 @@ def dials(alias, host, publish, observed, places=None):
     return False
 
 
+def _former_names(observations):
+    """Return the former names of client hosts that were renamed, and still run with the certificate of that name -> their names now."""
+    found = {}
+    for host, observed in observations.items():
+        shown = observed["sides"].get("client", {}).get("certificate")
+        if shown and shown["name"] != certified(host):
+            found[shown["name"]] = host
+    return found
+
+
 def waiting(wiring, held, host, observations, inventory, failed):
     """Tell which hosts keep a server side from giving up what the map asks for no more.
 
@@ -185,9 +196,9 @@ def waiting(wiring, held, host, observations, inventory, failed):
     """
     if held is None:
         return dict.fromkeys(failed, "has failed")
-    found = {}
+    found, renamed = {}, _former_names(observations)
     for alias, clients, places in left(wiring, held):
-        for client in clients:
+        for client in (renamed.get(certified(name), name) for name in clients):
             if client not in inventory or client in found:
                 continue
             if client not in observations:

@@ -67,7 +67,8 @@ AUTHORITY_DAYS = 365
 # sign.yml backdates the certificates of hosts by this time
 BACKDATED_SECONDS = 3600
 # why a host needs another certificate
-MISSING, REVOKED, OTHER_KEY, OTHER_NAME, OTHER_AUTHORITY, AGED = "missing", "revoked", "other_key", "other_name", "other_authority", "aged"
+MISSING, REVOKED, OTHER_KEY, RENAMED, OTHER_NAME = "missing", "revoked", "other_key", "renamed", "other_name"
+OTHER_AUTHORITY, EXTRA_NAME, AGED = "other_authority", "extra_name", "aged"
 # another host, or an attacker, may have the key as well
 NEW_KEY = (REVOKED, OTHER_NAME)
 # bytes that a run may need on disk: two generations of a few hundred links, certificates, passwords
@@ -542,18 +543,21 @@ def holders_problems(holders, settings):
 class Renewal(NamedTuple):
     """Why a host needs another certificate.
 
-    ``reason`` is one of the constants above; ``words`` says it to people; ``needs_new_key`` is whether the host has to create another key.
+    ``reason`` is one of the constants above; ``words`` says it to people; ``needs_new_key`` is whether the host has to create another key;
+    ``former_name`` is a name of the host that its clients may still verify.
     """
 
     reason: str
     words: str
-    needs_new_key: bool
+    needs_new_key: bool = False
+    former_name: str | None = None
 
 
-def certificate_due(host, key, authorities, held, revoked, now):
+def certificate_due(host, key, authorities, held, revoked, now, former_name=None, inventory=()):
     """Return why a host needs another certificate, or None.
 
-    It is due if there is none, if it is another key's, name's or CA's, or revoked, and when a third of its time is over.
+    It is due if there is none, if it is another key's, name's or CA's, or revoked, if it is also valid for another host of the inventory,
+    and when a third of its time is over.
 
     :param str host: inventory name of the host
     :param str key: whether the key beside it is its ``own``, an ``other``, or there is ``none``
@@ -561,15 +565,22 @@ def certificate_due(host, key, authorities, held, revoked, now):
     :param dict | None held: the certificate of the host
     :param list[int] revoked: serial numbers of the certificates that are revoked
     :param float now: seconds since the epoch
+    :param str | None former_name: the name in its certificate, if the host was renamed
+    :param inventory: names of all hosts of the inventory
     :rtype: Renewal | None
     """
     if not held:
-        return Renewal(MISSING, "made", False)
+        return Renewal(MISSING, "made")
+    others = set(held["names"]) - {certified(host)}
+    taken = sorted(others & {certified(one) for one in inventory}) if others else []
+    is_other = held["name"] != certified(host)
     reasons = [
         (held["serial"] in revoked, REVOKED, "revoked"),
         (key != "own", OTHER_KEY, "of another key"),
-        (held["name"] != certified(host), OTHER_NAME, f"of {held['name']}"),
+        (is_other and held["name"] == former_name, RENAMED, f"of {former_name}, the former name of the host"),
+        (is_other, OTHER_NAME, f"of {held['name']}"),
         (not authorities or held["authority"] != authorities[0]["key"], OTHER_AUTHORITY, "of another CA"),
+        (taken, EXTRA_NAME, f"also of {', '.join(taken)}"),
         (
             held["not_after"] - now < (held["not_after"] - held["not_before"]) * 2 / 3,
             AGED,
@@ -577,7 +588,10 @@ def certificate_due(host, key, authorities, held, revoked, now):
         ),
     ]
     # a key without its certificate was created by a run that stopped before it had the certificate
-    return next((Renewal(reason, words, reason in NEW_KEY and key == "own") for is_due, reason, words in reasons if is_due), None)
+    for is_due, reason, words in reasons:
+        if is_due:
+            return Renewal(reason, words, reason in NEW_KEY and key == "own", former_name if reason == RENAMED else None)
+    return None
 
 
 def identity_warnings(host, held, due):
@@ -658,8 +672,8 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     :param dict settings: see the documentation of this file
     :param dict | None places: what is asked of the containers that have names, see :func:`containers.of_places`
     :param dict | None generation: ``name`` and ``files`` (name -> content on disk); None for an engine that keeps nothing on disk
-    :param dict | None tls: ``authorities``, ``held``, ``revoked`` (see :func:`certificate_due`), ``missing_issuers`` (see
-        :func:`certificate_problems`), ``holders`` (hosts that keep this controller from
+    :param dict | None tls: ``authorities``, ``held``, ``revoked``, ``former_name``, ``inventory`` (see :func:`certificate_due`),
+        ``missing_issuers`` (see :func:`certificate_problems`), ``holders`` (hosts that keep this controller from
         making a CA), ``ask`` (hosts that are still to be asked for a certificate), ``peers`` (host at the other end of a link ->
         ``not_before`` and ``not_after`` of its certificate, as far as they are known) and ``now``; None without TLS
     :param dict | None served: the wiring that container and generation are made of, where a server side goes on serving what the map asks
@@ -708,10 +722,11 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
 
     _image(plan, observed, settings, [there.get(number) for number in asked])
     _network(plan, observed, settings)
-    due = tls and certificate_due(host, observed["identity"]["key"], tls["authorities"], tls["held"], tls["revoked"], tls["now"])
+    known = [tls[name] for name in ("authorities", "held", "revoked", "now", "former_name", "inventory")] if tls else []
+    due = certificate_due(host, observed["identity"]["key"], *known) if tls else None
     if due:
         plan.step("certificate", f"the certificate of {host} is {due.words}")
-        plan.inputs["new_key"] = due.needs_new_key
+        plan.inputs |= {"new_key": due.needs_new_key, "former_name": due.former_name}
     if tls and not plan.problems:
         plan.problems += clock_problems(host, observed, settings, tls, due)
     # until then a controller does without, as a host that pulls its own configuration should

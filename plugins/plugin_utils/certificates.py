@@ -9,6 +9,7 @@ import re
 try:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
     from cryptography.x509.oid import NameOID
 except ImportError:  # said by the plan, where a certificate has to be read
     x509 = None
@@ -30,8 +31,8 @@ def certificate(text):
     """Return what a certificate says.
 
     :param str text: PEM; the first certificate in it counts
-    :return: ``name`` (common name), ``serial`` (int), ``key`` and ``authority`` (identifiers of its key and of its CA's, hexadecimal
-        digits),
+    :return: ``name`` (common name), ``names`` (all DNS names), ``serial`` (int),
+        ``key`` and ``authority`` (identifiers of its key and of its CA's, hexadecimal digits),
         ``not_before`` and ``not_after`` (seconds since the epoch); None where there is no certificate
     :rtype: dict | None
     :raises ValueError: where it cannot be read
@@ -44,12 +45,20 @@ def certificate(text):
     names = read.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return {
         "name": names[0].value if names else "",
+        "names": _dns_names(read),
         "serial": read.serial_number,
         "key": _identifier(read, x509.SubjectKeyIdentifier, "digest"),
         "authority": _identifier(read, x509.AuthorityKeyIdentifier, "key_identifier"),
         "not_before": read.not_valid_before_utc.timestamp(),
         "not_after": read.not_valid_after_utc.timestamp(),
     }
+
+
+def _dns_names(read):
+    try:
+        return read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+    except x509.ExtensionNotFound:
+        return []
 
 
 def _identifier(read, extension, attribute):
@@ -93,6 +102,33 @@ def is_issued_by(issued, issuer):
     except (TypeError, UnsupportedAlgorithm):
         return bool(named and key)
     return True
+
+
+def is_signed(text, ca):
+    """Tell whether one of the CAs signed a certificate.
+
+    :param str text: PEM; the first certificate in it counts
+    :param str ca: the certificates of the CAs, PEM
+    :rtype: bool
+    """
+    try:
+        signed, *authorities = [
+            x509.load_pem_x509_certificate(block.encode()) for block in blocks(text, "CERTIFICATE")[:1] + blocks(ca, "CERTIFICATE")
+        ]
+    except ValueError:
+        return False
+    return any(is_issued_by(signed, authority) for authority in authorities)
+
+
+def public_key(text):
+    """Return the public key of a certificate, in DER format; None if there is no certificate.
+
+    :param str text: PEM; the first certificate in it counts
+    :rtype: bytes | None
+    """
+    found = blocks(text, "CERTIFICATE")
+    form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    return x509.load_pem_x509_certificate(found[0].encode()).public_key().public_bytes(*form) if found else None
 
 
 def missing_issuers(text):

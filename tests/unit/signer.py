@@ -17,17 +17,17 @@ class Signer:
         self.key, self.name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.pem = (issuer or self)._sign(self.name, self.key.public_key(), 1)
 
-    def certify(self, name, serial, extended=True, begin=NOW):
+    def certify(self, name, serial, extended=True, begin=NOW, authority=None):
         """Return a certificate for a new key."""
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)] if name else [])
-        return self._sign(subject, ec.generate_private_key(ec.SECP256R1()).public_key(), serial, extended, begin)
+        return self._sign(subject, ec.generate_private_key(ec.SECP256R1()).public_key(), serial, extended, begin, authority)
 
-    def _sign(self, subject, key, serial, extended=True, begin=NOW):
+    def _sign(self, subject, key, serial, extended=True, begin=NOW, authority=None):
         made = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key).serial_number(serial)
         made = made.not_valid_before(begin).not_valid_after(begin + datetime.timedelta(days=90))
         if extended:
             made = made.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), False)
-            made = made.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False)
+            made = made.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key((authority or self).key.public_key()), False)
         return made.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
     def revoke(self, *serials):

@@ -78,7 +78,7 @@ class Authority:
     def __init__(self):
         self.authorities, self.revoked, self.signed = [], [], {}
 
-    def sign(self, host, days=90):
+    def sign(self, host, days=90, former_name=None):
         """Return a certificate for a host: a text, of which :meth:`read` knows more."""
         if not self.authorities:
             self.authorities.append({"key": "ca1", "not_before": NOW - DAY, "not_after": NOW + 3650 * DAY})
@@ -86,6 +86,7 @@ class Authority:
         text = f"certificate {serial}\n"
         self.signed[text] = {
             "name": host,
+            "names": [host, *filter(None, [former_name])],
             "serial": serial,
             "key": f"key of {host}",
             "authority": self.authorities[0]["key"],
@@ -104,6 +105,8 @@ class Authority:
             "ca": " ".join(one["key"] for one in self.authorities),
             "authorities": self.authorities,
             "missing_issuers": [],
+            "former_name": None,
+            "inventory": [],
             "peers": {},
             "held": self.read(observed["identity"]["certificate"]),
             "revoked": self.revoked,
@@ -181,7 +184,7 @@ class Host:
         }
 
     def _certificate(self, found, told, authority):
-        self.observed["identity"] = {"certificate": authority.sign(self.name), "key": "own"}
+        self.observed["identity"] = {"certificate": authority.sign(self.name, former_name=found["former_name"]), "key": "own"}
         self._enter("identity")
 
     def _data(self, found, told, authority):

@@ -309,8 +309,30 @@ def test_a_certificate_that_is_there_is_in_the_generation_beside_the_ca(over_tls
     assert "certificate" not in said["steps"]
     assert (said["generation"]["files"]["cert.pem"], said["generation"]["files"]["ca.pem"]) == (certificate, over_tls.signer.pem.strip())
     assert "crl.pem" not in said["generation"]["files"]
-    certify(over_tls, "vm2", name="vm9")
-    assert over_tls.plan("vm2", "client")["why"]["certificate"] == "the certificate of vm2 is of vm9"
+    certify(over_tls, "vm2", name="vm1")
+    assert over_tls.plan("vm2", "client")["why"]["certificate"] == "the certificate of vm2 is of vm1"
+
+
+def test_the_former_name_of_a_renamed_host_is_kept_and_that_of_a_copy_is_not(over_tls):
+    def names():
+        found = over_tls.plan("vm2", "client")
+        return found["former_name"], found["new_key"]
+
+    make_ca(over_tls)
+    certificate = certify(over_tls, "vm2", name="vm9")
+    assert names() == ("vm9", False)
+    # another host has the same key
+    over_tls.hosts["vm1"].observed["identity"] = {"certificate": certificate, "key": "own"}
+    assert names() == (None, True)
+    over_tls.hosts["vm1"].observed["identity"] = {"certificate": "", "key": "none"}
+    # the name is that of another host
+    certify(over_tls, "vm2", name="vm1")
+    assert names() == (None, True)
+    # it names the key of the CA, which did not sign it
+    forger = Signer("one")
+    forged = forger.certify("vm9", 7, authority=over_tls.signer)
+    over_tls.hosts["vm2"].observed["identity"] = {"certificate": forged, "key": "own"}
+    assert names() == (None, True)
 
 
 def test_a_list_of_revoked_ones_goes_to_all_and_makes_the_revoked_one_due(over_tls):

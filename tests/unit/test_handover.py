@@ -149,6 +149,17 @@ def test_a_host_that_is_in_no_inventory_any_more_is_not_waited_for():
     assert handover.waiting(wiring(redis=REDIS), held(redis=REDIS, plain=PLAIN), "vm1", {"vm2": seen()}, ["vm1", "vm2"], []) == {}
 
 
+@pytest.mark.parametrize(
+    ("shown", "failed", "found"),
+    [("vm2", ["new"], {"new": "has failed"}), ("vm2", [], {"new": "still dials it"}), ("new", ["new"], {})],
+)
+def test_a_renamed_client_is_waited_for_until_it_shows_its_new_name(shown, failed, found):
+    observed = seen("redis")
+    observed["sides"]["client"]["certificate"] = {"name": shown}
+    now = wiring(redis={**REDIS, "clients": "vm3"})
+    assert handover.waiting(now, held(redis=REDIS), "vm1", {"new": observed}, ["vm1", "new"], failed) == found
+
+
 def test_where_nothing_is_known_of_it_whoever_failed_may_dial_it():
     assert handover.waiting(wiring(redis=REDIS), None, "vm1", {}, list(HOSTVARS), ["vm3"]) == {"vm3": "has failed"}
     assert handover.waiting(wiring(redis=REDIS), None, "vm1", {}, list(HOSTVARS), []) == {}

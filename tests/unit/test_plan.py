@@ -612,7 +612,7 @@ def test_a_network_that_somebody_else_made_is_used_as_it_is_and_gives_no_address
 # -- certificates -------------------------------------------------------------------------------------------------
 
 CA = [{"key": "ca1"}]
-HELD = {"name": "vm1", "serial": 7, "authority": "ca1", "not_before": NOW - 30 * DAY, "not_after": NOW + 60 * DAY}
+HELD = {"name": "vm1", "names": ["vm1"], "serial": 7, "authority": "ca1", "not_before": NOW - 30 * DAY, "not_after": NOW + 60 * DAY}
 
 
 @pytest.mark.parametrize(
@@ -637,7 +637,28 @@ HELD = {"name": "vm1", "serial": 7, "authority": "ca1", "not_before": NOW - 30 *
 )
 def test_a_certificate_is_due_for_a_reason(given, due):
     asked = {"key": "own", "authorities": CA, "held": HELD, "revoked": [6], "now": NOW} | given
+    assert plan.certificate_due("vm1", **asked) == (due and (*due, None))
+
+
+@pytest.mark.parametrize(
+    ("given", "due"),
+    [
+        ({"former_name": "vm9"}, (plan.RENAMED, "of vm9, the former name of the host", False, "vm9")),
+        ({"former_name": None}, (plan.OTHER_NAME, "of vm9", True, None)),
+        # neither a key in other hands nor one that is not certified proves the former name
+        ({"former_name": "vm9", "revoked": [7]}, (plan.REVOKED, "revoked", True, None)),
+        ({"former_name": "vm9", "key": "other"}, (plan.OTHER_KEY, "of another key", False, None)),
+    ],
+)
+def test_a_renamed_host_keeps_its_key_and_its_former_name(given, due):
+    asked = {"key": "own", "authorities": CA, "held": HELD | {"name": "vm9", "names": ["vm9"]}, "revoked": [], "now": NOW} | given
     assert plan.certificate_due("vm1", **asked) == due
+
+
+def test_a_certificate_is_due_once_its_former_name_is_that_of_another_host():
+    asked = {"key": "own", "authorities": CA, "held": HELD | {"names": ["vm1", "vm9"]}, "revoked": [], "now": NOW}
+    assert plan.certificate_due("vm1", **asked, inventory=["vm1", "vm2"]) is None
+    assert plan.certificate_due("vm1", **asked, inventory=["vm1", "vm9"]) == (plan.EXTRA_NAME, "also of vm9", False, None)
 
 
 def test_a_copied_machine_gets_a_new_key(fleet):

@@ -138,8 +138,11 @@ local function drain()
     local _, current = wiring_of("/etc/ambassador/current")
     -- by its name, for `current` may be renamed between two files
     local now, variables = wiring_of(generations .. current.AMBASSADOR_GENERATION)
+    -- a renamed host is the same target
+    local kept = {}
+    for name, address in pairs(now) do kept[name:match("^[^/]+/") .. address] = true end
     for name, address in pairs(own) do
-        if now[name] == address then
+        if kept[name:match("^[^/]+/") .. address] then
             since[name] = nil
         else
             since[name] = since[name] or core.now().sec
