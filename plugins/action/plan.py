@@ -353,15 +353,16 @@ class ActionModule(ActionBase):
             "holders": [*self._holders(), *(self.asked or [])] if not ca else [],
             # whoever certified a host that is not in the run has a CA as well
             "ask": others if not ca and self.asked is None else [],
-            # costs a look at many certificates, and only a clock that is off needs it
+            # reading many certificates takes time, and only a wrong clock needs it
             "peers": self._peers(wiring, authorities, revoked, now) if clock.is_off(self.observed.get("clock_offset")) else {},
             "now": now,
         }
 
     def _former_name(self, held, ca, now):
-        """Return the name in the certificate of this host, if it was renamed: no host has that name any longer, and no other one this key.
+        """Return the name in the certificate of this host if the host was renamed, otherwise None.
 
-        That the host has the key, the request for the next certificate proves: ``sign.yml``.
+        A host was renamed if no inventory host has that name and no other host has the same key.
+        The request for the next certificate proves that the host has the key (``sign.yml``).
         """
         if not held or held["name"] == certified(self.host) or not clock.is_valid(held, now):
             return None

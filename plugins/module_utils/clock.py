@@ -52,9 +52,9 @@ def is_valid(certificate, now):
 
 
 def invalid_by_clock(name, certificate, host, offset, now):
-    """Return why a host takes a valid certificate for invalid: its clock is wrong. None if it does not.
+    """Return why a wrong clock makes a host refuse a valid certificate, or None if it does not.
 
-    :param str name: whose certificate it is, as the sentence names it
+    :param str name: name of the holder of the certificate, for the message
     :param dict | None certificate: with ``not_before`` and ``not_after``, seconds since the epoch
     :param str host: inventory name of the host that verifies it
     :param int | None offset: seconds by which the clock of that host is ahead; None if it is not known

@@ -257,7 +257,7 @@ class Generations:
         written_to = directory
         if not os.path.isdir(directory):
             written_to = self.directory(f".{generation}")
-            # of a run that was interrupted
+            # a run that was interrupted may have left it
             shutil.rmtree(written_to, ignore_errors=True)
         permissions.make_directory(written_to, os.geteuid(), permissions.DIRECTORY)
         try:
