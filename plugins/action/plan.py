@@ -29,6 +29,7 @@ UNSPECIFIED = (
     "ambassador_hosts",
     "ambassador_address",
     "ambassador_bind",
+    "ambassador_docker",
     "ambassador_interface",
     "redis_server_hosts",
     "redis_client_hosts",
@@ -218,13 +219,13 @@ class ActionModule(ActionBase):
         if self.part == "server":
             wiring = containers.scaled(wiring, settings["network"], self.observed)
         else:
-            wiring = containers.placed(wiring, self.observed)
+            wiring = containers.with_subnets(containers.placed(wiring, self.observed), settings, self.observed)
         served = self._served(wiring)
         places = containers.of_places(self.part, served, settings, scripts, self.observed)
         tls = self._tls(wiring) if settings["tls"] else None
         generation = None
         if settings["engine"] in render.FILES and not wiring["problems"]:
-            generation = self._generation(served, gateways, tls)
+            generation = self._generation(served, pools, tls)
         return plan.ambassador(self.part, self.host, wiring, self.observed, settings, places, generation, tls, served, self._coming())
 
     def _held(self):
@@ -270,7 +271,7 @@ class ActionModule(ActionBase):
         with open(f"{ROLE}/files/{name}", encoding="utf-8") as file:
             return file.read().rstrip()
 
-    def _generation(self, wiring, gateways, tls):
+    def _generation(self, wiring, pools, tls):
         settings, more, revoked = self.settings, {}, []
         if self.part == "server":
             more[handover.FILE] = handover.text(wiring, settings)
@@ -287,12 +288,13 @@ class ActionModule(ActionBase):
             "side": self.part,
             "links": wiring["links"],
             "variables": wiring["variables"],
-            "gateways": gateways,
+            "gateways": containers.gateways(pools, self.observed["addresses"]),
+            "subnets": [pool["Subnet"] for pool in pools],
             "image_id": self.observed["images"].get(containers.reference(settings["image"]), ""),
             "connections": containers.connections(settings["memory"]),
             "nameservers": settings["nameservers"] or self.observed["nameservers"],
             "tls": settings["tls"],
-            "ipv6": settings["ipv6"],
+            "ipv6": containers.listens_on_ipv6(self.part, wiring, settings, self.observed),
             "revoked": revoked,
             "metrics": bool(settings["metrics"]),
             "not_after": tls["held"]["not_after"] if tls and tls["held"] else None,

@@ -71,7 +71,7 @@ _value:
     - C(publish), what is opened on the host, a list of C(alias), C(key), C(address), C(port), C(container_port),
       C(protocol).
     - >-
-      C(links), a list of C(alias), C(listen), C(protocol), C(check), C(balance), C(wait), C(drain), C(user_timeout), C(send_proxy),
+      C(links), a list of C(alias), C(listen), C(protocol), C(check), C(balance), C(wait), C(drain), C(send_proxy),
       C(networks), C(connect), C(check_interval), C(backend), C(servers), C(admitted), C(consumer) (the link
       variables of a consumer), and C(targets), a list of C(name), C(address), C(port), C(variable), C(verify), C(families).
   type: dict

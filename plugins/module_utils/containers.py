@@ -37,6 +37,18 @@ HAPROXY_UID, SOCAT_UID, REDIS_UID = 99, 65534, 999
 # the kernel takes rules from nobody else, and in the container's own network namespace alone
 NFTABLES_UID = 0
 UIDS = {"haproxy": HAPROXY_UID, "socat": SOCAT_UID, "nftables": NFTABLES_UID}
+# ports of common services in the range of source ports: RabbitMQ, CockroachDB, Redis Sentinel, MongoDB, RethinkDB
+RESERVED_PORTS = "25672,26257,26379,27017-27019,28015"
+# settings of TCP in the network namespaces of the engines that end connections themselves
+TCP_SYSCTLS = {
+    # data that is not acknowledged ends its connection after some 13 s, in both address families; a live peer with a full window is not cut
+    "net.ipv4.tcp_retries2": "5",
+    # more source ports to one target than an ambassador of 2 GiB has connections, each used again a second after it is closed
+    "net.ipv4.tcp_tw_reuse": "1",
+    "net.ipv4.ip_local_port_range": "16384 65535",
+    # a connection that uses one of these as its source port would stop a reload that listens on it
+    "net.ipv4.ip_local_reserved_ports": RESERVED_PORTS,
+}
 # Docker's own DNS and none behind it (nothing listens there): a backend that is away must not be answered for by somebody else's DNS
 NO_UPSTREAM_DNS = ["::1"]
 # where a container has the directory of its engine's endpoint
@@ -55,6 +67,8 @@ PLACE, LOCAL = "AMBASSADOR_PLACE", "AMBASSADOR_LOCAL"
 CHECKED = "AMBASSADOR_CHECKED"
 # how an alias begins that says which ones there are
 ALL_OF = "ambassador-"
+# the addresses of a container that only its own programs reach
+LOOPBACK_SUBNETS = ("127.0.0.0/8", "::1/128")
 # bytes: what an ambassador needs without a connection, and for one over TLS while it is busy (measured: 40 KiB)
 IDLE, CONNECTION = 64 << 20, 40 << 10
 UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
@@ -254,6 +268,84 @@ def at(wiring, place):
     return {**wiring, "links": links, "publish": [one for one in wiring["publish"] if one["alias"] in aliases]}
 
 
+def joined_by_hand(wiring, settings, observed):
+    """Return the networks that a user connected the containers of a client side to. Networks of links have an alias that lists the aliases.
+
+    :param dict wiring: the wiring of the side
+    :param dict settings: see :mod:`plan`
+    :param dict observed: the observation
+    :rtype: list[str]
+    """
+    planned = {settings["network"], *networks(wiring["links"], "client")}
+    return sorted(
+        {
+            name
+            for container in numbered("client", observed).values()
+            for name, network in container["networks"].items()
+            if name not in planned and not is_of_link(network)
+        }
+    )
+
+
+def is_of_link(network):
+    """Return whether a container is connected to a network because a link names the network.
+
+    :param dict network: the network, as it was observed of the container
+    :rtype: bool
+    """
+    return any(alias.startswith(ALL_OF) for alias in network.get("aliases", []))
+
+
+def subnets(network_names, observed):
+    """Return the subnets of networks, IPv4 first. Overlapping subnets become one.
+
+    :param network_names: names of networks; a network that does not exist yet has no subnets
+    :param dict observed: the observation
+    :rtype: list[str]
+    """
+    found = [
+        ipaddress.ip_network(pool["Subnet"], strict=False)
+        for name in network_names
+        for pool in observed["networks"].get(name, {"pools": []})["pools"]
+    ]
+    return [str(subnet) for version in (4, 6) for subnet in ipaddress.collapse_addresses(one for one in found if one.version == version)]
+
+
+def with_subnets(wiring, settings, observed):
+    """Return the wiring of a client side with the ``subnets`` of each link: the addresses on which the link answers.
+
+    These are the subnets of the ambassadors' network, of the link's ``networks``, and of networks joined by hand. A side that joins no
+    network of a link answers on all its addresses, and its links have no ``subnets``.
+
+    :param dict wiring: the wiring of the side
+    :param dict settings: see :mod:`plan`
+    :param dict observed: the observation
+    :rtype: dict
+    """
+    if not set(networks(wiring["links"], "client")) - {settings["network"]}:
+        return wiring
+    everywhere = [settings["network"], *joined_by_hand(wiring, settings, observed)]
+    # loopback addresses do not pass the kernel's rules
+    loopback = LOOPBACK_SUBNETS if settings["engine"] == "haproxy" else ()
+    links = [{**link, "subnets": [*loopback, *subnets([*everywhere, *link["networks"]], observed)]} for link in wiring["links"]]
+    return {**wiring, "links": links}
+
+
+def listens_on_ipv6(side, wiring, settings, observed):
+    """Return whether a side listens on IPv6: a client side does if any of its networks has IPv6, because Docker's DNS returns that address.
+
+    :param str side: ``server`` or ``client``
+    :param dict wiring: the wiring of the side
+    :param dict settings: see :mod:`plan`
+    :param dict observed: the observation
+    :rtype: bool
+    """
+    if settings["ipv6"] or side == "server":
+        return settings["ipv6"]
+    joined = {settings["network"], *networks(wiring["links"], side), *joined_by_hand(wiring, settings, observed)}
+    return any(observed["networks"].get(name, {}).get("ipv6") for name in joined)
+
+
 def of_places(side, wiring, settings, scripts, observed):
     """Return what is asked of each container that has names; of a server side there is one, and it has none.
 
@@ -300,6 +392,8 @@ def ambassador(side, wiring, settings, scripts, observed, place=1, given=()):
         "memory": settings["memory"],
         "pids": settings["pids"],
         "dns": NO_UPSTREAM_DNS,
+        # the connections that nftables forwards end on other hosts
+        "sysctls": None if engine == "nftables" else TCP_SYSCTLS,
         "publish": wanted_ports(wiring),
         "aliases": [*aliases, all_of(aliases)] if address else aliases,
         # another alias means a reconnect: with the same address, so that connections outlive it
@@ -318,21 +412,21 @@ def ambassador(side, wiring, settings, scripts, observed, place=1, given=()):
         if side == "client":
             # of several ports of one name the first has the variables without a port
             variables = {key: value for link in reversed(wiring["links"]) for key, value in side_variables(link, name).items()}
+        ipv6 = "1" if listens_on_ipv6(side, wiring, settings, observed) else ""
         own = {
             "entrypoint": ["sh", "-c"],
             "command": [scripts["socat.sh"]],
-            "env": {**variables, "AMBASSADOR_IPV6": "1" if settings["ipv6"] else "", "AMBASSADOR_CHILDREN": str(children)},
+            "env": {**variables, "AMBASSADOR_IPV6": ipv6, "AMBASSADOR_CHILDREN": str(children)},
         }
         return described(name, settings["image"], **common, **own)
     # the whole directory: a mounted file would keep its old inode
     volumes = [mounted(directory, "/etc/ambassador")]
     if engine == "nftables":
-        forwarding = {"net.ipv4.ip_forward": "1"} | ({"net.ipv6.conf.all.forwarding": "1"} if settings["ipv6"] else {})
+        common["sysctls"] = {"net.ipv4.ip_forward": "1"} | ({"net.ipv6.conf.all.forwarding": "1"} if settings["ipv6"] else {})
         own = {
             "entrypoint": ["sh", "-c"],
             "command": [scripts["nftables.sh"], "keeper"],
             "capabilities": ["NET_ADMIN"],
-            "sysctls": forwarding,
         }
     else:
         own = {"entrypoint": ["haproxy"], "command": ["-W", "-db", "-S", "/run/ambassador/master.sock,mode,600"]}
@@ -395,18 +489,20 @@ def numbered(side, observed):
     return dict(sorted(found.items()))
 
 
-def of_side(side, asked, engine, observed):
+def of_side(side, asked, engine, observed, serves_itself=False):
     """Return the containers of a side: those that have its names, and others beside them that publish what they cannot.
 
     Docker publishes no further port on a container that runs. Made anew it would break all connections through it, so a port that is new
     gets a container of its own, with the same generation; and one that nobody asks for any more is left to its container, as long as that
     has others and nothing listens there. Without containers to spare, or where one is made anew anyway, that one takes what is new.
     On the client side those that have names publish nothing: their names are enough to be made anew for.
+    The first container of a server side stays, even without a port to publish, while the client side of its host dials its name.
 
     :param str side: ``server`` or ``client``
     :param dict[int, dict] asked: what is asked of those that have the names, as :func:`of_places` returns it
     :param str engine: the engine
     :param dict observed: the observation
+    :param bool serves_itself: whether the client side of the same host connects to the first container of this side
     :return: number -> what is asked of the container; and of those that are there and publish nothing that is asked for, number -> whether
         they still run what the others are asked for, and can load what these load
     :rtype: tuple[dict[int, dict], dict[int, bool]]
@@ -414,7 +510,8 @@ def of_side(side, asked, engine, observed):
     there, found, idle = numbered(side, observed), {}, {}
     for place, container in asked.items():
         mine = {number: one for number, one in there.items() if _belongs(number, one, place, asked, side)}
-        own, spare = _of_place(side, place, container, mine, engine, observed, {*found, *asked})
+        is_needed = side == "client" or serves_itself
+        own, spare = _of_place(side, place, container, mine, engine, observed, {*found, *asked}, is_needed)
         found.update(own)
         idle.update(spare)
     idle.update({number: False for number in there if number not in found and number not in idle})
@@ -426,17 +523,18 @@ def _belongs(number, found, place, asked, side):
     if side == "server" or number in asked:
         return side == "server" or number == place
     # one that has names of links that are gone
-    if any(alias.startswith(ALL_OF) for network in found["networks"].values() for alias in network.get("aliases", [])):
+    if any(is_of_link(network) for network in found["networks"].values()):
         return False
     holders = [other for other, container in asked.items() if set(container["publish"]) & set(found["publishes"])]
     return (holders or [min(asked)])[0] == place
 
 
-def _of_place(side, place, container, there, engine, observed, numbers):
+def _of_place(side, place, container, there, engine, observed, numbers, is_needed):
     """Return what :func:`of_side` does, of one place.
 
     :param dict[int, dict] there: number -> container as it was observed, of those of this place
     :param numbers: numbers that others have
+    :param bool is_needed: whether the container whose number is ``place`` is needed, even if it publishes nothing
     """
     wanted, mesh = container["publish"], observed["mesh"]
     new = set(wanted) - {port for found in there.values() for port in found["publishes"]}
@@ -453,12 +551,15 @@ def _of_place(side, place, container, there, engine, observed, numbers):
             else:
                 new, own = set(), sorted({*own, *new})
             one = numbered_as(container, number, side, own, mesh, place)
-        if own or names_only:
+        if own or (is_needed and number == place):
             asked[number] = one
         else:
             idle[number] = not made_anew(one, found, observed["images"])
     if side == "client" and place not in asked:
         asked[place] = numbered_as(container, place, side, [], mesh, place)
+    elif is_needed and place not in asked:
+        asked[place] = numbered_as(container, place, side, sorted(new), mesh, place)
+        new = set()
     if new or not asked:
         vacant = side == "server" and names.ambassador(side, mesh) not in observed["containers"]
         number = 1 if vacant else free_number(side, observed, {*asked, *numbers})
@@ -475,8 +576,7 @@ def _with_foreign(container, found):
     foreign = {
         name: None
         for name, network in there.items()
-        if name not in (container["network"], *container["others"])
-        and not any(alias.startswith(ALL_OF) for alias in network.get("aliases", []))
+        if name not in (container["network"], *container["others"]) and not is_of_link(network)
     }
     return described(**{**container, "others": {**container["others"], **foreign}})
 

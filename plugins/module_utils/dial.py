@@ -12,8 +12,12 @@ says nothing then, but that the kernel of the other end says that nobody is ther
 from __future__ import annotations
 
 import concurrent.futures
+import errno
 import select
 import socket
+
+# what becomes of a connection that nothing answers
+TIMED_OUT = "timed out"
 
 
 def dial(address, port, protocol, seconds):
@@ -39,7 +43,8 @@ def dial(address, port, protocol, seconds):
             # an answer without a byte is one as well
             return "bytes" if connection.recv(1) or protocol == "udp" else "closed"
     except OSError as error:
-        return str(error)
+        # before Python 3.10 a time-out of the socket itself has no number
+        return TIMED_OUT if isinstance(error, socket.timeout) or error.errno == errno.ETIMEDOUT else str(error)
 
 
 def dial_any(addresses, port, protocol, seconds):

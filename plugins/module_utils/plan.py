@@ -163,6 +163,25 @@ UNFIT = {
 }
 
 
+def engine_problem(host, docker):
+    """Return why the roles cannot use the Docker Engine of a host, or None.
+
+    :param str host: inventory name of the host
+    :param dict docker: ``docker`` of the observation
+    :rtype: str | None
+    """
+    if docker.get("kind"):
+        return f"host {host}: expected a Docker Engine {UNFIT[docker['kind']]}"
+    if not docker["error"]:
+        return None
+    if docker.get("fault") == "settings":
+        return f"Host {host}: the connection settings of the Docker Engine are wrong. {docker['error']}"
+    return (
+        f"Host {host}: the Docker Engine does not answer. {docker['error']}."
+        " Install or start it on the host (this collection does not install it), or allow the user of this play to use it."
+    )
+
+
 def host_problems(host, observed):
     """Tell why a host cannot run containers at all.
 
@@ -175,15 +194,25 @@ def host_problems(host, observed):
             f"host {host}: expected the Python library requests for {observed['python']['executable']}, found none;"
             " install the package python3-requests on the host."
         ]
-    kind = observed["docker"].get("kind")
-    if kind:
-        return [f"host {host}: expected a Docker Engine {UNFIT[kind]}"]
-    if observed["docker"]["error"]:
-        return [
-            f"host {host}: expected a Docker Engine that answers, found: {observed['docker']['error']};"
-            " install or start it on the host (installing it is not this collection's job), or let the user of this play use it."
-        ]
-    return []
+    problem = engine_problem(host, observed["docker"])
+    return [problem] if problem else []
+
+
+def tls_problems(part, host, observed):
+    """Return why the Redis roles cannot use the connection to the Docker Engine.
+
+    :param str part: ``redis_server`` or ``redis_client``
+    :param str host: inventory name of the host
+    :param dict observed: the observation
+    :rtype: list[str]
+    :source: ``shutdown_writing`` in community.docker: it cannot end the standard input of a command over TLS, and then the task hangs
+    """
+    if not observed["docker"].get("tls"):
+        return []
+    return [
+        f"Host {host}: the role {part} cannot use the Docker Engine over TLS, because community.docker cannot pass standard input to a"
+        " container over TLS. Set docker_host of this host to a Unix socket."
+    ]
 
 
 def network_problems(host, observed, settings):
@@ -296,6 +325,49 @@ def joined_problems(host, side, wiring, observed):
         for link in wiring["links"]
         for name in link.get("networks", [])
         if name not in observed["networks"]
+    ]
+
+
+def shared_listener_problems(host, wiring, settings):
+    """Return the links whose ``networks`` differ, for the engine socat: it answers on all networks of its container.
+
+    :param str host: inventory name of the host
+    :param dict wiring: the wiring of its client side, with the place of each link
+    :param dict settings: see the documentation of this file
+    :rtype: list[str]
+    """
+    if settings["engine"] != "socat":
+        return []
+    problems, first = [], {}
+    for link in wiring["links"]:
+        other = first.setdefault(link["place"], link)
+        if set(link["networks"]) - {settings["network"]} != set(other["networks"]) - {settings["network"]}:
+            problems.append(
+                f"link {link['alias']}, networks: the networks of link {other['alias']} on host {host} are different, and the engine socat"
+                " answers for every link on all networks of its container. Give both links the same networks, or set ambassador_engine to"
+                " haproxy or nftables."
+            )
+    return problems
+
+
+def ipv6_alias_problems(host, wiring, observed, settings):
+    """Return the links whose alias has an IPv6 address that the engine nftables cannot serve: the kernel does not translate to IPv4.
+
+    :param str host: inventory name of the host
+    :param dict wiring: the wiring of its client side
+    :param dict observed: the observation
+    :param dict settings: see the documentation of this file
+    :rtype: list[str]
+    """
+    if settings["engine"] != "nftables":
+        return []
+    has_ipv6 = {settings["network"]: settings["ipv6"], **{name: network["ipv6"] for name, network in observed["networks"].items()}}
+    return [
+        f"link {link['alias']}: the network {name} of host {host} has IPv6, and the engine nftables cannot forward IPv6 to targets that"
+        " have only IPv4 addresses. Set ambassador_engine to haproxy, or use a network without IPv6."
+        for link in wiring["links"]
+        for name in dict.fromkeys([settings["network"], *link["networks"]])
+        if has_ipv6.get(name) and not any("ip6" in target["families"] for target in link["targets"])
     ]
 
 
@@ -705,9 +777,9 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     plan.problems += nameserver_problems(host, wiring, observed, settings)
     if side == "server":
         plan.problems += loopback_problems(host, wiring, observed, settings["network"])
-    if not there.get(1) and (side == "client" or not there):
+    if not there.get(1) and (side == "client" or not there or wiring["serves_itself"]):
         plan.problems += name_problems(host, name, observed)
-    asked, idle = containers.of_side(side, places, settings["engine"], observed)
+    asked, idle = containers.of_side(side, places, settings["engine"], observed, wiring["serves_itself"])
     first = min(asked)
     container, found = asked[first], there.get(first)
     if tls:
@@ -717,6 +789,8 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
             plan.ask |= {"certificates": tls["ask"]} if tls["ask"] else {}
     if side == "client":
         plan.problems += alias_problems(host, wiring, observed, settings["network"])
+        plan.problems += shared_listener_problems(host, wiring, settings)
+        plan.problems += ipv6_alias_problems(host, wiring, observed, settings)
     plan.problems += port_problems(served, _names(side, observed, there), observed)
     plan.problems += metrics_problems(host, served, observed, settings)
 
@@ -799,6 +873,8 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
                 f"for {', '.join(dict.fromkeys(shared))}, whose port another link has"
                 if shared
                 else f"to publish {', '.join(one['publish'])}"
+                if one["publish"]
+                else f"for the client side of {host}"
             )
             plan.lines.append(f"+ container {one['name']} on {host}, {what}")
         plan.lines += joined_lines(host, one, there.get(number))
@@ -1064,11 +1140,11 @@ def link_lines(side, host, wiring, on_disk):
 
 
 def _same_places(targets, now, was, then):
-    """Tell whether a link leads where it led: of a target with a DNS name the address is DNS' own business."""
+    """Tell whether a link leads to the same targets as before: the address behind a name can change without a run."""
     if len(now) != len(then):
         return False
     return all(
-        place == other or (target["dns"] and target["name"] == before["name"])
+        place == other or ((target["dns"] or target["on_this_host"]) and target["name"] == before["name"])
         for target, place, before, other in zip(targets, now, was, then)
     )
 
@@ -1182,7 +1258,8 @@ def redis(part, host, observed, settings, container, directory, problems, volume
     plan.problems = directory_problems(part, name) + problems
     if not plan.problems:
         plan.problems = host_problems(host, observed) or (
-            network_problems(host, observed, settings)
+            tls_problems(part, host, observed)
+            + network_problems(host, observed, settings)
             + state_problems(host, observed, settings)
             + name_problems(host, name, observed)
             + volume_problems(host, part, volume, observed)

@@ -11,7 +11,10 @@ may be a replica), but for links that worked before.
 
 from __future__ import annotations
 
+import re
+
 from ansible_collections.crosshost.ambassador.plugins.module_utils import clock, names
+from ansible_collections.crosshost.ambassador.plugins.module_utils.dial import TIMED_OUT
 
 # what the check says where the handshake fails
 HANDSHAKE = "L6RSP"
@@ -30,6 +33,8 @@ HOPS = {
 UNKNOWN = "MAINT (resolution)"
 # what a connection that stays is called
 STAYED = ("open", "bytes")
+# HAProxy's code for a connection that nothing answers, not even with a refusal
+UNANSWERED = "L4TOUT"
 
 
 def told(target, side="server"):
@@ -40,12 +45,31 @@ def told(target, side="server"):
     :rtype: str
     """
     reason = ", ".join(part for part in (target["check_status"], target["last_check"]) if part)
+    if side == "client" and target["check_status"] == UNANSWERED and target["address"]:
+        reason += f", so open port {target['address'].rpartition(':')[2]} in the firewall of {target['name']}"
     if target["state"] == UNKNOWN:
         reason = "no container on the network of the ambassadors answers to this name, so start it, or attach it to that network"
         if side == "client":
             reason = "no name server of the host knows this name, so enter it into DNS, or set ambassador_nameservers"
     address = f" ({target['address']})" if target["address"] else ""
     return f"{target['name']}{address} {target['state']}" + (f": {reason}" if reason else "")
+
+
+def seen_from(target, link, side):
+    """Return the side whose words describe a target: the server side of the same host is a container, like a backend.
+
+    :param dict target: as the module ``ambassador_info`` returns it
+    :param dict link: the link, as the wiring has it
+    :param str side: ``server`` or ``client``
+    :rtype: str
+    """
+    on_this_host = [re.sub("[^A-Za-z0-9_.:-]", "_", one["name"]) for one in link.get("targets", []) if one.get("on_this_host")]
+    return "server" if target["name"] in on_this_host else side
+
+
+def _ports(link):
+    ports = sorted({target["port"] for target in link.get("targets", [])})
+    return f"port{'s' * (len(ports) > 1)} {', '.join(map(str, ports))}"
 
 
 def targets_of(link, side):
@@ -221,9 +245,12 @@ def proof(info, links, host, side, before, dialled=None, addresses=None, authori
             )
             continue
         worse = worse or worked
+        if dead and dialled["links"][alias] == TIMED_OUT:
+            dead += f", so open {_ports(link)} in the firewall of {', '.join(link['servers']) or 'the target'}"
         wrong = [times and clock_reason(target, host, **times) for target in now]
         found = dead or "; ".join(
-            told(target, side) + (f" ({reason[1]})" if reason else hop(target, addresses or {}, host, authorities or {}))
+            told(target, seen_from(target, link, side))
+            + (f" ({reason[1]})" if reason else hop(target, addresses or {}, host, authorities or {}))
             for target, reason in zip(now, wrong)
         )
         remedy = next((clock.REMEDY.format(host=reason[0]) for reason in wrong if reason), None)

@@ -37,18 +37,20 @@ BACKEND_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
 
 KEYS = (
     *("port", "ports", "servers", "clients", "backend", "publish", "check", "check_interval", "balance", "connect", "wait", "drain"),
-    *("user_timeout", "max_connections", "local", "targets", "protocol", "send_proxy", "network", "networks"),
+    *("max_connections", "local", "targets", "protocol", "send_proxy", "network", "networks"),
 )
+# key of a link that earlier versions had -> why it is not needed
+REMOVED = {"user_timeout": "Connections on a dead path end within 15 seconds without it."}
 REQUIRED = ("clients", "backend")
 # keys of a link with several ports that it says without one: each of its ports leads to the same one there
 PORTLESS = ("backend", "local", "targets")
 CHOICES = {
     "check": ("tcp", "redis", "postgresql", "mysql", "http", "smtp", "none"),
-    "balance": ("first", "roundrobin", "leastconn"),
+    "balance": ("first", "roundrobin", "leastconn", "source"),
     "protocol": ("tcp", "udp"),
 }
-# key of a link -> its default, both in seconds; None is the engine's business
-SECONDS = {"wait": 3, "drain": 10, "user_timeout": None}
+# key of a link -> its default, both in seconds
+SECONDS = {"wait": 3, "drain": 10}
 # keys of a link in seconds or parts of one, whose default is the engine's business
 FRACTIONS = ("check_interval", "connect")
 # key of a link that is a number; its default is a part of what the memory of its ambassador admits
@@ -74,7 +76,6 @@ ENGINES = {
         *FRACTIONS,
         LIMIT,
         "wait",
-        "user_timeout",
         PROXY,
     ),
 }
@@ -528,7 +529,9 @@ class Wiring:
             return None, problems
 
         for key in settings:
-            if key not in KEYS:
+            if key in REMOVED:
+                problems.append(f"Link {name}, key {key}: no longer supported. {REMOVED[key]} Remove the key.")
+            elif key not in KEYS:
                 close = difflib.get_close_matches(str(key), KEYS, 1)
                 remedy = f"did you mean {close[0]}?" if close else "remove it"
                 wrong(f"only the keys {', '.join(KEYS)}", repr(key), remedy.rstrip("?"))
@@ -552,11 +555,9 @@ class Wiring:
 
         for key, default in SECONDS.items():
             link[key] = settings.get(key, default)
-            # a path that may be silent for no time at all is none
-            least = 0 if default is not None else 1
             whole = not isinstance(link[key], bool) and re.fullmatch(r"[0-9]{1,4}", str(link[key]))
-            if key in settings and not (whole and int(link[key]) >= least):
-                wrong(f"whole seconds from {least} to 9999", repr(link[key]), "correct it", key)
+            if key in settings and not whole:
+                wrong("whole seconds from 0 to 9999", repr(link[key]), "correct it", key)
         for key in FRACTIONS:
             link[key] = None
             if key in settings:
@@ -579,6 +580,9 @@ class Wiring:
             wrong("true or false", repr(link[PROXY]), "correct it", PROXY)
         elif link[PROXY]:
             link["asked"].append(PROXY)
+            if link["balance"] == "source":
+                # HAProxy hands a connection with a header on to itself, without the address of the consumer
+                wrong("first, roundrobin or leastconn with send_proxy", "'source'", "change balance or remove send_proxy", "balance")
 
         link["backend"] = parse_endpoint(settings.get("backend"))
         if "backend" in settings and (not link["backend"] or not _is_host(link["backend"][0])):
@@ -762,20 +766,23 @@ class Wiring:
         :param hostvars: host name -> its variables
         :return: ``problems`` (list of str: those of the map, then those of this side), ``unknown`` (list of str: hosts whose address
             neither variables nor facts give), ``left_out`` (dict: client host -> aliases to which it is not let in, for its address is
-            not known), ``hosts`` (list of str: all hosts of the map), ``holder`` (name of the side's ambassador), ``variables`` (dict of
+            not known), ``hosts`` (list of str: all hosts of the map), ``holder`` (name of the side's ambassador), ``serves_itself`` (bool:
+            whether the client side of this host connects to the container ``holder`` of its server side), ``variables`` (dict of
             str: the link variables that are this side's input), ``publish`` (list of dicts ``alias``, ``key``, ``address``, ``port``,
             ``container_port``, ``protocol``: what is opened on the host), ``addresses`` (dict: host -> ``origin`` of its address, and
             ``others``, list of str) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``number`` (the port in the names of its
             variables), ``protocol``, ``check``, ``balance``, ``wait`` and ``drain`` (seconds), ``connect`` and ``check_interval``
-            (milliseconds, or None), ``user_timeout`` (seconds, or
-            None), ``send_proxy`` (bool), ``backend``, ``servers`` (list of str), ``name`` (what consumers dial: the alias, but of one of
+            (milliseconds, or None), ``send_proxy`` (bool), ``backend``, ``servers`` (list of str), ``name`` (what consumers dial: the
+            alias, but of one of
             several ports without the port), ``consumer`` (dict of str: the variables of a consumer on a client host), ``also`` (list of
             int: ports beside ``listen``; none, but where :mod:`handover` adds them), ``place`` (number of the side's container that
             carries it: the first one, but where :mod:`containers` gives it another), on the server side ``clients`` (list of str) and
-            ``admitted`` (list of str: who may connect, names with TLS, addresses without, ``gateway`` for the host itself), and
+            ``admitted`` (list of str: who may connect, names with TLS, addresses without, ``gateway`` for the host itself and the
+            network of its ambassadors), and
             ``targets``, a list of dicts ``name``, ``address``, ``port``, ``variable``, ``verify`` (the name
             that its certificate must hold; None where it speaks no TLS), ``dns`` (the type of the record that is asked for, ``A`` or
-            ``SRV``; None for an address, and for a backend), ``families`` (``ip``, ``ip6``): on the server side the backend
+            ``SRV``; None for an address, and for a backend), ``on_this_host`` (bool: whether the address is the name of the container of
+            the server side on the same host), ``families`` (``ip``, ``ip6``): on the server side the backend
             first, then the other hosts that serve the link)
         :rtype: dict
         :raises ValueError: for a side that is neither
@@ -783,7 +790,7 @@ class Wiring:
         if side not in SIDES:
             raise ValueError(f"side: expected one of {', '.join(SIDES)}, found {side!r}")
         resolved = {"problems": list(self.problems), "unknown": [], "hosts": list(self.hosts), "variables": {}, "publish": []}
-        resolved.update(links=[], addresses={}, left_out={}, holder=names.ambassador(side, self._mesh))
+        resolved.update(links=[], addresses={}, left_out={}, holder=names.ambassador(side, self._mesh), serves_itself=False)
         for alias, link in self.links.items():
             if host in link[f"{side}s"]:
                 getattr(self, f"_{side}")(resolved, alias, link, host, hostvars)
@@ -809,22 +816,28 @@ class Wiring:
         if self._tls:
             admitted = [certified(name) for name in admitted]
         else:
-            # what comes from the host itself comes from the gateway of its own network
+            # the host itself connects from the network of its ambassadors
             local = ["gateway"] if host in admitted else []
             admitted = [self._admitted_address(resolved, alias, name, hostvars, name in peers) for name in admitted] + local
         resolved["links"][-1].update(admitted=list(dict.fromkeys(filter(None, admitted))), clients=link["clients"])
+        resolved["serves_itself"] = resolved["serves_itself"] or (host in link["clients"] and not link["targets"])
         if (link["publish"], link["protocol"]) not in [(published["port"], published["protocol"]) for published in resolved["publish"]]:
             self._publish(resolved, link, "publish", bind, link["publish"], link["publish"])
 
     def _client(self, resolved, alias, link, host, hostvars):
         if link["targets"]:
             # without a server host there is no server side that speaks TLS
-            names = (
+            servers = (
                 link["servers"] if len(link["servers"]) == len(link["targets"]) else (link["servers"][:1] or [None]) * len(link["targets"])
             )
-            targets = [(f"target{number}", *target, name) for number, (target, name) in enumerate(zip(link["targets"], names), 1)]
+            targets = [(f"target{number}", *target, server) for number, (target, server) in enumerate(zip(link["targets"], servers), 1)]
         else:
-            targets = [(server, self._address(resolved, alias, server, hostvars), link["publish"], server) for server in link["servers"]]
+            addresses = {
+                # A firewall of the host can drop what its own containers send to its address. It never sees a network between containers.
+                server: names.ambassador("server", self._mesh) if server == host else self._address(resolved, alias, server, hostvars)
+                for server in link["servers"]
+            }
+            targets = [(server, address, link["publish"], server) for server, address in addresses.items()]
         self._reachable(resolved, alias, host, targets)
         self._add(resolved, link, link["port"], link["port"], targets, backends=0)
         resolved["links"][-1].update(local=bool(link["local"]), networks=link["networks"])
@@ -918,6 +931,7 @@ class Wiring:
             verify = certified(server) if self._tls and server else None
             entry = {"name": name, "address": address, "port": port, "variable": variable, "verify": verify}
             entry["dns"] = None if position <= backends else _asked(address)
+            entry["on_this_host"] = position > backends and bool(names.AMBASSADOR.fullmatch(address))
             entries.append({**entry, "families": self._families(address)})
         resolved["links"].append(
             {
@@ -931,7 +945,7 @@ class Wiring:
                 "check": link["check"],
                 "balance": link["balance"],
                 **{key: link[key] for key in (*FRACTIONS, LIMIT, PROXY)},
-                **{key: None if link[key] is None else int(link[key]) for key in SECONDS},
+                **{key: int(link[key]) for key in SECONDS},
                 "backend": endpoint(*link["backend"]),
                 "servers": link["servers"],
                 "consumer": consumer_variables(link["name"], link["port"], protocol),

@@ -246,7 +246,13 @@ class Generations:
             with contextlib.suppress(OSError):
                 links = engines.read_haproxy(self.path, run, None, timeout=5)["links"]
                 for alias, link in links.items():
-                    found.update({(alias, target["name"]): parse_endpoint(target["address"]) for target in link["targets"]})
+                    for target in link["targets"]:
+                        # a name may stand for several addresses, of which each is a server
+                        addresses = (target["address"] or "").split(", ")
+                        names = [f"{target['name']}.replica{number}" for number in range(1, len(addresses) + 1)]
+                        found.update({(alias, name): parse_endpoint(address) for name, address in zip(names, addresses)})
+                        if len(addresses) == 1:
+                            found[alias, target["name"]] = parse_endpoint(addresses[0])
         return {server: address[0] for server, address in found.items() if address}
 
     def _write(self, generation, files):

@@ -13,6 +13,8 @@ author: the crosshost.ambassador contributors (@crosshost)
 description:
   - Returns the containers of all meshes on the host, whoever runs their playbooks, and what the ambassadors among them carry.
   - It knows of no map and judges nothing. It changes nothing.
+extends_documentation_fragment:
+  - crosshost.ambassador._docker
 attributes:
   check_mode:
     support: full
@@ -47,7 +49,12 @@ containers:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils import observation
-from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
+from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import (
+    ARGUMENTS,
+    REQUIRED_TOGETHER,
+    DockerEngine,
+    SettingsError,
+)
 from ansible_collections.crosshost.ambassador.plugins.module_utils.names import AMBASSADOR
 
 
@@ -68,16 +75,18 @@ def told(container, name):
 
 def main():
     """Run the module."""
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=ARGUMENTS, required_together=REQUIRED_TOGETHER, supports_check_mode=True)
     found = []
     try:
-        engine = DockerEngine()
+        engine = DockerEngine.of_module(module.params)
         for listed in engine.get("/containers/json?all=1") or []:
             if observation.mesh_of(listed.get("Labels")) is not None:
                 container = observation.container(listed, engine.get(f"/containers/{listed['Id']}/json"))
                 found.append(told(container, listed["Names"][0][1:]))
+    except SettingsError as error:
+        module.fail_json(msg=f"The connection settings of the Docker Engine are wrong. {error}")
     except OSError as error:
-        module.fail_json(msg=f"expected a Docker Engine that answers, found: {error}; start it on the host.")
+        module.fail_json(msg=f"The Docker Engine does not answer. {error}. Start it on the host.")
     module.exit_json(changed=False, containers=sorted(found, key=lambda one: (one["mesh"], one["name"])))
 
 

@@ -34,6 +34,8 @@ options:
   controller_time:
     description: The time of the controller when the task starts, in seconds since the epoch. Without it the clocks are not compared.
     type: float
+extends_documentation_fragment:
+  - crosshost.ambassador._docker
 attributes:
   check_mode:
     support: full
@@ -59,12 +61,16 @@ mesh:
   returned: success
   type: str
 docker:
-  description: C(version) of the Docker Engine, C(error), why it does not answer, and C(kind), V(userns) or V(rootless) where the users of
-    its containers are others than those of the host, V(rootless) as well where none answers but a user runs one, and V(podman) where it
-    is none.
+  description:
+    - C(version) of the Docker Engine.
+    - C(error), why the module cannot use it, and C(fault), V(settings) if the connection settings are wrong, or V(answer) if it does not
+      answer.
+    - C(kind), V(userns) or V(rootless) if the containers have other users than the host. It is V(rootless) as well if no Docker Engine
+      answers but a user runs one, and V(podman) if Podman answers.
+    - C(tls), whether the connection uses TLS.
   returned: success
   type: dict
-  sample: {"version": "26.1.5", "error": null, "kind": null}
+  sample: {"version": "26.1.5", "error": null, "fault": null, "kind": null, "tls": false}
 python:
   description: C(executable), and C(missing), a list of the libraries that the collection needs and this Python does not have.
   returned: success
@@ -198,7 +204,13 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils import names, observation
 from ansible_collections.crosshost.ambassador.plugins.module_utils.containers import HAPROXY_UID, REDIS_UID
-from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
+from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import (
+    ARGUMENTS,
+    DEFAULT,
+    REQUIRED_TOGETHER,
+    DockerEngine,
+    SettingsError,
+)
 
 # who lists the name servers; the second one where the first names the stub of systemd-resolved alone
 RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
@@ -291,16 +303,19 @@ def volume(said, mesh):
     return found
 
 
-def docker(network, mesh):
+def docker(settings, network, mesh):
     """Return what the Docker Engine has: see the documentation of the module.
 
+    :param dict settings: the connection options of the module
     :param str network: the network of the ambassadors
     :param str mesh: the mesh that is looked at
     :rtype: dict
     """
-    found = {"docker": {"version": None, "error": None, "kind": None}, "containers": {}, "networks": {}, "images": {}, "volumes": {}}
+    found = {"containers": {}, "networks": {}, "images": {}, "volumes": {}}
+    found["docker"] = {"version": None, "error": None, "fault": None, "kind": None, "tls": False}
     try:
-        engine = DockerEngine()
+        engine = DockerEngine.of_module(settings)
+        found["docker"]["tls"] = engine.is_tls
         version = engine.get("/version")
         if version is None:
             raise OSError(f"{engine.url}: no Docker Engine")
@@ -316,9 +331,11 @@ def docker(network, mesh):
         found["networks"] = {said["Name"]: observation.network(said) for said in engine.get("/networks")}
         found["images"] = observation.images(engine.get("/images/json"))
         found["volumes"] = {said["Name"]: volume(said, mesh) for said in engine.get("/volumes")["Volumes"] or []}
+    except SettingsError as error:
+        found["docker"].update(error=str(error), fault="settings")
     except OSError as error:
-        alone = not os.environ.get("DOCKER_HOST") and glob.glob(ROOTLESS)
-        found["docker"].update(error=str(error), kind="rootless" if alone else None)
+        is_rootless = settings["docker_host"] in ("", DEFAULT) and glob.glob(ROOTLESS)
+        found["docker"].update(error=str(error), fault="answer", kind="rootless" if is_rootless else None)
     return found
 
 
@@ -330,7 +347,9 @@ def main():
             "state_dir": {"type": "path"},
             "network": {"type": "str"},
             "controller_time": {"type": "float"},
+            **ARGUMENTS,
         },
+        required_together=REQUIRED_TOGETHER,
         supports_check_mode=True,
     )
     mesh, controller_time = module.params["mesh"], module.params["controller_time"]
@@ -360,7 +379,7 @@ def main():
         ],
         nameservers=next(filter(None, map(observation.nameservers, map(read, RESOLVERS))), []),
         disk=observation.disk(state_dir),
-        **docker(module.params["network"] or names.in_mesh(names.NETWORK, mesh), mesh),
+        **docker(module.params, module.params["network"] or names.in_mesh(names.NETWORK, mesh), mesh),
         **observation.light(state),
     )
 

@@ -59,6 +59,8 @@ options:
     description: Seconds to wait at the most.
     type: int
     default: 5
+extends_documentation_fragment:
+  - crosshost.ambassador._docker
 attributes:
   check_mode:
     support: full
@@ -119,7 +121,12 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, names
 from ansible_collections.crosshost.ambassador.plugins.module_utils.dial import dial_all
-from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
+from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import (
+    ARGUMENTS,
+    REQUIRED_TOGETHER,
+    DockerEngine,
+    SettingsError,
+)
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import addresses
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proof, refused_handshakes, undecided
 
@@ -138,15 +145,16 @@ def ask(path):
     return {key: found[key] for key in ("engine", "generation", "links")}
 
 
-def client_addresses(network, mesh, place):
+def client_addresses(engine, network, mesh, place):
     """Return the addresses at which this host reaches its client side.
 
+    :param DockerEngine engine: the Docker Engine of this host
     :param str network: the Docker network
     :param str mesh: the mesh
     :param int place: number of the container that has the name of a link
     :rtype: list[str]
     """
-    found = DockerEngine().get(f"/containers/{names.ambassador('client', mesh, place)}/json") or {"NetworkSettings": {"Networks": {}}}
+    found = engine.get(f"/containers/{names.ambassador('client', mesh, place)}/json") or {"NetworkSettings": {"Networks": {}}}
     return addresses(found["NetworkSettings"]["Networks"].get(network) or {})
 
 
@@ -164,7 +172,9 @@ def main():
             "network": {"type": "str"},
             "mesh": {"type": "str", "default": names.DEFAULT},
             "patience": {"type": "int", "default": 5},
+            **ARGUMENTS,
         },
+        required_together=REQUIRED_TOGETHER,
         supports_check_mode=True,
     )
     given = module.params
@@ -180,11 +190,15 @@ def main():
         time.sleep(0.1)
     dialled = {}
     try:
-        for place in sorted({link["place"] for link in given["dial"]}):
+        places = sorted({link["place"] for link in given["dial"]})
+        engine = DockerEngine.of_module(given) if places else None
+        for place in places:
             there = [link for link in given["dial"] if link["place"] == place]
-            dialled.update(dial_all(client_addresses(given["network"], given["mesh"], place), there))
+            dialled.update(dial_all(client_addresses(engine, given["network"], given["mesh"], place), there))
+    except SettingsError as error:
+        module.fail_json(msg=f"Host {given['host']}: the connection settings of the Docker Engine are wrong. {error}")
     except OSError as error:
-        module.fail_json(msg=f"host {given['host']}: expected a Docker Engine that answers, found: {error}; start it on the host.")
+        module.fail_json(msg=f"Host {given['host']}: the Docker Engine does not answer. {error}. Start it on the host.")
     # of what works nobody reads more than that it does
     named = {link["alias"] for link in given["links"]}
     answers = "links" in info

@@ -10,8 +10,8 @@ import re
 from ansible_collections.crosshost.ambassador.plugins.module_utils import clock
 from ansible_collections.crosshost.ambassador.plugins.module_utils.containers import numbered
 from ansible_collections.crosshost.ambassador.plugins.module_utils.names import ambassador
-from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import UNFIT, alias_problems
-from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import told
+from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import alias_problems, engine_problem
+from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import seen_from, told
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils.table import aligned
 
 SIDES = ("server", "client")
@@ -104,12 +104,10 @@ class Judge:
             self.history += [{"host": host, "side": side, **entry} for entry in info.get("history", [])]
         for link in wiring["links"]:
             self._wanted(host, side, link)
-        error, kind = observed["docker"]["error"], observed["docker"].get("kind")
+        problem = engine_problem(host, observed["docker"])
         stopped = {ambassador(side, mesh, number): one["state"] for number, one in there.items() if one["state"] != "running"}
-        if kind:
-            self._problem(f"host {host}: expected a Docker Engine {UNFIT[kind]}")
-        elif error:
-            self._problem(f"host {host}: expected a Docker Engine that answers, found: {error}; start it.")
+        if problem:
+            self._problem(problem)
         elif not wiring["links"]:
             for number in there:
                 name = ambassador(side, mesh, number)
@@ -223,27 +221,28 @@ class Judge:
                 since=target["last_change"],
             )
             if target["up"] and target["replicas_down"]:
-                self.warnings.append(f"{where}: expected all containers behind {target['name']} up, found {told(target)}.")
+                self.warnings.append(f"{where}: expected all addresses of {target['name']} up, found {told(target)}.")
         for old in carried["leaving"]:
             words = {"state": "leaving", "health": "leaving", "connections": old["connections"]}
             self._target(host, side, link, listens, target=old["name"] or None, address=old["address"], **words)
         if len(down) == len(carried["targets"]):
             self._problem(
-                f"{where}: expected a target that is up, found {'; '.join(told(target, side) for target in down)};"
+                f"{where}: expected a target that is up, found {'; '.join(told(target, seen_from(target, link, side)) for target in down)};"
                 " start the service there, or mend the way to it."
             )
         else:
             for target in down:
                 if not by_design(target):
-                    self.warnings.append(f"{where}: expected all targets up, found {told(target, side)}, for {age(target['last_change'])}.")
+                    words = told(target, seen_from(target, link, side))
+                    self.warnings.append(f"{where}: expected all targets up, found {words}, for {age(target['last_change'])}.")
         if carried["held"]:
             self.warnings.append(f"{where}: {carried['held']} connections are held, for want of a target that is up.")
 
     def _drift(self, where, side, link, carried):
         wanted, dialled = [], []
         for number, target in enumerate(link["targets"]):
-            # HAProxy resolves the backend's name itself, and names in DNS; the address of a host may not be known here
-            fixed = target["address"] and not target["dns"] and (side == "client" or number)
+            # HAProxy resolves the names of containers and names in DNS; the address of a host may not be known here
+            fixed = target["address"] and not target["dns"] and not target["on_this_host"] and (side == "client" or number)
             address = f"[{target['address']}]" if ":" in target["address"] else target["address"]
             wanted.append(f"{server_name(target['name'])} ({address}:{target['port']})" if fixed else server_name(target["name"]))
         for number, target in enumerate(carried["targets"]):

@@ -83,28 +83,64 @@ class RecordedEngine(threading.Thread):
                 connection.sendall(self.answers.get(command, unknown).encode())
 
 
-class FakeDocker(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """A Docker Engine on a Unix socket that answers what it was told, and nothing to anything else.
+class FakeDockerBase(socketserver.ThreadingMixIn):
+    """A Docker Engine that returns recorded answers, and status 404 for all other requests.
 
-    :param pathlib.Path path: the socket
+    :param address: where it listens
     """
 
     daemon_threads = True
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, address):
         #: path and query -> what is answered: anything that JSON knows, or the bytes themselves
         self.answers = json.loads((ROOT / "tests/unit/answers/docker.json").read_text())
         #: path and query -> status of an answer that is none of success
         self.failures = {}
         self.asked, self.connections = [], 0
-        super().__init__(str(path), Questions)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        super().__init__(address, Questions)
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+
+class FakeDocker(FakeDockerBase, socketserver.UnixStreamServer):
+    """The same on a Unix socket.
+
+    :param pathlib.Path path: the socket
+    """
+
+    def __init__(self, path):
+        self.path = path
+        super().__init__(str(path))
 
     @property
     def environment(self):
         """The environment of a module that is to find it."""
         return {"DOCKER_HOST": f"unix://{self.path}"}
+
+
+class FakeDockerOverTCP(FakeDockerBase, socketserver.TCPServer):
+    """The same on a TCP port of the loopback interface.
+
+    :param ssl.SSLContext | None context: the TLS context, for TLS
+    """
+
+    def __init__(self, context=None):
+        self.context = context
+        super().__init__(("127.0.0.1", 0))
+
+    @property
+    def url(self):
+        """The URL to connect to."""
+        return f"tcp://127.0.0.1:{self.server_address[1]}"
+
+    def get_request(self):
+        """Accept a connection. The first read does the TLS handshake, in the thread of the connection."""
+        connection, address = super().get_request()
+        if self.context:
+            connection = self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
+
+    def handle_error(self, request, client_address):
+        """Ignore a client that breaks off."""
 
 
 class Questions(http.server.BaseHTTPRequestHandler):

@@ -396,16 +396,19 @@ class Fleet:
         gateways = containers.gateways(pools, observed["addresses"])
         if side == "server" and gateways:
             wiring = on_host(wiring, gateways[0])
-        wiring = containers.placed(wiring, observed) if side == "client" else containers.scaled(wiring, told["network"], observed)
+        if side == "client":
+            wiring = containers.with_subnets(containers.placed(wiring, observed), told, observed)
+        else:
+            wiring = containers.scaled(wiring, told["network"], observed)
         served = handover.both(wiring, held, observed["addresses"]) if side == "server" and leaving == handover.KEEP else wiring
         places = containers.of_places(side, served, told, SCRIPTS, observed)
         authority = self.authority.tls(observed, **tls) if told["tls"] else None
         generation = None
         if told["engine"] in render.FILES:
-            generation = self._generation(side, served, observed, gateways, managed)
+            generation = self._generation(side, served, observed, pools, managed)
         return plan.ambassador(side, host, wiring, observed, told, places, generation, authority, served).result()
 
-    def _generation(self, side, wiring, observed, gateways, managed):
+    def _generation(self, side, wiring, observed, pools, managed):
         told, more = self.settings, {}
         if side == "server":
             more[handover.FILE] = handover.text(wiring, told)
@@ -417,10 +420,13 @@ class Fleet:
                     "ca.pem": self.authority.tls(observed)["ca"],
                 }
         variables = {"ansible_managed": managed, "side": side, "links": wiring["links"], "variables": wiring["variables"]}
-        variables |= {"gateways": gateways, "image_id": observed["images"].get(containers.reference(told["image"]), "")}
+        gateways = containers.gateways(pools, observed["addresses"])
+        variables |= {"gateways": gateways, "subnets": [pool["Subnet"] for pool in pools]}
+        variables |= {"image_id": observed["images"].get(containers.reference(told["image"]), "")}
         variables |= {"connections": containers.connections(told["memory"])}
         variables |= {"nameservers": told["nameservers"] or observed["nameservers"]}
-        variables |= {"tls": told["tls"], "ipv6": told["ipv6"], "revoked": [], "crl": False, "metrics": bool(told["metrics"])}
+        variables["ipv6"] = containers.listens_on_ipv6(side, wiring, told, observed)
+        variables |= {"tls": told["tls"], "revoked": [], "crl": False, "metrics": bool(told["metrics"])}
         held = self.authority.read(observed["identity"]["certificate"]) if told["tls"] else None
         variables |= {"not_after": held and held["not_after"]}
         return render.generation(told["engine"], ROLE, variables, more)
@@ -455,7 +461,11 @@ class Fleet:
         there = containers.numbered("server", self.hosts[server].observed)
         publishes = [place for found in there.values() for place in found["publishes"]]
         known = (client, *self.hosts[client].observed["addresses"], "gateway" if client == server else "")
-        return f"{endpoint(target['address'], port)}:{port}" in publishes and any(
+        if target["on_this_host"]:
+            is_reached = target["address"] in self.hosts[server].observed["containers"]
+        else:
+            is_reached = f"{endpoint(target['address'], port)}:{port}" in publishes
+        return is_reached and any(
             link["alias"] == alias and port in [link["listen"], *link["also"]] and set(known) & set(link["admitted"])
             for link in self.hosts[server].carried("server")
         )

@@ -129,6 +129,25 @@ def test_the_kernel_s_container_alone_may_change_a_network_and_forwards_what_it_
     assert [a_side("server", engine=engine)["capabilities"] for engine in ("haproxy", "socat")] == [None, None]
 
 
+def test_the_kernel_ends_connections_on_a_dead_path():
+    for engine in ("haproxy", "socat"):
+        assert a_side("server", engine=engine)["sysctls"]["net.ipv4.tcp_retries2"] == "5"
+    client = a_side()
+    temporary = containers.standin(client, "ambassador_client_standin", "/var/lib/ambassador/client", True)
+    assert temporary["sysctls"] == client["sysctls"] == a_side("server")["sysctls"]
+
+
+def test_source_ports_are_enough_and_are_used_again():
+    for engine in ("haproxy", "socat"):
+        sysctls = a_side("server", engine=engine)["sysctls"]
+        first, last = (int(port) for port in sysctls["net.ipv4.ip_local_port_range"].split())
+        assert last - first > containers.connections("2G")
+        assert sysctls["net.ipv4.tcp_tw_reuse"] == "1"
+        # a live reload may open the ports of these services
+        reserved = sysctls["net.ipv4.ip_local_reserved_ports"].split(",")
+        assert {"26379", "27017-27019"} <= set(reserved)
+
+
 @pytest.mark.parametrize("engine", ["haproxy", "nftables"])
 def test_a_generation_is_checked_by_the_same_image_without_the_sockets_of_the_one_that_runs(engine):
     asked = a_side(engine=engine)
@@ -459,6 +478,24 @@ def test_what_is_idle_loads_what_the_others_load_unless_it_runs_something_else()
         observed = beside("server", {1: [A], 2: [B]})
         observed["containers"]["ambassador_server_2"].update(changes)
         assert containers.of_side("server", {1: {**SERVER, "publish": [A]}}, "haproxy", observed)[1] == {2: same}
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "asked", "idle"),
+    [
+        ({}, [A], {1: [A]}, []),
+        ({1: [A]}, [B], {1: [A], 2: [B]}, []),
+        ({1: [A], 2: [B]}, [B], {1: [A], 2: [B]}, []),
+        ({2: [B]}, [B], {1: [], 2: [B]}, []),
+        ({2: [B]}, [B, C], {1: [C], 2: [B]}, []),
+        ({2: [B], 3: [C]}, [B], {1: [], 2: [B]}, [3]),
+    ],
+)
+def test_first_container_stays_while_the_client_side_of_its_host_dials_it(there, wanted, asked, idle):
+    observed = beside("server", there)
+    found_asked, found_idle = containers.of_side("server", {1: {**SERVER, "publish": wanted}}, "haproxy", observed, serves_itself=True)
+    published = {number: one["publish"] for number, one in found_asked.items()}
+    assert (published, list(found_idle)) == ({number: sorted(ports) for number, ports in asked.items()}, idle)
 
 
 LOCAL, ANOTHER = "127.0.0.1:6379:6379", "127.0.0.1:5432:5432"

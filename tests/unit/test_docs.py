@@ -206,7 +206,6 @@ CHANGED = {
     "balance": "roundrobin",
     "wait": 9,
     "drain": 9,
-    "user_timeout": 9,
     "max_connections": 9,
     "local": "127.0.0.1:6390",
     "targets": ["198.18.0.99:6379"],

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.module_utils import observation
+from ansible_collections.crosshost.ambassador.plugins.modules import generation as module_file
 from conftest import RecordedEngine, named, run_module
 
 OWNER = os.getuid()
@@ -303,6 +304,13 @@ def test_a_server_with_a_dns_name_begins_with_the_address_that_it_has(side):
     assert not stage(side, wanted)["changed"]
     assert observation.directory(str(side / "current"))["files"]["haproxy.cfg"]["sha256"] == observation.digest(wanted.encode())
     assert stage(side, wanted.replace("check", "check inter 1s"))["changed"]
+
+
+def test_each_server_of_a_dns_name_begins_with_an_address_that_the_name_has(side, monkeypatch):
+    targets = [{"name": "vm3", "address": "198.18.0.13:1, [2001:db8::13]:1"}, {"name": "vm9", "address": None}]
+    monkeypatch.setattr(module_file.engines, "read_haproxy", lambda *args, **options: {"links": {"redis": {"targets": targets}}})
+    module = type("Module", (), {"path": str(side), "params": {"runs": ["run"]}})
+    assert module_file.Generations._held(module) == {("redis", "vm3.replica1"): "198.18.0.13", ("redis", "vm3.replica2"): "2001:db8::13"}
 
 
 def test_without_an_engine_to_ask_nothing_is_known(side):

@@ -63,4 +63,4 @@ def test_of_a_server_side_the_own_backend_is_shown():
 def test_a_docker_engine_that_does_not_answer_is_told():
     said = run_module("meshes", environment={"DOCKER_HOST": "unix:///nowhere"})
     assert said["failed"]
-    assert said["msg"].startswith("expected a Docker Engine that answers, found: ")
+    assert said["msg"].startswith("The Docker Engine does not answer. unix:///nowhere: ")

@@ -206,8 +206,8 @@ def test_a_host_without_docker_is_told_with_its_words(key):
     error = "unix:///var/run/docker.sock: Connection refused"
     observed(fleet, key[0])["docker"] = {"version": None, "error": error}
     assert refused(fleet.plan(*key)) == [
-        f"host {key[0]}: expected a Docker Engine that answers, found: {error};"
-        " install or start it on the host (installing it is not this collection's job), or let the user of this play use it."
+        f"Host {key[0]}: the Docker Engine does not answer. {error}."
+        " Install or start it on the host (this collection does not install it), or allow the user of this play to use it."
     ]
 
 
@@ -388,6 +388,23 @@ def test_no_directory_of_an_ambassador_is_removed_as_that_of_a_redis(fleet, name
     assert refused(said)[0].startswith("redis_client_name: expected another name than those of the ambassadors' directories")
 
 
+@pytest.mark.parametrize("part", ["redis_server", "redis_client"])
+def test_refuses_redis_roles_over_tls(part):
+    host = Host("vm1")
+    host.observed["docker"]["tls"] = True
+    (problem,) = refused(Redis(host, part, PASSWORDS).plan())
+    assert problem == (
+        f"Host vm1: the role {part} cannot use the Docker Engine over TLS, because community.docker cannot pass standard input to a"
+        " container over TLS. Set docker_host of this host to a Unix socket."
+    )
+
+
+@pytest.mark.parametrize("key", SIDES)
+def test_plans_ambassadors_over_tls(fleet, key):
+    observed(fleet, key[0])["docker"]["tls"] = True
+    assert fleet.plan(*key)["problems"] == []
+
+
 def test_a_redis_is_refused_as_a_side_is():
     host = Host("vm1")
     host.observed["containers"]["redis_server"] = THEIRS
@@ -395,9 +412,11 @@ def test_a_redis_is_refused_as_a_side_is():
     assert refused(Redis(Host("vm1"), "redis_client", PASSWORDS).plan(["a password"])) == ["a password"]
     host.observed["networks"]["ambassador"] = {"ours": False, "ipv6": False, "pools": []}
     assert len(refused(Redis(host, "redis_server", PASSWORDS, ipv6=True).plan())) == 2
+    host.observed["docker"]["tls"] = True
+    assert len(refused(Redis(host, "redis_server", PASSWORDS, ipv6=True).plan())) == 3
     host.observed["docker"]["error"] = "no answer"
     (sentence,) = refused(Redis(host, "redis_server", PASSWORDS).plan())
-    assert "found: no answer;" in sentence
+    assert "does not answer. no answer." in sentence
     host.observed["python"]["missing"] = ["requests"]
     assert "python3-requests" in refused(plan.absent("redis_server", "vm1", "redis_server", host.observed, SETTINGS).result())[0]
 
@@ -1182,6 +1201,126 @@ def test_a_network_whose_name_comes_first_breaks_connections_and_that_is_told(fl
     assert [line for line in virgin.plan("vm1", "server")["lines"] if "network" in line] == []
 
 
+def with_subnets(fleet, **subnets):
+    """Give vm2 third-party networks with these subnets."""
+    for name, subnet in subnets.items():
+        pools = [{"Subnet": one, "IPRange": None, "Gateway": None} for one in subnet.split()]
+        observed(fleet)["networks"][name] = {"ours": False, "ipv6": ":" in subnet, "internal": False, "pools": pools}
+    return fleet
+
+
+def listener(plan, alias):
+    """Return the lines of the section of haproxy.cfg in which consumers of a link connect."""
+    config = plan["generation"]["files"]["haproxy.cfg"]
+    return [line.strip() for line in config.partition(f"\nlisten {alias}\n")[2].partition("\n\n")[0].splitlines()]
+
+
+def offered_subnets(plan, alias):
+    """Return the subnets on which HAProxy answers for a link, None if it does not check them."""
+    lines = listener(plan, alias)
+    if "tcp-request connection reject unless is_offered" not in lines:
+        return None
+    return [subnet for line in lines if line.startswith("acl is_offered dst ") for subnet in line.split()[3:]]
+
+
+def test_link_answers_only_on_its_own_networks():
+    with_subnets(fleet := a_fleet(), ambassador="198.19.0.0/24", web="198.19.7.0/24 2001:db8:7::/64", shop="198.19.8.0/24")
+    fleet.links = {
+        "redis": {**REDIS, "networks": ["web"]},
+        "cache": {**REDIS, "port": 1, "networks": ["shop"]},
+        "seen": {**REDIS, "port": 2, "send_proxy": True, "local": "198.18.0.12:2"},
+    }
+    plan, always = fleet.plan("vm2", "client"), ["127.0.0.0/8", "::1/128", "198.19.0.0/24"]
+    assert offered_subnets(plan, "redis") == [*always, "198.19.7.0/24", "2001:db8:7::/64"]
+    assert offered_subnets(plan, "cache") == [*always, "198.19.8.0/24"]
+    # consumers connect to this section; the section of the link has an internal listener
+    assert offered_subnets(plan, "seen.consumers") == always
+    assert offered_subnets(plan, "seen") is None
+    # a user connected the container to a network
+    fleet.deploy()
+    with_subnets(fleet, hand="198.19.9.0/24")
+    container(fleet, "vm2", "client")["networks"]["hand"] = {"aliases": ["x"], "names": ["x"], "addresses": []}
+    assert offered_subnets(fleet.plan("vm2", "client"), "seen.consumers") == [*always, "198.19.9.0/24"]
+
+
+def test_side_that_joins_no_network_checks_no_subnet():
+    with_subnets(fleet := a_fleet(), ambassador="198.19.0.0/24")
+    fleet.links = {"redis": REDIS, "cache": {**REDIS, "port": 1, "networks": ["ambassador"]}}
+    assert offered_subnets(fleet.plan("vm2", "client"), "redis") is None
+    # the server side joins the networks of backends, where no alias answers
+    with_networks(fleet, "shop")
+    fleet.links["redis"] = {**REDIS, "network": "shop"}
+    assert "is_offered" not in fleet.plan("vm1", "server")["generation"]["files"]["haproxy.cfg"]
+
+
+def test_kernel_forwards_only_what_arrives_on_networks_of_the_link():
+    with_subnets(fleet := a_fleet(engine="nftables"), ambassador="198.19.0.0/24", web="198.19.7.0/24")
+    fleet.links = {"redis": {**PLAIN, "networks": ["web"]}, "cache": {**PLAIN, "port": 1}}
+    ruleset = fleet.plan("vm2", "client")["generation"]["files"]["ambassador.nft"]
+    rules = {alias: next(line for line in ruleset.splitlines() if f'comment "{alias} ' in line) for alias in fleet.links}
+    assert " tcp dport 6379 ip daddr { 198.19.0.0/24, 198.19.7.0/24 } tcp flags " in rules["redis"]
+    assert " tcp dport 1 ip daddr { 198.19.0.0/24 } tcp flags " in rules["cache"]
+    fleet.links["redis"] = PLAIN
+    assert "daddr {" not in fleet.plan("vm2", "client")["generation"]["files"]["ambassador.nft"]
+
+
+def test_socat_refuses_links_with_different_networks():
+    with_subnets(fleet := a_fleet(engine="socat"), ambassador="198.19.0.0/24", web="198.19.7.0/24")
+    fleet.links = {"redis": {**PLAIN, "networks": ["web"]}, "cache": {**PLAIN, "port": 1}}
+    assert refused(fleet.plan("vm2", "client")) == [
+        "link cache, networks: the networks of link redis on host vm2 are different, and the engine socat answers for every link on all"
+        " networks of its container. Give both links the same networks, or set ambassador_engine to haproxy or nftables."
+    ]
+    fleet.links["cache"]["networks"] = ["web", "ambassador"]
+    assert fleet.plan("vm2", "client")["problems"] == []
+    # a link with the same port has a container of its own
+    fleet.links["cache"] = {**PLAIN, "publish": 7000}
+    assert fleet.plan("vm2", "client")["problems"] == []
+
+
+@pytest.mark.parametrize("network", ["ambassador", "web", "hand"])
+def test_client_side_listens_on_ipv6_if_a_network_has_it(network):
+    pools = {"ambassador": "198.19.0.0/24", "web": "198.19.7.0/24", "hand": "198.19.9.0/24"}
+    fleet = with_subnets(a_fleet({"redis": {**REDIS, "networks": ["web"]}}), **pools)
+    fleet.deploy()
+    container(fleet, "vm2", "client")["networks"]["hand"] = {"aliases": ["x"], "names": ["x"], "addresses": []}
+    assert "bind :6379" in listener(fleet.plan("vm2", "client"), "redis")
+    with_subnets(fleet, **{network: f"{pools[network]} 2001:db8:7::/64"})
+    plan = fleet.plan("vm2", "client")
+    assert "bind :::6379 v4v6" in listener(plan, "redis")
+    # live, and the server side, which has no alias, is the same
+    assert (plan["steps"], fleet.plan("vm1", "server")["steps"]) == (["configuration", "load", "verify"], [])
+    fleet.deploy()
+    assert fleet.plan("vm2", "client")["steps"] == []
+
+
+def test_socat_listens_on_ipv6_if_a_network_has_it():
+    fleet = with_subnets(a_fleet({"redis": {**PLAIN, "networks": ["web"]}}, engine="socat"), web="198.19.7.0/24")
+    assert fleet.plan("vm2", "client")["container"]["env"]["AMBASSADOR_IPV6"] == ""
+    with_subnets(fleet, web="198.19.7.0/24 2001:db8:7::/64")
+    assert fleet.plan("vm2", "client")["container"]["env"]["AMBASSADOR_IPV6"] == "1"
+    assert fleet.plan("vm1", "server")["container"]["env"]["AMBASSADOR_IPV6"] == ""
+
+
+def test_nftables_refuses_alias_with_ipv6_address_and_ipv4_targets():
+    fleet = with_subnets(a_fleet({"redis": {**PLAIN, "networks": ["web"]}}, engine="nftables"), web="198.19.7.0/24 2001:db8:7::/64")
+    refusal = (
+        "link redis: the network {} of host vm2 has IPv6, and the engine nftables cannot forward IPv6 to targets that have only IPv4"
+        " addresses. Set ambassador_engine to haproxy, or use a network without IPv6."
+    )
+    assert refused(fleet.plan("vm2", "client")) == [refusal.format("web")]
+    fleet.links = {"redis": PLAIN}
+    assert fleet.plan("vm2", "client")["problems"] == []
+    with_subnets(fleet, ambassador="198.19.0.0/24 2001:db8:1::/64")
+    assert refused(fleet.plan("vm2", "client")) == [refusal.format("ambassador")]
+    # before the network is created, its setting decides
+    del observed(fleet)["networks"]["ambassador"]
+    fleet.settings["ipv6"] = True
+    assert refused(fleet.plan("vm2", "client")) == [refusal.format("ambassador")]
+    fleet.hostvars["vm1"]["ambassador_address"] = "2001:db8::11"
+    assert fleet.plan("vm2", "client")["problems"] == []
+
+
 def test_an_alias_that_leaves_a_network_is_given_back_there(fleet):
     with_networks(fleet, "web")
     fleet.links = {"redis": {**REDIS, "networks": ["web"]}, "cache": {**REDIS, "port": 1, "networks": ["web"]}}
@@ -1655,9 +1794,9 @@ def test_a_stand_in_that_still_has_connections_goes_with_its_side(fleet):
 
 def test_a_removal_needs_a_docker_engine(fleet):
     observed(fleet)["docker"]["error"] = "no answer"
-    assert "found: no answer" in refused(absent(fleet, "vm2", "client"))[0]
+    assert "does not answer. no answer." in refused(absent(fleet, "vm2", "client"))[0]
     fleet.links = {}
-    assert "found: no answer" in refused(fleet.plan("vm2", "client"))[0]
+    assert "does not answer. no answer." in refused(fleet.plan("vm2", "client"))[0]
 
 
 @pytest.mark.parametrize(("volume", "ours", "gone"), [("redis_server", True, True), ("redis_server", False, False), (None, True, False)])
@@ -1784,7 +1923,7 @@ ANY_LINK = st.fixed_dictionaries(
         "local": st.sampled_from(["127.0.0.1:9000", "0.0.0.0:9000", "127.0.0.1:6379", "198.18.0.2:7000"]),
         "check": st.sampled_from(["tcp", "redis", "none"]),
         "protocol": st.sampled_from(["tcp", "udp"]),
-        "balance": st.sampled_from(["first", "roundrobin"]),
+        "balance": st.sampled_from(["first", "roundrobin", "source"]),
         "targets": st.sampled_from([["198.18.0.20:1"], ["198.18.0.20:1", "198.18.0.21:1"]]),
     },
 )
@@ -1803,9 +1942,12 @@ ADDRESSED = st.sampled_from([("198.18.0.{}", False), ("198.18.0.{}", True), ("20
 
 
 @st.composite
-def maps_and_runs(draw, ipv6, engines=tuple(IMAGES), least=0):
-    """Return a map that is right, and settings with an engine that can do what it asks for."""
-    changed = draw(RUN) | {"engine": draw(st.sampled_from(engines))}
+def maps_and_runs(draw, addressed, engines=tuple(IMAGES), least=0):
+    """Return a valid map, and settings with an engine that supports it."""
+    address, ipv6 = addressed
+    # on a network with IPv6 the kernel needs targets with IPv6 addresses
+    needs_ipv6_targets = ipv6 and ":" not in address
+    changed = draw(RUN) | {"engine": draw(st.sampled_from([one for one in engines if one != "nftables" or not needs_ipv6_targets]))}
     haproxy, socat = changed["engine"] == "haproxy", changed["engine"] == "socat"
     changed["tls"] = changed["tls"] and haproxy
     # one address that all hosts have
@@ -1822,19 +1964,23 @@ def maps_and_runs(draw, ipv6, engines=tuple(IMAGES), least=0):
         }
         link["servers"] = draw(st.sampled_from(HOSTS)) if socat else draw(GROUP)
         if ":" in link["servers"] and not haproxy:
-            link["balance"] = "roundrobin"
+            link["balance"] = draw(st.sampled_from(["roundrobin", "source"]))
         for key, values, possible in (
             ("publish", [7000 + number, 7100 + number], True),
             ("local", [f"127.0.0.1:{8000 + number}", f"0.0.0.0:{8000 + number}", f"[0::1]:{8100 + number}"], True),
             ("check", ["tcp", "redis", "none"], haproxy),
-            ("balance", ["first", "roundrobin", "leastconn"], haproxy),
+            ("balance", ["first", "roundrobin", "leastconn", "source"], haproxy),
             ("wait", [0, 5], haproxy),
             ("connect", [0.2, 5], haproxy),
             ("check_interval", [1, "2.5"], haproxy),
             ("max_connections", [1, "5000"], haproxy),
             ("drain", [0, 5], not socat),
             ("protocol", ["tcp", "udp"], changed["engine"] == "nftables"),
-            ("targets", [["198.18.0.20:1"], *([["[2001:DB8::20]:1"]] if ipv6 else [])], not changed["tls"]),
+            (
+                "targets",
+                [*([] if ipv6 and changed["engine"] == "nftables" else [["198.18.0.20:1"]]), *([["[2001:DB8::20]:1"]] if ipv6 else [])],
+                not changed["tls"],
+            ),
         ):
             if possible and draw(st.booleans()):
                 link[key] = draw(st.sampled_from(values))
@@ -1892,7 +2038,7 @@ def test_whatever_the_map_what_is_wrong_is_told_and_then_nothing_is_done(runs, a
 def test_whatever_the_maps_a_run_is_followed_by_one_that_changes_nothing(data, addressed):
     fleet = world(*addressed)
     for _ in range(3):
-        links, changed = data.draw(maps_and_runs(addressed[1]))
+        links, changed = data.draw(maps_and_runs(addressed))
         event(changed["engine"] + (" over TLS" if changed["tls"] else ""))
         assert run(fleet, links, changed) == []
         at_rest(fleet)
@@ -1905,7 +2051,7 @@ def test_whatever_the_maps_a_run_is_followed_by_one_that_changes_nothing(data, a
 def test_whatever_is_done_to_a_client_side_by_hand_is_mended_by_one_run(data, addressed, drift):
     fleet = world(*addressed)
     # socat keeps nothing on disk
-    links, changed = data.draw(maps_and_runs(addressed[1], ("haproxy", "nftables"), 1))
+    links, changed = data.draw(maps_and_runs(addressed, ("haproxy", "nftables"), 1))
     run(fleet, links, changed)
     host = data.draw(st.sampled_from([name for name, host in fleet.hosts.items() if "client" in host.observed["sides"]]))
     # the drifts are those of vm2

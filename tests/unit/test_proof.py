@@ -58,7 +58,10 @@ def test_none_is_a_sentence_that_names_link_host_hop_and_remedy():
             {"check_status": "L6RSP"},
             "DOWN: L6RSP, said (the handshake is refused: the log of the server side says whose certificate, and why);",
         ),
-        ({"check_status": "L4TOUT"}, "DOWN: L4TOUT, said (the host is slower than its `connect`, or cannot be reached);"),
+        (
+            {"check_status": "L4TOUT"},
+            "DOWN: L4TOUT, said, so open port 6379 in the firewall of vm1 (the host is slower than its `connect`, or cannot be reached);",
+        ),
         ({"check_status": "L7STS"}, "found vm1 (192.0.2.1:6379) DOWN: L7STS, said;"),
         (
             {"check_status": None, "last_check": None, "address": None, "state": "MAINT (resolution)"},
@@ -70,6 +73,23 @@ def test_none_is_a_sentence_that_names_link_host_hop_and_remedy():
 def test_what_a_check_found_is_told_with_what_it_means(changes, found):
     (sentence,) = proof(info(DOWN | changes), LINKS, "vm2", "client", {})["problems"]
     assert found in sentence
+
+
+def test_server_side_on_the_same_host_is_named_as_a_container():
+    unknown = DOWN | {"check_status": None, "last_check": None, "address": None, "state": "MAINT (resolution)"}
+    links = [{**LINKS[0], "targets": [{"name": "vm1", "port": 6379, "on_this_host": True}]}]
+    (sentence,) = proof(info(unknown), links, "vm1", "client", {})["problems"]
+    assert "found vm1 MAINT (resolution): no container on the network of the ambassadors answers to this name" in sentence
+    # no firewall of the host is between the two
+    (sentence,) = proof(info(DOWN | {"check_status": "L4TOUT"}), links, "vm1", "client", {})["problems"]
+    assert "firewall" not in sentence
+
+
+def test_dialled_link_without_an_answer_names_the_port_to_open():
+    links = [{**LINKS[0], "targets": [{"name": "vm1", "port": 7000}]}]
+    dialled = {"links": {"redis": "timed out"}, "before": [], "after": []}
+    (sentence,) = proof(info(target(), engine="nftables"), links, "vm2", "client", {}, dialled)["problems"]
+    assert "found timed out, so open port 7000 in the firewall of vm1;" in sentence
 
 
 def test_an_address_that_cannot_be_reached_says_where_it_came_from_and_which_others_there_are():

@@ -1,5 +1,6 @@
 """The files of a generation: made as Ansible would make them, and named by what they hold."""
 
+import json
 import re
 
 import pytest
@@ -33,7 +34,7 @@ def variables(side="client", engine="haproxy", tls=False, ipv6=True, **changes):
     told = {"ansible_managed": "Ansible managed", "side": side, "links": wiring["links"], "variables": wiring["variables"]}
     told |= {"connections": 8000}
     told |= {"gateways": ["198.19.0.1"], "image_id": "sha256:aa", "tls": tls, "ipv6": ipv6, "revoked": [], "crl": False}
-    told |= {"metrics": False, "not_after": None}
+    told |= {"metrics": False, "not_after": None, "subnets": ["198.19.0.0/24", "2001:db8:1::/64"]}
     return {**told, "ports": ports(told["links"]), **changes}
 
 
@@ -93,7 +94,10 @@ def test_who_has_nobody_else_to_turn_to_waits_longer():
     assert {"timeout connect 3000ms", "timeout check 3000ms"} <= set(part(config, "listen one"))
     assert [line for line in part(config, "listen two") if line.startswith("timeout")] == []
     config = timed("server")
-    assert [line for line in part(config, "backend one") if line.startswith("timeout")] == ["timeout check 3000ms"]
+    assert [line for line in part(config, "backend one") if line.startswith("timeout")] == [
+        "timeout check 3000ms",
+        "timeout connect 1200ms",
+    ]
     assert [line for line in part(config, "backend two") if line.startswith("timeout")] == []
 
 
@@ -108,6 +112,38 @@ def test_what_was_asked_for_is_the_time_of_a_connection_and_of_a_check():
     assert [line for line in part(config, "backend two") if line.startswith("timeout")] == ["timeout check 1500ms"]
     assert any(line.startswith("server one ") and line.endswith(" inter 5000ms downinter 5000ms") for line in part(config, "backend one"))
     assert {"timeout connect 1500ms", "timeout check 1500ms"} <= set(part(config, "backend two.peers"))
+
+
+def defaults(config, head):
+    """Return the defaults that a section gives its servers, which stand in front of them."""
+    lines = part(config, head)
+    found = [number for number, line in enumerate(lines) if line.startswith("default-server ")]
+    assert all(number < min(n for n, line in enumerate(lines) if line.startswith("server ")) for number in found)
+    return [lines[number] for number in found]
+
+
+def test_traffic_errors_never_mark_a_single_server_down():
+    for side, kind in (("client", "listen"), ("server", "backend")):
+        config = timed(side)
+        (single,) = defaults(config, f"{kind} one")
+        assert single.startswith("default-server observe layer4 error-limit 1 on-error fastinter")
+        assert defaults(config, f"{kind} two") == ["default-server observe layer4 error-limit 2 on-error mark-down"]
+        # the servers of held connections follow these
+        assert defaults(config, "listen one.held") == defaults(config, "listen two.held") == []
+        assert "observe" not in config.partition("\ndefaults\n")[2].partition("\n\n")[0]
+        assert "observe" not in timed(side, check="none")
+
+
+def test_a_single_backend_with_a_full_accept_queue_is_tried_again():
+    config = timed("server")
+    (single,) = defaults(config, "backend one")
+    assert single.endswith(" inter 1200ms fall 3")
+    for head in ("backend one", "listen one.held"):
+        # the kernel repeats a SYN after 1 s
+        assert {"timeout connect 1200ms", "retries 6"} <= set(part(config, head))
+        # until `wait` is over
+        assert "retries 60" in part(timed("server", wait=60), head)
+    assert "retries 8" in part(timed("server", wait=60), "backend two")
 
 
 def test_a_link_s_own_proxy_on_a_server_side_checks_its_own_backend_alone():
@@ -138,17 +174,14 @@ def test_no_line_has_more_words_than_haproxy_takes():
     assert max(len(line.split()) for line in config.splitlines() if not line.strip().startswith("#")) <= 64
 
 
-def test_a_path_is_given_up_after_as_long_as_was_said_whatever_leads_to_it():
-    sections = {"client": ["listen one", "listen one.held"], "server": ["backend two", "listen two.held"]}
-    for side, names in sections.items():
-        for section in names:
-            lines = part(timed(side, user_timeout=10), section)
-            place = lines.index("default-server tcp-ut 10s")
-            assert lines[place + 1 : place + 3] == ["srvtcpka-idle 10s", "srvtcpka-intvl 4s"]
-            # it is said before the servers, which take it from there
-            assert place < min(number for number, line in enumerate(lines) if line.startswith("server "))
-            assert [line for line in part(timed(side), section) if "tcp-ut" in line or "srvtcpka" in line] == []
-    assert "default-server tcp-ut 3s" in timed("client")
+def test_a_dead_path_ends_idle_connections_within_15_seconds():
+    for side in ("client", "server"):
+        config = timed(side)
+        # the kernel ends busy ones: tcp-ut would cut a live peer that reads nothing
+        assert "tcp-ut" not in config
+        for prefix in ("clitcpka", "srvtcpka"):
+            idle, interval, count = (int(re.search(f"{prefix}-{key} ([0-9]+)", config)[1]) for key in ("idle", "intvl", "cnt"))
+            assert idle + interval * count < 15
 
 
 # -- who is calling -----------------------------------------------------------------------------------------------
@@ -174,31 +207,177 @@ def test_what_a_consumer_says_goes_on_with_its_address_in_front(tls):
 # -- its checks -----------------------------------------------------------------------------------------------------
 
 
+CLEANLY = ["option tcp-check", "tcp-check connect default linger"]
+REDIS_SERVES = "tcp-check expect min-recv 7 ! rstring '^-(LOADING|MASTERDOWN)'"
+HANDSHAKE = f"4200000101820800000000012100{22 * '00'}{b'ambassador'.hex().upper()}0000{b'mysql_native_password'.hex().upper()}00"
+GREETING = "^......00(0A(..)*00(..){18}.([0-7]..(..){23}00|[89A-F]..(..){23}00(..)+00)$|FF....)"
+# method of the switch -> reply: a signature of client_ed25519, otherwise an empty password
+SWITCH = f"regsub(^FE{b'client_ed25519'.hex().upper()}.*,40000003{64 * '00'}),regsub(^FE.*,00000003)"
+
+
 @pytest.mark.parametrize(
     ("check", "lines"),
     [
         ("tcp", []),
-        ("postgresql", ["option pgsql-check user postgres"]),
-        ("mysql", ["option mysql-check user ambassador"]),
+        (
+            "postgresql",
+            [
+                *CLEANLY,
+                f"tcp-check send-binary 0000002B00030000{b'user|ambassador|database|postgres||'.replace(b'|', bytes(1)).hex().upper()}",
+                "tcp-check expect rbinary '^(520000|450000.*0043(..){5}00)'",
+                "tcp-check expect min-recv 3 ! rbinary '^45.*0043353750303[123]00'",
+            ],
+        ),
+        (
+            "mysql",
+            [
+                *CLEANLY,
+                f"tcp-check expect rbinary '{GREETING}'",
+                "tcp-check expect min-recv 5 ! rbinary '^......00FF1D04'",
+                "tcp-check set-var(check.greeting) res.payload(4,1),hex",
+                f"tcp-check send-binary-lf '%[var(check.greeting),regsub(^FF$,),regsub(^0A$,{HANDSHAKE})]'",
+                "tcp-check expect rbinary '^(......0[1-9](00|01|FE|FF....)|$)'",
+                "tcp-check expect min-recv 0 ! rbinary '^......0[1-9]FF1D04'",
+                "tcp-check set-var(check.reply) res.payload(4,0),hex",
+                f"tcp-check send-binary-lf '%[var(check.reply,FF),regsub(^[0F][01F].*,0100000001),{SWITCH}]'",
+            ],
+        ),
         ("http", ["option httpchk", "http-check send meth GET uri / ver HTTP/1.1 hdr Host localhost", "http-check expect status 100-499"]),
-        ("smtp", ["option smtpchk"]),
+        (
+            "smtp",
+            [
+                *CLEANLY,
+                "tcp-check expect rstring '^(220-[^[:cntrl:]]*[[:cntrl:]]+)*220( [^[:cntrl:]]*)?[[:cntrl:]]{2}'",
+                "tcp-check send QUIT\\r\\n",
+                "tcp-check expect rstring '^[0-9]'",
+            ],
+        ),
         (
             "redis",
             [
                 "option tcp-check",
-                "tcp-check connect",
+                "tcp-check connect default",
                 "tcp-check send PING\\r\\n",
-                "tcp-check expect rstring '^(\\+PONG|-NOAUTH|-NOPERM|-BUSY)'",
+                "tcp-check expect rstring '^(\\+PONG|-[^[:cntrl:]]*)[[:cntrl:]]{2}'",
+                REDIS_SERVES,
                 "tcp-check send ROLE\\r\\n",
-                "tcp-check expect min-recv 23 rstring '^(\\*[0-9]+\\r\\n\\$(6\\r\\nmaster|14\\r\\nactive-replica)|-NOAUTH|-NOPERM|-BUSY)'",
+                "tcp-check expect min-recv 23 rstring '^(-|\\*[0-9]+[^$]+\\$(6[^a-z]+master|14[^a-z]+active-replica))'",
+                REDIS_SERVES,
             ],
         ),
     ],
 )
-def test_a_check_asks_in_the_protocol_s_own_way(check, lines):
+def test_a_check_uses_the_protocol_of_the_service(check, lines):
     for side, head in (("server", "backend one"), ("client", "listen one")):
-        said = [line for line in part(timed(side, tls=False, check=check), head) if re.search("check|chk", line)]
-        assert [line for line in said if not line.startswith(("server ", "timeout "))] == lines
+        assert check_rules(timed(side, tls=False, check=check), head) == lines
+
+
+def check_rules(config, head):
+    """Return the lines of a section that define its check."""
+    found = [line for line in part(config, head) if re.search("check|chk", line)]
+    return [line for line in found if not line.startswith(("server ", "timeout "))]
+
+
+EXPECT = re.compile(r"tcp-check expect (?:min-recv (\d+) )?(! )?(rstring|rbinary) '(.*)'")
+
+
+def is_up(rules, replies, step):
+    """Return whether a check accepts the replies, which arrive in pieces of `step` bytes, as HAProxy's tcpcheck_main decides."""
+    replies = [reply.encode("latin-1") for reply in replies]
+    received, pending, chain = b"", b"" if rules[2].startswith("tcp-check send") else replies.pop(0), []
+    for rule in [*rules, "end"]:
+        match = EXPECT.fullmatch(rule)
+        if match:
+            chain.append(match.groups())
+            continue
+        while chain:
+            decisions = (decide(received, *expected, is_closed=not pending) for expected in chain)
+            decision = next((decision for decision in decisions if decision is not True), True)
+            if decision is False:
+                return False
+            if decision:
+                chain = []
+            else:
+                received, pending = received + pending[:step], pending[step:]
+        if rule.startswith("tcp-check send"):
+            received, pending = b"", pending + (replies.pop(0) if replies else b"")
+    return True
+
+
+def decide(received, min_recv, inverse, kind, pattern, is_closed):
+    """Return whether received bytes fulfill a rule; None if it waits for more."""
+    if not is_closed and (not received or len(received) < int(min_recv or 0)):
+        return None
+    text = received.hex().upper() if kind == "rbinary" else received.decode("latin-1")
+    found = bool(re.search(pattern.replace("[:cntrl:]", r"\x00-\x1f\x7f"), text))
+    if not found and not is_closed and min_recv is None:
+        return None
+    return found != bool(inverse)
+
+
+@pytest.mark.parametrize("check", ["redis", "postgresql", "mysql", "smtp"])
+def test_a_check_decides_each_recorded_reply(check):
+    rules = check_rules(timed("server", tls=False, check=check), "backend one")
+    for reply in json.loads((ROOT / "tests/unit/answers/checks.json").read_text()):
+        if reply["check"] == check:
+            assert is_up(rules, reply["bytes"], 1 << 16) == reply["up"], reply
+            # MySQL sends an error that replaces its greeting at once
+            if check != "mysql" or len(reply["bytes"]) > 1:
+                assert is_up(rules, reply["bytes"], 1) == reply["up"], reply
+
+
+# -- the choice of a server -----------------------------------------------------------------------------------------
+
+
+def test_haproxy_keeps_a_consumer_address_on_one_server_with_source():
+    for section in ("listen two", "listen two.held"):
+        lines = part(timed("client", balance="source"), section)
+        assert lines[lines.index("balance source") + 1] == "hash-type consistent"
+    assert "hash-type" not in timed("client", balance="roundrobin")
+    # the one backend of a server side comes before its peers
+    assert "balance first" in part(timed("server", balance="source"), "backend two")
+
+
+def test_haproxy_keeps_a_client_host_on_one_replica_of_a_backend_with_source():
+    links = {"pg": {"port": 1, "servers": "vm1", "clients": "vm2", "backend": "pg:1", "balance": "source"}}
+    wiring = Wiring(links, lambda pattern: pattern.split(":"), "haproxy", False, True).side("vm1", "server", HOSTVARS)
+    told = variables("server", tls=True, links=[{**wiring["links"][0], "replicas": 2}], ports=ports(wiring["links"]))
+    assert {"balance source", "hash-type consistent"} <= set(
+        part(render.generation("haproxy", ROLE, told, {})["files"]["haproxy.cfg"], "backend pg")
+    )
+
+
+def test_the_kernel_keeps_a_consumer_address_on_one_server_with_source():
+    links = {"pg": {**KERNEL["pg"], "servers": "vm1:vm3:vm4", "balance": "source"}}
+    hostvars = {**HOSTVARS, "vm4": {"ambassador_address": "198.18.0.14"}, "vm3": {"ambassador_address": "198.18.0.13"}}
+    wiring = Wiring(links, lambda pattern: pattern.split(":"), "nftables", True, False).side("vm2", "client", hostvars)
+    assert wiring["problems"] == []
+    told = variables("client", "nftables", links=wiring["links"], variables=wiring["variables"])
+    rules = render.generation("nftables", ROLE, told, {})["files"]["ambassador.nft"].splitlines()
+    shares = [re.sub(".*== syn |counter.*", "", rule.strip()) for rule in rules if 'comment "pg ' in rule and "ipv4" in rule]
+    assert shares == ["jhash ip saddr mod 3 seed 0x1 == 0 ", "jhash ip saddr mod 3 seed 0x1 == 1 ", ""]
+
+
+# -- its addresses ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_each_address_of_a_name_is_a_server(tls):
+    links = {"db": {"port": 1, "servers": "vm1", "clients": "vm2", "backend": "db:1"}}
+    hostvars = {**HOSTVARS, "vm1": {"ambassador_address": "db.example.test"}}
+    wiring = Wiring(links, lambda pattern: pattern.split(":"), "haproxy", False, tls).side("vm2", "client", hostvars)
+    assert wiring["problems"] == []
+    config = render.generation("haproxy", ROLE, variables("client", tls=tls, links=wiring["links"], nameservers=[]), {})["files"][
+        "haproxy.cfg"
+    ]
+    servers = [line.split() for line in part(config, "listen db") if line.startswith("server vm1")]
+    held = [line.split() for line in part(config, "listen db.held") if line.startswith("server vm1")]
+    names = [f"vm1.replica{number}" for number in range(1, 5)]
+    assert [line[1] for line in servers] == [line[1] for line in held] == names
+    assert all(line[2:6] == ['"${DB_PORT_1_TCP_ADDR}:${DB_PORT_1_TCP_PORT}"', "resolvers", "hosts", "init-addr"] for line in servers + held)
+    assert [line[-2:] for line in held] == [["track", f"db/{name}"] for name in names]
+    # most names have one address, and a slow path to it
+    assert {"timeout connect 3000ms", "retries 6"} <= set(part(config, "listen db"))
 
 
 # -- its limits -----------------------------------------------------------------------------------------------------
@@ -308,6 +487,25 @@ def test_who_may_connect_is_told_link_by_link_and_the_host_itself_by_its_gateway
     ]
     named = generation(more={"admitted.lst": None}, side="server", tls=True)["files"]["admitted.lst"].splitlines()
     assert [line for line in named if not line.startswith("#")] == ["redis/vm1", "redis/vm2", "redis/vm3", "my-queue/vm2"]
+
+
+def test_network_of_the_ambassadors_may_connect_only_to_links_that_the_host_consumes():
+    config = generation(side="server")["files"]["haproxy.cfg"]
+    refused = [line.partition("admitted.lst }")[2] for line in config.splitlines() if "not a client of the link" in line]
+    assert refused == ["", " !{ src 198.19.0.0/24 2001:db8:1::/64 }"]
+    assert "{ src " not in generation(side="server", tls=True)["files"]["haproxy.cfg"]
+    # before the network is made nobody knows its addresses
+    assert "{ src " not in generation(side="server", subnets=[])["files"]["haproxy.cfg"]
+
+
+def test_haproxy_asks_docker_for_a_server_side_on_the_same_host():
+    told = variables()
+    told["links"][0]["targets"][0].update(address="ambassador_server", on_this_host=True)
+    config = render.generation("haproxy", ROLE, told, {})["files"]["haproxy.cfg"]
+    lines = [line for line in config.splitlines() if "server vm1 " in line and "REDIS" in line]
+    assert lines
+    assert all(" resolvers docker init-addr libc,none " in line for line in lines)
+    assert not any("resolvers" in line for line in config.splitlines() if "server vm3 " in line)
 
 
 def test_a_revoked_certificate_is_told_as_haproxy_writes_its_number():

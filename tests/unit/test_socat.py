@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 SCRIPT = (ROOT / "roles/ambassador_engine/files/socat.sh").read_text()
-ALIVE = "keepalive,keepidle=10,keepintvl=5,keepcnt=3"
+ALIVE = "keepalive,keepidle=5,keepintvl=3,keepcnt=3"
 
 
 def a_socat(listen, target):

@@ -206,7 +206,10 @@ def test_an_engine_that_does_not_answer_is_a_problem(found):
 
 def test_a_docker_engine_that_does_not_answer_is_told_once(found):
     found["vm1"]["observed"] = {"mesh": "default", "docker": {"error": "Connection refused"}, "containers": {}}
-    assert status(found)["problems"] == ["host vm1: expected a Docker Engine that answers, found: Connection refused; start it."]
+    assert status(found)["problems"] == [
+        "Host vm1: the Docker Engine does not answer. Connection refused."
+        " Install or start it on the host (this collection does not install it), or allow the user of this play to use it."
+    ]
 
 
 @pytest.mark.parametrize("kind", UNFIT)
@@ -377,7 +380,7 @@ def test_containers_behind_one_name_that_are_down_are_told_by_their_number(found
     targets(found, "vm1", "server")[0].update(state="UP, in part", replicas_down=1)
     said = status(found)
     assert said["warnings"] == [
-        "host vm1, server side, link redis: expected all containers behind redis_server up, found redis_server (198.19.34.2:6379)"
+        "host vm1, server side, link redis: expected all addresses of redis_server up, found redis_server (198.19.34.2:6379)"
         " UP, in part: L7OK, Layer7 check passed, (tcp-check)."
     ]
     assert said["targets"][0]["health"] == "degraded"

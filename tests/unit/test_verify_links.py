@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
 from ansible_collections.crosshost.ambassador.plugins.modules.verify_links import ask, client_addresses
 from conftest import RecordedEngine, run_module
 
@@ -115,13 +116,13 @@ def test_the_client_side_is_dialled_at_the_addresses_that_docker_gives_it(side, 
     assert said["dialled"] == {"queue": "no address", "gone": "no address"}
 
 
-def test_addresses_are_told_ipv4_first_and_none_where_there_is_no_client_side(docker, monkeypatch):
-    monkeypatch.setenv("DOCKER_HOST", docker.environment["DOCKER_HOST"])
+def test_addresses_are_told_ipv4_first_and_none_where_there_is_no_client_side(docker):
+    engine = DockerEngine(docker.environment["DOCKER_HOST"])
     networks = {"ambassador": {"IPAddress": "198.19.0.2", "GlobalIPv6Address": "2001:db8::2"}}
     docker.answers[CLIENT] = {"NetworkSettings": {"Networks": networks}}
-    assert client_addresses("ambassador", "default", 1) == ["198.19.0.2", "2001:db8::2"]
+    assert client_addresses(engine, "ambassador", "default", 1) == ["198.19.0.2", "2001:db8::2"]
     del docker.answers[CLIENT]
-    assert client_addresses("ambassador", "default", 1) == []
+    assert client_addresses(engine, "ambassador", "default", 1) == []
 
 
 def test_without_docker_nothing_is_dialled_and_that_is_a_failure(side):
@@ -131,7 +132,4 @@ def test_without_docker_nothing_is_dialled_and_that_is_a_failure(side):
     said = verify(
         side, dial=[{"alias": "queue", "listen": 1, "protocol": "tcp", "place": 1}], network="ambassador", environment=environment
     )
-    assert (
-        said["msg"]
-        == "host vm2: expected a Docker Engine that answers, found: unix:///nowhere: No such file or directory; start it on the host."
-    )
+    assert said["msg"] == "Host vm2: the Docker Engine does not answer. unix:///nowhere: No such file or directory. Start it on the host."

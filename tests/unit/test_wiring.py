@@ -62,6 +62,7 @@ def test_client_side_dials_the_address_of_the_server_host():
             "variable": "REDIS_PORT_6379_TCP",
             "verify": None,
             "dns": None,
+            "on_this_host": False,
             "families": ["ip"],
         }
     ]
@@ -142,12 +143,11 @@ def test_seconds_are_whole(key, seconds):
     ]
 
 
-def test_a_path_may_be_silent_for_as_long_as_was_said_and_not_for_no_time():
-    for said, seconds in ((None, None), (30, 30), ("1", 1), (9999, 9999)):
-        assert side({"redis": a_link(user_timeout=said)}, "vm2", "client")["links"][0]["user_timeout"] == seconds
-    for said in (0, -1, 1.5, True, "3s", "", 10000):
-        assert problems({"redis": a_link(user_timeout=said)}) == [
-            f"link redis, user_timeout: expected whole seconds from 1 to 9999, found {said!r}; correct it."
+def test_a_removed_key_is_refused_with_its_reason():
+    for engine in ("haproxy", "socat", "nftables"):
+        assert problems({"redis": a_link(user_timeout=30)}, engine=engine) == [
+            "Link redis, key user_timeout: no longer supported."
+            " Connections on a dead path end within 15 seconds without it. Remove the key."
         ]
 
 
@@ -191,6 +191,25 @@ def test_the_host_itself_is_dialled_at_the_address_that_it_has_for_containers():
     assert ((own["name"], own["address"]), other["address"]) == (("host", "198.19.0.1"), HOSTVARS["vm2"]["ambassador_address"])
     assert found["variables"]["DB_1_PORT_6379_TCP"] == "tcp://198.19.0.1:5432"
     assert found["variables"]["HOST_PORT_1_TCP_ADDR"] == "other"
+
+
+def test_client_side_connects_to_the_container_of_a_server_side_on_its_own_host():
+    links = {"redis": a_link(servers="both", clients="VM1", publish=7000), "db": a_link(port=5432, targets=["198.18.0.11:1"])}
+    client = side(links, "vm1", "client")
+    targets = [(target["address"], target["port"], target["on_this_host"]) for target in client["links"][0]["targets"]]
+    assert targets == [("ambassador_server", 7000, True), (HOSTVARS["vm2"]["ambassador_address"], 7000, False)]
+    assert client["variables"]["REDIS_1_PORT_6379_TCP"] == "tcp://ambassador_server:7000"
+    # the server side keeps that container, and another host dials the address
+    assert [side(links, host, "server")["serves_itself"] for host in ("vm1", "vm2")] == [True, False]
+    in_mesh = Wiring(links, hosts_of, mesh="blue").side("vm1", "client", HOSTVARS)["links"][0]["targets"][0]
+    assert in_mesh["address"] == "ambassador_blue_server"
+
+
+def test_explicit_targets_are_dialled_even_on_their_own_host():
+    links = {"redis": a_link(clients="VM1", targets=["198.18.0.11:7000"])}
+    (target,) = side(links, "vm1", "client")["links"][0]["targets"]
+    assert (target["address"], target["on_this_host"]) == ("198.18.0.11", False)
+    assert not side(links, "vm1", "server")["serves_itself"]
 
 
 @pytest.mark.parametrize("name", ["bridge", "host", "none", "", "-a", "a b", 7, None, "a/b"])
@@ -373,7 +392,12 @@ def test_targets_are_names_or_what_an_srv_record_names():
         ("redis", {"backend": "redis:70000"}, "link redis, backend: expected name:port"),
         ("redis", {"backend": "$(id):1"}, "link redis, backend: expected name:port"),
         ("redis", {"check": "ping"}, "link redis, check: expected one of tcp, redis, postgresql, mysql, http, smtp, none, found 'ping'"),
-        ("redis", {"balance": "random"}, "link redis, balance: expected one of first, roundrobin, leastconn"),
+        (
+            "redis",
+            {"balance": "source", "send_proxy": True},
+            "link redis, balance: expected first, roundrobin or leastconn with send_proxy, found 'source'",
+        ),
+        ("redis", {"balance": "random"}, "link redis, balance: expected one of first, roundrobin, leastconn, source"),
         ("redis", {"local": "6379"}, "link redis, local: expected address:port of the client host"),
         ("redis", {"targets": []}, "link redis, targets: expected a list of address:port"),
         ("redis", {"targets": ["vm1:6379"]}, "link redis, targets: expected address:port, with the IP address or the DNS name of one host"),
@@ -626,12 +650,12 @@ def test_tcp_and_udp_share_a_port():
         (
             "nftables",
             {"servers": "db"},
-            "found balance first, which it cannot; set ambassador_engine to haproxy or ask for balance roundrobin.",
+            "found balance first, which it cannot; set ambassador_engine to haproxy or ask for balance roundrobin or balance source.",
         ),
         (
             "nftables",
             {"servers": "db", "balance": "leastconn"},
-            "found balance leastconn, which it cannot; set ambassador_engine to haproxy or ask for balance roundrobin.",
+            "found balance leastconn, which it cannot; set ambassador_engine to haproxy or ask for balance roundrobin or balance source.",
         ),
     ],
 )
@@ -641,6 +665,7 @@ def test_what_an_engine_cannot_is_one_sentence_with_a_remedy(engine, changes, se
 
 def test_what_the_kernel_can_is_no_problem():
     links = {"redis": a_link(check="none", drain=0, protocol="tcp"), "web": a_link(port=80, servers="web", balance="roundrobin")}
+    links["pg"] = a_link(port=81, servers="web", balance="source")
     assert problems(links, "nftables") == []
     (problem,) = problems(links, "nftables", tls=True)
     assert "expected one that encrypts" in problem
@@ -719,6 +744,9 @@ def test_every_client_dials_what_a_server_publishes(drawn):
         for link in wiring.side(host, "client", HOSTVARS)["links"]:
             for target in link["targets"]:
                 published = sides[target["name"]]["publish"]
+                if target["name"] == host:
+                    assert (target["address"], target["port"] in [p["port"] for p in published]) == ("ambassador_server", True)
+                    continue
                 assert (link["alias"], target["address"], target["port"]) in [(p["alias"], p["address"], p["port"]) for p in published]
 
 

@@ -213,6 +213,17 @@ def test_a_consumer_on_a_network_of_its_own_dials_the_alias_there(vm2, image):
     assert vm2.run("docker exec web getent ahostsv4 zoo").rc == 2
 
 
+def test_link_does_not_answer_on_networks_of_other_links(vm2):
+    """Names hide the other links there, but their ports are open on the same container."""
+    address = inspect(vm2, "ambassador_client")["NetworkSettings"]["Networks"]["web_default"]["IPAddress"]
+    words = (
+        f"import socket\nfor port in (7007, {LINKS['program']['port']}):\n"
+        f"  try:\n    link = socket.create_connection(('{address}', port), timeout=5)\n"
+        "    link.sendall(b'hello\\n'); print(len(link.recv(99)) > 0)\n  except ConnectionError: print(False)"
+    )
+    assert vm2.check_output("docker exec web python3 -c %s", words).split() == ["True", "False"]
+
+
 def test_a_consumer_that_knows_no_more_than_the_link_variables_dials_by_them(vm2, image):
     words = (
         "import os, socket; at = (os.environ['ZOO_PORT_7007_TCP_ADDR'], int(os.environ['ZOO_PORT_7007_TCP_PORT']))\n"

@@ -86,7 +86,6 @@ SETTINGS = {
         connect=2,
         wait=5,
         drain=5,
-        user_timeout=30,
         targets=TARGETS,
         clients="VM2:first",
     ),

@@ -52,7 +52,7 @@ def test_all_mistakes_of_the_map_at_once(refuse, rehearsal):
     )
     for sentence in (
         "link unknown: expected only the keys port, ports, servers, clients, backend, publish, check, check_interval, balance, "
-        "connect, wait, drain, user_timeout, max_connections, local, targets, protocol, send_proxy, network, networks, found 'prot';"
+        "connect, wait, drain, max_connections, local, targets, protocol, send_proxy, network, networks, found 'prot';"
         " did you mean port.",
         "link range, port: expected a port from 1 to 65535, found 70000; correct it.",
         "link number, port: expected a port from 1 to 65535, found 'many'; correct it.",
@@ -151,8 +151,8 @@ def test_a_host_without_a_docker_engine(refuse, vm2):
     vm2.check_output("engine stop")
     try:
         said = refuse(unchanged=False)
-        assert "host vm2: expected a Docker Engine that answers, found:" in said
-        assert "install or start it on the host" in said
+        assert "Host vm2: the Docker Engine does not answer." in said
+        assert "Install or start it on the host" in said
     finally:
         vm2.check_output("engine start")
 

@@ -17,8 +17,8 @@ scan() {
   }'
 }
 
-# a peer that vanished without a word must not keep its process for ever
-alive=keepalive,keepidle=10,keepintvl=5,keepcnt=3
+# keepalive ends the processes of idle connections on a dead path
+alive=keepalive,keepidle=5,keepintvl=3,keepcnt=3
 
 links=$(scan)
 [ -n "$links" ] || { echo "no link variable <ALIAS>_PORT_<port>_TCP=tcp://<address>:<port> found" >&2; exit 1; }
