@@ -4,18 +4,28 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export MOLECULE_GLOB := molecule/*/molecule.yml
+# `make test` runs these scenarios in the lab, installed on the other ansible-core (matrix), and all others in a second lab at the same time.
+# anywhere and examples need the first lab: one mounts this directory in a container, the other one builds images.
+FIRST := anywhere default examples live move
+SECOND = $(filter-out $(FIRST) installed,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 
-.PHONY: help demo test static lint unit browser scenarios docs readmes release galaxy hosts versions newcomer harness matrix figures bench cost lab venv clean
+.PHONY: help demo test test-first test-second static lint unit browser scenarios docs readmes release galaxy hosts versions newcomer harness matrix figures bench cost lab venv clean
 help:                ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST) | column -t -s:
 
 demo: venv lab       ## two hosts, the whole chain, a PONG and what carried it
 	@lab/demo
 
-test: venv lab       ## the linters, the unit tests, the page of status, the scenarios
-	@# what needs no host goes beside the scenarios, which leave half of the processor idle, and waits for them
-	$(MAKE) --jobs=2 scenarios static browser
+test: venv lab       ## the linters, the unit tests, the status page, the scenarios (as root, or with sudo without a password)
+	@# the scenarios of one lab leave half of the processor idle; the other tests have a lower priority
+	$(MAKE) --jobs=3 test-first test-second static browser
 	tests/matrix scenario
+
+test-first: venv
+	$(MAKE) scenarios ONLY="$(FIRST)"
+
+test-second: venv
+	lab/lab second $(MAKE) scenarios ONLY="$(SECOND)"
 
 static: lint unit docs release  ## the linters, the documentation, and on both versions of ansible-core the unit tests and what Galaxy asks
 	nice tests/galaxy short
@@ -31,10 +41,9 @@ unit: venv           ## the unit tests
 browser: lab         ## the page of status in Chromium, with pictures in .cache/screenshots
 	nice python -m pytest -q -p no:cacheprovider tests/browser
 
-# installed runs on the other ansible-core (matrix)
-scenarios: lab       ## the molecule scenarios, on the lab's hosts; one of them: make scenarios ONLY=address
+scenarios: lab       ## the molecule scenarios, on the lab's hosts; some of them: make scenarios ONLY="address classic"
 	@rm -f .cache/failures
-	molecule test --destroy=never $(if $(ONLY),--scenario-name $(ONLY),--all --exclude installed) || { tail -n 60 .cache/failures; exit 1; }
+	molecule test --destroy=never $(if $(ONLY),$(ONLY:%=--scenario-name %),--all --exclude installed) || { tail -n 60 .cache/failures; exit 1; }
 
 docs: venv           ## the documentation site, in .cache/site/html
 	nice docs/site/build
