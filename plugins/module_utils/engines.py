@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-import calendar
 import csv
 import functools
 import os
 import re
+import ssl
 import time
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import nftables_keeper
@@ -84,7 +84,8 @@ def parse_certificate(answer, now):
     fields = dict(re.findall(r"^([^:\n]+): (.*)$", answer, re.M))
     if "notAfter" not in fields:
         return None
-    begin, end = (calendar.timegm(time.strptime(fields[name], "%b %d %H:%M:%S %Y GMT")) for name in ("notBefore", "notAfter"))
+    # not strptime, which expects the month in the language of the host
+    begin, end = (ssl.cert_time_to_seconds(fields[name]) for name in ("notBefore", "notAfter"))
     return {
         "name": fields.get("Subject", "").rpartition("/CN=")[2],
         "serial": fields.get("Serial"),

@@ -1,5 +1,7 @@
 """What the module makes of HAProxy's answers: they were recorded from 3.2.26 with the roles' configuration, and cut after 94 columns."""
 
+import _strptime
+import calendar
 import os
 import re
 import socket
@@ -221,6 +223,15 @@ def test_the_certificate_that_is_shown_is_told(side):
         "not_before": "2026-11-24T23:41:01Z",
         "not_after": "2027-02-02T23:41:01Z",
     }
+
+
+def test_dates_of_certificates_are_read_in_any_language(monkeypatch):
+    german = ["", "Jan", "Feb", "Mär", "Apr", "Mai", "Jun", "Jul", "Aug", "Sep", "Okt", "Nov", "Dez"]
+    monkeypatch.setattr(calendar, "month_abbr", german)
+    monkeypatch.setattr(_strptime, "_TimeRE_cache", _strptime.TimeRE())
+    for number, month in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1):
+        answer = CERTIFICATE.replace("Feb  2 23:41:01 2027", f"{month} 30 09:21:36 2027" if month != "Feb" else "Feb  2 23:41:01 2027")
+        assert engines.parse_certificate(answer, 0)["not_after"].startswith(f"2027-{number:02}-")
 
 
 def test_the_containers_behind_one_name_of_a_backend_are_told_as_one_target():
