@@ -8,6 +8,7 @@ import shutil
 import subprocess
 
 import pytest
+import yaml
 from conftest import ROOT, everything, inspect, until
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -279,6 +280,43 @@ def test_a_certificate_is_renewed_when_a_third_of_its_time_is_left_and_no_connec
     assert run.returncode == 0, run.stdout
     after = serials(hosts)
     assert not set(before.values()) & set(after.values())
+    unharmed(consumer)
+
+
+@pytest.fixture
+def renamed(request, tmp_path):
+    """Writes the scenario's inventory with another name for a host; returns its path."""
+
+    def write(host, name):
+        inventory = pathlib.Path(request.config.option.ansible_inventory).resolve()
+        groups = yaml.safe_load((inventory / "hosts.yml").read_text())
+        for group in groups.values():
+            members = group.get("hosts", {}).items()
+            group["hosts"] = {name if member == host else member: {"ansible_host": member} | (given or {}) for member, given in members}
+        (tmp_path / "hosts.yml").write_text(yaml.safe_dump(groups, sort_keys=False))
+        (tmp_path / "group_vars").symlink_to(inventory / "group_vars")
+        return str(tmp_path)
+
+    return write
+
+
+def test_renaming_a_server_host_and_back_breaks_no_connection(vm1, playbook, load, renamed):
+    def identity():
+        key = vm1.check_output("sha256sum /var/lib/ambassador/identity/key.pem")
+        names = vm1.check_output("openssl x509 -noout -ext subjectAltName -in /var/lib/ambassador/identity/cert.pem")
+        return key, re.findall(r"DNS:([^\s,]+)", names)
+
+    (key, _), inventory = identity(), renamed("vm1", "cache1")
+    consumer = load("redis://redis:6379", "--readonly --timeout 5")
+    run = playbook("site.yml", "-e", f"ambassador_controller_dir={CONTROLLER}", inventory=inventory)
+    assert run.returncode == 0, run.stdout
+    # each name is valid while client sides verify the other one
+    assert identity() == (key, ["cache1", "vm1"])
+    run = playbook("site.yml")
+    assert run.returncode == 0, run.stdout
+    assert identity() == (key, ["vm1", "cache1"])
+    # connections of old workers are cut after `drain`
+    consumer.more(40)
     unharmed(consumer)
 
 
