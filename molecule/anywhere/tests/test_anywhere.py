@@ -40,6 +40,8 @@ frontend seen
 CLIENTS = ("ambassador_client", "ambassador_client_2", "ambassador_client_3")
 NAMES = ("shop", "zoo", "program", "machine")
 LATER = {"port": 7015, "clients": "VM2", "backend": f"echo:{PORT}", "targets": [f"later.example:{PORT}"]}
+# no host of the lab's network has this address
+DEAD = "198.18.0.250"
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +188,20 @@ def test_a_host_whose_address_changes_is_followed_without_a_run_and_dns_may_be_a
     follow(vm2, "later", "198.18.0.13")
     LINKS["later"] = LATER
     assert ask(vm2, image, "later") == "machine"
+
+
+def test_link_is_answered_if_the_first_address_of_its_target_is_dead(hosts, vm2, image):
+    def resolve(*addresses):
+        lines = "".join(f"{address} later.example\\n" for address in addresses)
+        hosts["vm3"].check_output(f"sed -i /later.example/d /run/names/hosts; printf '{lines}' >> /run/names/hosts; docker kill -s HUP dns")
+        follow(vm2, "later", addresses[-1])
+
+    # the client side keeps the order in which it learned the addresses
+    resolve(DEAD)
+    resolve(DEAD, "198.18.0.13")
+    assert ask(vm2, image, "later", count=9) == ["machine"] * 9
+    assert DEAD in engine(vm2, "client", "@1 show servers conn later")
+    resolve("198.18.0.13")
 
 
 def test_each_container_of_a_scaled_service_takes_its_share(vm1, vm2, image):

@@ -180,6 +180,18 @@ def test_a_second_run_changes_nothing(playbook, request):
     assert re.findall(r"changed=(\d+)", done.stdout) == ["0", "0", "0"], done.stdout
 
 
+def test_link_is_answered_on_its_own_server_host_behind_a_firewall(store):
+    """The rule drops connections of containers to the address of their host. Connections of other hosts to containers pass FORWARD."""
+    rule = "INPUT ! -i lo -p tcp --syn -j DROP"
+    for place, host in store.hosts.items():
+        host.check_output(f"iptables -I {rule}")
+        try:
+            server = host.check_output(f"docker exec client timeout 5 redis-cli -h store-{place} -p {6380 + place} info server")
+        finally:
+            host.check_output(f"iptables -D {rule}")
+        assert f"run_id:{store.run_id(place)}" in server
+
+
 def test_the_link_follows_the_primary_that_is_elected(store, writer, capsys):
     before = store.settle()
     others = [place for place in store.hosts if place != before]
