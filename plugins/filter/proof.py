@@ -15,6 +15,7 @@ description:
     A link without checks has to be dialled: it is proved when the connection stays, and the server side of one of its hosts has handed one
     to its backend meanwhile.
   - The kernel checks nothing, so that all links of the engine nftables are dialled.
+  - A port that a link opens on its client host (C(local)) has to answer as the client side itself does.
   - A server side need not have one (its backend may be a replica), but for links that worked before.
 options:
   _input:
@@ -104,7 +105,8 @@ def proof(verified, links, host, side, before, counted=(), addresses=None, certi
         clocks[name] = observed.get("clock_offset")
         lifetimes.setdefault(name, certificate((observed.get("identity") or {}).get("certificate") or ""))
     times = {"lifetimes": lifetimes, "clocks": clocks, "now": time.time()}
-    return judge(verified["info"], links, host, side, before, dialled, addresses, authorities, mesh, times)
+    local = verified.get("local")
+    return judge(verified["info"], links, host, side, before, dialled, addresses, authorities, mesh, times, local)
 
 
 class FilterModule:

@@ -57,6 +57,36 @@ def dial_any(addresses, port, protocol, seconds):
     return found
 
 
+def dial_local(link, direct, seconds=0.5):
+    """Dial the port that a link opens on its client host, as a program of the host does, and the client side itself.
+
+    :param dict link: see :func:`plan.local_ports`
+    :param list[str] direct: addresses of the client side, as the host reaches it
+    :param float seconds: how long to wait for bytes or an end
+    :return: ``address`` and ``port``, ``found``, the result as :func:`dial` returns it, and ``direct``, the result of the client side
+        itself, None if it was not needed
+    :rtype: dict
+    """
+    found = dial_any(link["addresses"], link["port"], link["protocol"], seconds)
+    is_reached = found in ("open", "bytes")
+    other = None if is_reached else dial_any(direct, link["listen"], link["protocol"], seconds)
+    return {"address": link["address"], "port": link["port"], "found": found, "direct": other}
+
+
+def dial_all_local(links, direct, seconds=0.5):
+    """Dial the ports that links open on their client host, all at once.
+
+    :param list[dict] links: see :func:`plan.local_ports`
+    :param dict direct: place of a link -> addresses of the client side there
+    :param float seconds: how long to wait for bytes or an end
+    :return: alias -> see :func:`dial_local`
+    :rtype: dict[str, dict]
+    """
+    with concurrent.futures.ThreadPoolExecutor(max_workers=32) as pool:
+        found = pool.map(lambda link: dial_local(link, direct[link["place"]], seconds), links)
+        return {link["alias"]: one for link, one in zip(links, found)}
+
+
 def dial_all(addresses, links, seconds=0.5):
     """Dial links.
 

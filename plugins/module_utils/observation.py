@@ -29,6 +29,10 @@ USERS = "users.acl"
 # what haproxy.cfg says of the address with which a server with a DNS name begins: none, and the one that it had before
 UNKNOWN = re.compile(r"resolvers hosts init-addr none")
 KNOWN = re.compile(r"resolvers hosts init-addr [0-9A-Fa-f.:]+,none")
+# where dockerd reads its settings, and the option that names another file
+DEFAULT_CONFIG, CONFIG_OPTION = "/etc/docker/daemon.json", "--config-file"
+# the spellings of Go's strconv.ParseBool, in lower case
+BOOLEANS = {**dict.fromkeys(("1", "t", "true"), True), **dict.fromkeys(("0", "f", "false"), False)}
 
 
 # -- Docker -----------------------------------------------------------------------------------------------------------
@@ -83,6 +87,45 @@ def kind_of(version, info):
         return "podman"
     options = [option.partition(",")[0] for option in info.get("SecurityOptions") or []]
     return next((word for word in ("userns", "rootless") if f"name={word}" in options), None)
+
+
+def last_option(arguments, name):
+    """Return the last value of an option in a command line of dockerd, ``true`` if the option has none, or None without the option.
+
+    :param list[str] arguments: the command line
+    :param str name: the option, for example ``--userland-proxy``
+    :rtype: str | None
+    """
+    # an option for true or false cannot have its value in the next argument
+    found = None
+    for argument, following in zip(arguments[1:], [*arguments[2:], ""]):
+        option, separator, value = argument.partition("=")
+        if option == name:
+            found = value if separator else following if name == CONFIG_OPTION else "true"
+    return found
+
+
+def userland_proxy(arguments, read_config):
+    """Return whether a Docker Engine runs with its userland proxy, or None if its settings cannot be read.
+
+    :param list[str] arguments: the command line of dockerd
+    :param read_config: returns the text of a configuration file, or raises OSError
+    :rtype: bool | None
+    :source: ``dockerd --help``: the default is true, and an option that the file has as well is an error
+    """
+    value = last_option(arguments, "--userland-proxy")
+    if value is not None:
+        return BOOLEANS.get(value.lower())
+    path = last_option(arguments, CONFIG_OPTION)
+    try:
+        settings = json.loads(read_config(path or DEFAULT_CONFIG).lstrip("\ufeff") or "{}")
+    except FileNotFoundError:
+        # without the option the file is optional
+        return True if path is None else None
+    except (OSError, ValueError):
+        return None
+    found = settings.get("userland-proxy", True) if isinstance(settings, dict) else None
+    return found if isinstance(found, bool) else None
 
 
 def container(listed, inspected=None, info=None, mesh=names.DEFAULT):

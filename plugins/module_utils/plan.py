@@ -74,10 +74,21 @@ NEW_KEY = (REVOKED, OTHER_NAME)
 # bytes that a run may need on disk: two generations of a few hundred links, certificates, passwords
 ROOM = 4 << 20
 
+# version of IP -> the address of the host that only its own programs reach
+LOOPBACK = {4: "127.0.0.1", 6: "::1"}
+
 REMEDIES = {
     "publish": "set ambassador_bind for this host to one of its own addresses, or correct ambassador_address",
     "local": "correct the link's local to one of this host's own addresses",
     "metrics": "set ambassador_metrics to a port, or to one of this host's own addresses and a port",
+}
+
+
+# key -> how to publish on IPv4
+IPV4_REMEDIES = {
+    "publish": "Set ambassador_bind of this host to an IPv4 address",
+    "local": "Set local to an IPv4 address, for example 127.0.0.1",
+    "metrics": "Set ambassador_metrics to a port, or to an IPv4 address and a port",
 }
 
 
@@ -527,6 +538,36 @@ def port_problems(wiring, own, observed):
     return problems
 
 
+def ipv6_port_problems(host, publish, observed, has_ipv6):
+    """Return the IPv6 addresses on which the Docker Engine of a host publishes nothing, because it runs without its userland proxy.
+
+    Then only rules of the kernel forward to a container. The kernel has no rule for IPv6 loopback, and none from IPv6 to IPv4.
+
+    :param str host: inventory name of the host
+    :param list[dict] publish: the published ports, as :func:`port_problems` takes them
+    :param dict observed: the observation
+    :param bool has_ipv6: whether the containers that publish the ports have IPv6 addresses and listen there
+    :rtype: list[str]
+    :source: measured on Docker Engine 26.1; ip-sysctl of the kernel has ``route_localnet`` for IPv4 only
+    """
+    if observed["docker"].get("userland_proxy") is not False:
+        return []
+    problems = []
+    for port in publish:
+        address = ipaddress.ip_address(port["address"])
+        if address.version == 4 or (has_ipv6 and not address.is_loopback):
+            continue
+        where = f"Link {port['alias']}, key {port['key']}: host" if "alias" in port else "Variable ambassador_metrics: host"
+        reason, remedy = "", "run the engine with userland-proxy: true"
+        if not address.is_loopback:
+            reason, remedy = " and the ambassadors have no IPv6", "set ambassador_ipv6 to true"
+        problems.append(
+            f"{where} {host} cannot publish port {port['port']} on {address}, because its Docker Engine has userland-proxy: false{reason}."
+            f" {IPV4_REMEDIES[port['key']]}, or {remedy}."
+        )
+    return problems
+
+
 def metrics_problems(host, wiring, observed, settings):
     """Tell why metrics cannot be told where they are asked for.
 
@@ -555,7 +596,8 @@ def metrics_problems(host, wiring, observed, settings):
         return [f"{where} a port that no link has, found {endpoint(*at)} to be {publishes[0]} as well; set one of them to another port."]
     name = names.metrics(observed["mesh"])
     want = {"where": f"host {host}, ambassador_metrics", "key": "metrics", "address": at[0], "port": at[1], "protocol": "tcp"}
-    return name_problems(host, name, observed) or port_problems({"publish": [want]}, [name], observed)
+    problems = name_problems(host, name, observed) or port_problems({"publish": [want]}, [name], observed)
+    return problems + ipv6_port_problems(host, [want], observed, settings["ipv6"])
 
 
 # -- certificates -----------------------------------------------------------------------------------------------------
@@ -792,6 +834,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
         plan.problems += shared_listener_problems(host, wiring, settings)
         plan.problems += ipv6_alias_problems(host, wiring, observed, settings)
     plan.problems += port_problems(served, _names(side, observed, there), observed)
+    plan.problems += ipv6_port_problems(host, wiring["publish"], observed, publishes_ipv6(side, observed, settings))
     plan.problems += metrics_problems(host, served, observed, settings)
 
     _image(plan, observed, settings, [there.get(number) for number in asked])
@@ -844,7 +887,8 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     now = [link for link in served["links"] if link not in late]
     plan.always["late"] = late if generation and settings["prove"] else []
     dialled = unchecked({"links": now}, settings["engine"]) if side == "client" and generation else []
-    if generation and settings["prove"] and (plan.why or dialled or not all_proved(now, side, on_disk)):
+    local = local_ports(wiring, observed) if side == "client" and settings["prove"] else []
+    if local or (generation and settings["prove"] and (plan.why or dialled or not all_proved(now, side, on_disk))):
         plan.step("verify", "the links are verified")
     variables = variable_files(wiring["links"]) if side == "client" else {}
     digests = {name: digest(content.encode()) for name, content in variables.items()}
@@ -890,7 +934,8 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     plan.inputs |= {
         "side": side,
         "certified": certified(host),
-        "wiring": {"links": now, **{key: served[key] for key in ("hosts", "addresses")}},
+        # an engine that keeps nothing on disk reports nothing of its links
+        "wiring": {"links": now if generation else [], **{key: served[key] for key in ("hosts", "addresses")}},
         "container": container,
         "containers": changed,
         "runs": runs,
@@ -914,6 +959,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
         "before": before(on_disk) if generation and on_disk.get("running") != generation["name"] else {},
         "running": on_disk.get("running"),
         "unchecked": dialled,
+        "local": local,
         "variables": variables if "variables" in plan.why else {},
         # seconds: the first checks of many links take their time
         "patience": 5 + len(served["links"]) // 25,
@@ -933,6 +979,49 @@ def kept(host, name, waiting):
     told = ", ".join(f"{client}, which {why}" for client, why in waiting.items())
     plan.lines = [f"= host {host}: {name} serves what it served, until the next run that reaches {told}"]
     return plan
+
+
+def publishes_ipv6(side, observed, settings):
+    """Return whether the containers of a side that publish ports have IPv6 addresses and listen there.
+
+    On the client side these containers are on the network of the ambassadors alone.
+
+    :param str side: ``server`` or ``client``
+    :param dict observed: the observation
+    :param dict settings: see the documentation of this file
+    :rtype: bool
+    """
+    network = observed["networks"].get(settings["network"], {})
+    return settings["ipv6"] or (side == "client" and bool(network.get("ipv6")))
+
+
+def local_ports(wiring, observed):
+    """Return the ports that links open on a client host, as they are dialed there.
+
+    :param dict wiring: the wiring of its client side, with the place of each link
+    :param dict observed: the observation
+    :return: ``alias``, ``address``, ``port``, ``protocol``, ``listen`` and ``place`` of each (see :func:`proof.unchecked`), and
+        ``addresses``, at which a client reaches the port: for all addresses of the host its loopback address and its own ones
+    :rtype: list[dict]
+    """
+    places, found = {link["alias"]: link["place"] for link in wiring["links"]}, []
+    for port in wiring["publish"]:
+        address = ipaddress.ip_address(port["address"])
+        addresses = [str(address)]
+        if address.is_unspecified:
+            own = [one for one in map(ipaddress.ip_address, observed["addresses"]) if one.version == address.version]
+            # a link-local address needs the name of its interface
+            addresses = [LOOPBACK[address.version], *(str(one) for one in own if not one.is_link_local)]
+        keys = ("alias", "address", "port", "protocol")
+        found.append(
+            {
+                **{key: port[key] for key in keys},
+                "listen": port["container_port"],
+                "place": places[port["alias"]],
+                "addresses": addresses,
+            }
+        )
+    return found
 
 
 def before(on_disk):

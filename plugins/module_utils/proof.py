@@ -15,6 +15,7 @@ import re
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import clock, names
 from ansible_collections.crosshost.ambassador.plugins.module_utils.dial import TIMED_OUT
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint
 
 # what the check says where the handshake fails
 HANDSHAKE = "L6RSP"
@@ -152,6 +153,26 @@ def dial_problem(alias, dialled):
     return None
 
 
+def local_problems(host, local, failed=()):
+    """Return the links that a host does not reach at their ``local``, although it reaches the client side.
+
+    :param str host: inventory name of the host
+    :param dict local: alias -> ``address`` and ``port``, ``found`` (the result of dialing them), and ``direct`` (the result of dialing the
+        client side itself)
+    :param failed: aliases of links that do not work at all
+    :return: a message for each
+    :rtype: list[str]
+    """
+    return [
+        f"Link {alias}, key local: host {host} cannot use {endpoint(one['address'], one['port'])}"
+        f" ({'the connection is closed' if one['found'] == 'closed' else one['found']}), but the client side answers."
+        f" Check the firewall of {host}, and that its Docker Engine can publish on this address, or set local to another address."
+        for alias, one in local.items()
+        # a link that is down, or a service that closes idle connections, is the same on both ways
+        if alias not in failed and one["found"] not in STAYED and one["found"] != one["direct"]
+    ]
+
+
 def refused_handshakes(info):
     """Return the targets with which no handshake comes about.
 
@@ -208,7 +229,7 @@ def clock_reason(target, host, lifetimes, clocks, now):
     return None
 
 
-def proof(info, links, host, side, before, dialled=None, addresses=None, authorities=None, mesh=names.DEFAULT, times=None):
+def proof(info, links, host, side, before, dialled=None, addresses=None, authorities=None, mesh=names.DEFAULT, times=None, local=None):
     """Judge the links of one side.
 
     :param dict info: what the module ``ambassador_info`` says of the side now; or ``msg``, why it says nothing
@@ -223,11 +244,12 @@ def proof(info, links, host, side, before, dialled=None, addresses=None, authori
     :param dict | None authorities: see :func:`hop`
     :param str mesh: the mesh
     :param dict | None times: ``lifetimes``, ``clocks`` and ``now``, see :func:`clock_reason`
+    :param dict | None local: see :func:`local_problems`
     :return: ``problems``, a sentence for each link that does not work, ``worse``, whether one of them did before, and ``unresolved``, a
         sentence for each that only waits for DNS
     :rtype: dict
     """
-    problems, worse, unresolved = [], False, []
+    problems, worse, unresolved, failed = [], False, [], []
     # another engine's generation cannot be put back
     before = before if before.get("engine") == info.get("engine") else {}
     for link in links:
@@ -237,6 +259,7 @@ def proof(info, links, host, side, before, dialled=None, addresses=None, authori
         dead = dial_problem(alias, dialled) if side == "client" and dialled and alias in dialled["links"] and now else None
         if not dead and (any(proved(target) for target in now) or (side == "server" and not worked)):
             continue
+        failed.append(alias)
         named = [target["address"] for target in link.get("targets", []) if target.get("dns")] if side == "client" else []
         if named and now and not worked and all(target["state"] == UNKNOWN for target in now):
             unresolved.append(
@@ -261,6 +284,8 @@ def proof(info, links, host, side, before, dialled=None, addresses=None, authori
             f" {found or info.get('msg', 'none')}"
             + (f". {remedy}" if remedy else f"; start the backend {link['backend']}, or mend the way to it{more}.")
         )
+    # an earlier generation would not change what Docker publishes
+    problems += local_problems(host, local or {}, failed)
     if worse:
         problems.append(f"Generation {before['running']}, which worked before this run, was put back on {host}.")
     return {"problems": problems, "worse": worse, "unresolved": unresolved}

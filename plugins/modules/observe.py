@@ -68,9 +68,12 @@ docker:
     - C(kind), V(userns) or V(rootless) if the containers have other users than the host. It is V(rootless) as well if no Docker Engine
       answers but a user runs one, and V(podman) if Podman answers.
     - C(tls), whether the connection uses TLS.
+    - >-
+      C(userland_proxy), whether the engine runs with its userland proxy. None if this cannot be known, for example if the connection to
+      the engine is no Unix socket.
   returned: success
   type: dict
-  sample: {"version": "26.1.5", "error": null, "fault": null, "kind": null, "tls": false}
+  sample: {"version": "26.1.5", "error": null, "fault": null, "kind": null, "tls": false, "userland_proxy": true}
 python:
   description: C(executable), and C(missing), a list of the libraries that the collection needs and this Python does not have.
   returned: success
@@ -216,6 +219,9 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine
 RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 # where the engines of users are
 ROOTLESS = "/run/user/*/docker.sock"
+PROC = "/proc"
+# a dockerd in other namespaces than this module is the engine of a container or of a user
+NAMESPACES = ("pid", "user")
 LIBRARIES = ("requests", "cryptography")
 # what setup asks the way to, for its facts default_ipv4 and default_ipv6
 OUTSIDE = {4: (socket.AF_INET, "8.8.8.8"), 6: (socket.AF_INET6, "2404:6800:400a:800::1012")}
@@ -303,6 +309,37 @@ def volume(said, mesh):
     return found
 
 
+def read_config(path):
+    """Return the text of a configuration file.
+
+    :param str path: the file
+    :raises OSError: if it cannot be read
+    :rtype: str
+    """
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def userland_proxy():
+    """Return whether the Docker Engine of this host runs with its userland proxy, or None if it cannot be known.
+
+    :rtype: bool | None
+    """
+    found = set()
+    for process in glob.glob(f"{PROC}/[0-9]*"):
+        arguments = read(f"{process}/cmdline").split("\0")[:-1]
+        if not arguments or os.path.basename(arguments[0]) != "dockerd":
+            continue
+        try:
+            is_of_host = all(os.path.samefile(f"{process}/ns/{name}", f"{PROC}/self/ns/{name}") for name in NAMESPACES)
+        except OSError:
+            return None
+        if is_of_host:
+            found.add(observation.userland_proxy(arguments, read_config))
+    # several engines with different settings: the process does not tell which of them answers on the socket
+    return found.pop() if len(found) == 1 else None
+
+
 def docker(settings, network, mesh):
     """Return what the Docker Engine has: see the documentation of the module.
 
@@ -312,7 +349,7 @@ def docker(settings, network, mesh):
     :rtype: dict
     """
     found = {"containers": {}, "networks": {}, "images": {}, "volumes": {}}
-    found["docker"] = {"version": None, "error": None, "fault": None, "kind": None, "tls": False}
+    found["docker"] = {"version": None, "error": None, "fault": None, "kind": None, "tls": False, "userland_proxy": None}
     try:
         engine = DockerEngine.of_module(settings)
         found["docker"]["tls"] = engine.is_tls
@@ -321,6 +358,8 @@ def docker(settings, network, mesh):
             raise OSError(f"{engine.url}: no Docker Engine")
         info = engine.get("/info")
         found["docker"].update(version=version["Version"], kind=observation.kind_of(version, info))
+        if engine.url.startswith("unix://") and found["docker"]["kind"] is None:
+            found["docker"]["userland_proxy"] = userland_proxy()
         for listed in engine.get("/containers/json?all=1"):
             made = observation.mesh_of(listed.get("Labels")) is not None
             neighbour = network in ((listed.get("NetworkSettings") or {}).get("Networks") or {})

@@ -14,6 +14,7 @@ description:
   - Asks the engine of a side, until the checks of every link say that it leads through to a backend, or the time is over.
   - A backend of a server side may be down, but it waits until the checks have found out.
   - Then dials the links that nobody checks, as a consumer does.
+  - Then dials the ports that links open on this host, until each answers as the client side itself does, or the time is over.
   - It does not fail where a link does not lead through; whether that is a failure is for the caller, with the filter
     P(crosshost.ambassador.proof#filter).
 options:
@@ -45,6 +46,14 @@ options:
     default: false
   dial:
     description: The links to dial, each with C(alias), C(listen), C(protocol) and C(place), the number of the container that has its name.
+    type: list
+    elements: dict
+    default: []
+  local:
+    description:
+      - >-
+        The ports that links open on this host, each with C(alias), C(address), C(port), C(protocol), C(addresses) at which a program of
+        the host reaches the port, and C(listen) and C(place) as in O(dial).
     type: list
     elements: dict
     default: []
@@ -114,13 +123,22 @@ dialled:
   description: What became of each link that was dialled, by its alias - V(bytes), V(open), V(closed), else the words of the system.
   returned: success
   type: dict
+local:
+  description:
+    - >-
+      By alias, C(address) and C(port) of each port that was dialled on this host, and C(found), what became of the connection, as in
+      RV(dialled).
+    - C(direct) is the same of a connection to the client side itself. It is none if the first connection works.
+  returned: success
+  type: dict
+  sample: {"redis": {"address": "127.0.0.1", "port": 6379, "found": "open", "direct": null}}
 """
 
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, names
-from ansible_collections.crosshost.ambassador.plugins.module_utils.dial import dial_all
+from ansible_collections.crosshost.ambassador.plugins.module_utils.dial import dial_all, dial_all_local
 from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import (
     ARGUMENTS,
     REQUIRED_TOGETHER,
@@ -128,7 +146,12 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine
     SettingsError,
 )
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import addresses
-from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proof, refused_handshakes, undecided
+from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import (
+    local_problems,
+    proof,
+    refused_handshakes,
+    undecided,
+)
 
 
 def ask(path):
@@ -169,6 +192,7 @@ def main():
             "before": {"type": "dict", "default": {}},
             "worse_only": {"type": "bool", "default": False},
             "dial": {"type": "list", "elements": "dict", "default": []},
+            "local": {"type": "list", "elements": "dict", "default": []},
             "network": {"type": "str"},
             "mesh": {"type": "str", "default": names.DEFAULT},
             "patience": {"type": "int", "default": 5},
@@ -188,17 +212,24 @@ def main():
         if (not wanting and found_out) or time.monotonic() > deadline:
             break
         time.sleep(0.1)
-    dialled = {}
+    dialled, local = {}, {}
     try:
-        places = sorted({link["place"] for link in given["dial"]})
+        places = sorted({link["place"] for link in given["dial"] + given["local"]})
         engine = DockerEngine.of_module(given) if places else None
+        direct = {place: client_addresses(engine, given["network"], given["mesh"], place) for place in places}
         for place in places:
-            there = [link for link in given["dial"] if link["place"] == place]
-            dialled.update(dial_all(client_addresses(engine, given["network"], given["mesh"], place), there))
+            dialled.update(dial_all(direct[place], [link for link in given["dial"] if link["place"] == place]))
+        # a container that publishes a port may have started just now
+        while given["local"]:
+            local = dial_all_local(given["local"], direct)
+            if not local_problems(given["host"], local) or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
     except SettingsError as error:
         module.fail_json(msg=f"Host {given['host']}: the connection settings of the Docker Engine are wrong. {error}")
     except OSError as error:
         module.fail_json(msg=f"Host {given['host']}: the Docker Engine does not answer. {error}. Start it on the host.")
+    judged = proof(info, given["links"], given["host"], given["side"], given["before"], mesh=given["mesh"], local=local)
     # of what works nobody reads more than that it does
     named = {link["alias"] for link in given["links"]}
     answers = "links" in info
@@ -212,6 +243,7 @@ def main():
         info=info,
         refused_handshakes=refused_handshakes(info),
         dialled=dialled,
+        local=local,
     )
 
 
