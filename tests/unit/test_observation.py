@@ -15,7 +15,7 @@ import yaml
 from ansible_collections.crosshost.ambassador.plugins.module_utils import docker_engine, names, observation
 from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
 from ansible_collections.crosshost.ambassador.plugins.modules import observe
-from conftest import ROOT, RecordedEngine, run_module
+from conftest import ROOT, FakeDockerOverTCP, RecordedEngine, run_module
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -453,7 +453,7 @@ def test_what_is_no_docker_is_told(docker):
     del docker.answers["/version"]
     said = run_module("observe", state_dir="/nowhere", environment=docker.environment)
     error = f"{docker.environment['DOCKER_HOST']}: no Docker Engine"
-    assert said["docker"] == {"version": None, "error": error, "fault": "answer", "kind": None, "tls": False}
+    assert said["docker"] == {"version": None, "error": error, "fault": "answer", "kind": None, "tls": False, "userland_proxy": None}
 
 
 def test_a_docker_that_is_frozen_is_told_in_time(tmp_path):
@@ -481,7 +481,7 @@ def test_what_docker_refuses_is_told_in_its_words(docker):
 def test_a_docker_that_does_not_answer_is_told_and_fails_nothing(url, words, tmp_path):
     said = run_module("observe", state_dir=str(tmp_path), environment={"DOCKER_HOST": url})
     assert not said.get("failed")
-    assert said["docker"] == {"version": None, "error": words, "fault": "answer", "kind": None, "tls": False}
+    assert said["docker"] == {"version": None, "error": words, "fault": "answer", "kind": None, "tls": False, "userland_proxy": None}
     assert said["containers"] == said["networks"] == said["images"] == said["volumes"] == {}
     # the rest is told all the same
     assert said["addresses"]
@@ -496,6 +496,91 @@ def test_reports_rootless_engine_if_no_engine_answers_on_the_default_socket(tmp_
     assert observe.docker(settings, "ambassador", "default")["docker"]["kind"] is None
     monkeypatch.setattr(observe, "DEFAULT", "unix:///nowhere")
     assert observe.docker(settings, "ambassador", "default")["docker"]["kind"] == "rootless"
+
+@pytest.mark.parametrize(
+    ("options", "files", "expected"),
+    [
+        ([], {}, True),
+        ([], {"/etc/docker/daemon.json": ""}, True),
+        ([], {"/etc/docker/daemon.json": "{}"}, True),
+        ([], {"/etc/docker/daemon.json": '\ufeff{"userland-proxy": false}'}, False),
+        ([], {"/etc/docker/daemon.json": '{"userland-proxy": true}'}, True),
+        (["--userland-proxy=false"], {}, False),
+        (["-H", "fd://", "--userland-proxy=0", "--debug"], {"/etc/docker/daemon.json": "{}"}, False),
+        (["--userland-proxy", "--debug"], {}, True),
+        (["--userland-proxy=false", "--userland-proxy=true"], {}, True),
+        (["--userland-proxy-path=/usr/bin/docker-proxy"], {}, True),
+        (["--config-file=/snap/daemon.json"], {"/snap/daemon.json": '{"userland-proxy": false}'}, False),
+        (["--config-file", "/snap/daemon.json"], {"/snap/daemon.json": '{"userland-proxy": false}', "/etc/docker/daemon.json": "{}"}, False),
+        # cannot be known
+        (["--userland-proxy=perhaps"], {}, None),
+        (["--config-file=/gone.json"], {"/etc/docker/daemon.json": "{}"}, None),
+        ([], {"/etc/docker/daemon.json": "{"}, None),
+        ([], {"/etc/docker/daemon.json": "[]"}, None),
+        ([], {"/etc/docker/daemon.json": '{"userland-proxy": "false"}'}, None),
+        ([], {"/etc/docker/daemon.json": None}, None),
+    ],
+)
+def test_reads_userland_proxy_from_command_line_and_configuration_file(options, files, expected):
+    def read_config(path):
+        if path not in files:
+            raise FileNotFoundError(path)
+        if files[path] is None:
+            raise PermissionError(path)
+        return files[path]
+
+    assert observation.userland_proxy(["/usr/bin/dockerd", *options], read_config) is expected
+
+
+@pytest.fixture
+def start_process(tmp_path, monkeypatch):
+    """Return a function that adds a process to a directory that the module reads instead of ``/proc``."""
+    monkeypatch.setattr(observe, "PROC", str(tmp_path / "proc"))
+    monkeypatch.setattr(observation, "DEFAULT_CONFIG", str(tmp_path / "daemon.json"))
+
+    def start(pid, *command, namespaces="host"):
+        directory = tmp_path / "proc" / str(pid)
+        (directory / "ns").mkdir(parents=True)
+        (directory / "cmdline").write_text("".join(f"{argument}\0" for argument in command))
+        for name in observe.NAMESPACES:
+            path = tmp_path / f"{name}-{namespaces}"
+            path.touch()
+            (directory / "ns" / name).symlink_to(path)
+
+    start("self", "python3")
+    return start
+
+
+def test_userland_proxy_is_that_of_the_dockerd_of_this_host(start_process, tmp_path):
+    assert observe.userland_proxy() is None
+    start_process(10, "/usr/bin/dockerd", "-H", "fd://")
+    start_process(11, "grep", "dockerd", "--userland-proxy=false")
+    start_process(12, "/usr/bin/dockerd", "--userland-proxy=false", namespaces="container")
+    start_process(13)
+    assert observe.userland_proxy() is True
+    (tmp_path / "daemon.json").write_text('{"userland-proxy": false}')
+    assert observe.userland_proxy() is False
+    # two engines with different settings
+    start_process(14, "dockerd", "--userland-proxy=true")
+    assert observe.userland_proxy() is None
+
+
+def test_userland_proxy_is_unknown_without_access_to_namespaces(start_process, tmp_path):
+    start_process(10, "dockerd", "--userland-proxy=false")
+    (tmp_path / "proc/10/ns/user").unlink()
+    assert observe.userland_proxy() is None
+
+
+def test_userland_proxy_is_unknown_if_the_engine_is_reached_over_tcp(start_process, docker):
+    start_process(10, "dockerd", "--userland-proxy=false")
+    settings = {**dict.fromkeys(docker_engine.ARGUMENTS), "api_version": "auto", "timeout": 60}
+    over_socket = observe.docker({**settings, "docker_host": docker.environment["DOCKER_HOST"]}, "ambassador", "default")
+    assert over_socket["docker"]["userland_proxy"] is False
+    with FakeDockerOverTCP() as remote:
+        over_tcp = observe.docker({**settings, "docker_host": remote.url}, "ambassador", "default")
+        remote.shutdown()
+    assert over_tcp["docker"]["version"]
+    assert over_tcp["docker"]["userland_proxy"] is None
 
 
 # -- the module ---------------------------------------------------------------------------------------------------
@@ -512,6 +597,8 @@ def observed(docker, state, tmp_path):
 
 def test_the_module_tells_all_in_one_go(observed, docker, tmp_path):
     assert observed["changed"] is False
+    # that of the engine of this machine, if there is one
+    assert observed["docker"].pop("userland_proxy") in (True, False, None)
     assert observed["docker"] == {"version": "26.1.5+dfsg1", "error": None, "fault": None, "kind": None, "tls": False}
     assert observed["root"] == (os.geteuid() == 0)
     assert observed["python"]["missing"] == []

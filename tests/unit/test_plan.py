@@ -881,6 +881,84 @@ def test_a_port_on_the_client_host_comes_and_goes_beside_the_container_that_has_
     assert (list(containers.numbered("client", observed(fleet))), container(fleet)["id"]) == ([1], before)
 
 
+@pytest.mark.parametrize("engine", IMAGES)
+def test_local_is_dialed_by_every_run_with_every_engine(engine):
+    link = {**PLAIN, "local": "127.0.0.1:7000"}
+    fleet = a_fleet({"redis": link}, engine=engine)
+    fleet.deploy()
+    said = fleet.plan("vm2", "client")
+    assert (said["steps"], changes(said)) == (["verify"], [])
+    assert said["local"] == [
+        {
+            "alias": "redis",
+            "address": "127.0.0.1",
+            "port": 7000,
+            "protocol": "tcp",
+            "listen": 6379,
+            "place": 1,
+            "addresses": ["127.0.0.1"],
+        }
+    ]
+    # socat reports nothing of its links
+    assert [one["alias"] for one in said["wiring"]["links"]] == ([] if engine == "socat" else ["redis"])
+    assert fleet.plan("vm1", "server")["steps"] == []
+    fleet.settings["prove"] = False
+    assert fleet.plan("vm2", "client")["steps"] == []
+
+
+@pytest.mark.parametrize(
+    ("address", "addresses"),
+    [
+        ("198.18.0.12", ["198.18.0.12"]),
+        ("0.0.0.0", ["127.0.0.1", "198.18.0.12", "198.18.1.12"]),
+        ("[::]", ["::1", "2001:db8::2"]),
+        ("[2001:db8:0::2]", ["2001:db8::2"]),
+    ],
+)
+def test_local_on_all_addresses_is_dialed_at_loopback_and_at_own_addresses(address, addresses):
+    fleet = a_fleet({"redis": {**REDIS, "local": f"{address}:7000"}})
+    observed(fleet)["addresses"] = ["198.18.0.12", "2001:db8::2", "fe80::1", "198.18.1.12"]
+    assert [one["addresses"] for one in fleet.plan("vm2", "client")["local"]] == [addresses]
+
+
+@pytest.mark.parametrize(
+    ("link", "variables", "changed", "network_has_ipv6", "key", "problem"),
+    [
+        ("[::1]:7000", {}, {}, False, ("vm2", "client"), "Link redis, key local: host vm2 cannot publish port 7000 on ::1,"),
+        ("[::1]:7000", {}, {"ipv6": True}, True, ("vm2", "client"), "Link redis, key local: host vm2 cannot publish port 7000 on ::1,"),
+        ("[::]:7000", {}, {}, False, ("vm2", "client"), "and the ambassadors have no IPv6. Set local to an IPv4 address"),
+        # the client side listens on IPv6 if its network has IPv6
+        ("[::]:7000", {}, {}, True, ("vm2", "client"), None),
+        ("[::]:7000", {}, {"ipv6": True}, True, ("vm2", "client"), None),
+        ("127.0.0.1:7000", {}, {}, False, ("vm2", "client"), None),
+        # and a server side if ambassador_ipv6 is true
+        (None, {"ambassador_bind": "::"}, {}, True, ("vm1", "server"), "Link redis, key publish: host vm1 cannot publish port 6379 on ::,"),
+        (None, {"ambassador_bind": "::"}, {"ipv6": True}, True, ("vm1", "server"), None),
+        (None, {"ambassador_bind": "::1"}, {"ipv6": True}, True, ("vm1", "server"), "on ::1, because its Docker Engine has userland-proxy"),
+        (None, {}, {}, False, ("vm1", "server"), None),
+    ],
+)
+def test_refuses_ipv6_addresses_without_userland_proxy(link, variables, changed, network_has_ipv6, key, problem):
+    fleet = a_fleet({"redis": REDIS | ({"local": link} if link else {})}, **changed)
+    fleet.hostvars["vm1"] |= variables
+    for host in ("vm1", "vm2"):
+        observed(fleet, host)["networks"]["ambassador"] = {"ours": True, "ipv6": network_has_ipv6, "pools": []}
+    assert fleet.plan(*key)["problems"] == []
+    observed(fleet, key[0])["docker"]["userland_proxy"] = False
+    found = fleet.plan(*key)["problems"]
+    assert len(found) == (1 if problem else 0), found
+    assert not problem or problem in found[0]
+
+
+def test_leaves_an_address_that_the_engine_cannot_publish(fleet):
+    fleet.hostvars["vm1"]["ambassador_bind"] = "::1"
+    fleet.deploy()
+    observed(fleet, "vm1")["docker"]["userland_proxy"] = False
+    assert len(fleet.plan("vm1", "server")["problems"]) == 1
+    fleet.hostvars["vm1"]["ambassador_bind"] = "127.0.0.1"
+    assert fleet.plan("vm1", "server")["problems"] == []
+
+
 def places(fleet, host="vm2"):
     """Return the names that each container of the client side has, and its ID."""
     found = {}
@@ -1638,14 +1716,16 @@ def test_metrics_go_with_the_last_side_that_is_removed(both):
         ("0.0.0.0:7002", "found 0.0.0.0:7002 to be local of link redis as well;"),
         ("198.18.0.9:9105", "found that this host has no such address (NAT?); set ambassador_metrics to a port, or to one of this host's"),
         (22, "expected to publish port 22 on 127.0.0.1, found it taken by another program or container"),
+        ("[::1]:9105", "Variable ambassador_metrics: host vm2 cannot publish port 9105 on ::1, because its Docker Engine has userland-proxy:"),
     ],
 )
 def test_metrics_that_cannot_be_told_there_are_refused(said, sentence):
     fleet = a_fleet({"redis": {**REDIS, "local": "127.0.0.1:7002"}}, metrics=said)
     observed(fleet)["listening"] = [["tcp", "0.0.0.0", 22]]
+    observed(fleet)["docker"]["userland_proxy"] = False
     (found,) = refused(fleet.plan("vm2", "client"))
     assert sentence in found
-    assert "correct it" in found or "set " in found
+    assert "correct it" in found or "set " in found.lower()
 
 
 def test_only_an_engine_that_tells_metrics_is_asked_for_them():
@@ -2016,7 +2096,7 @@ def at_rest(fleet):
             assert found["problems"] == [], (host, side)
             assert changes(found) == [], (host, side, found["why"])
             assert found["lines"] == found["warnings"] == [], (host, side)
-            assert ("verify" in found["steps"]) == bool(found.get("unchecked")), (host, side)
+            assert ("verify" in found["steps"]) == bool(found.get("unchecked") or found.get("local")), (host, side)
 
 
 @given(st.lists(st.tuples(ANY_MAP, RUN), min_size=1, max_size=3), ADDRESSED)

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import sockets
-from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import port_problems
+from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import ipv6_port_problems, port_problems
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring
 from ansible_collections.crosshost.ambassador.plugins.modules.observe import KERNEL, read_proc
 
@@ -119,3 +119,40 @@ def test_a_port_that_listens_is_found_on_all_addresses_and_on_each(free):
     for listens, wanted in (("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("127.0.0.1", "0.0.0.0")):
         assert len(problems(want(wanted, free), listening=[["tcp", listens, free]])) == 1
     assert problems(want("127.0.0.1", free), listening=[["tcp", "198.18.0.11", free], ["tcp", "127.0.0.1", free + 1]]) == []
+
+
+def refused(*wanted, has_ipv6, userland_proxy=False):
+    """Return the messages about ports of a host whose Docker Engine has or lacks the userland proxy."""
+    docker = {} if userland_proxy == "not observed" else {"userland_proxy": userland_proxy}
+    return ipv6_port_problems("vm2", wanted, {"docker": docker}, has_ipv6)
+
+
+# on the lab's Docker Engine 26.1.5 without the proxy: does a published address answer, for containers without and with IPv6
+@pytest.mark.parametrize(
+    ("address", "works"),
+    [
+        ("127.0.0.1", (True, True)),
+        ("198.18.0.12", (True, True)),
+        ("0.0.0.0", (True, True)),
+        ("::1", (False, False)),
+        ("2001:db8::2", (False, True)),
+        ("::", (False, True)),
+    ],
+)
+@pytest.mark.parametrize("key", ["local", "publish"])
+def test_refuses_addresses_that_an_engine_without_userland_proxy_cannot_publish(address, works, key):
+    wanted = want(address, 6379, key=key)
+    assert tuple(not refused(wanted, has_ipv6=has_ipv6) for has_ipv6 in (False, True)) == works
+    for known in (True, None, "not observed"):
+        assert refused(wanted, has_ipv6=False, userland_proxy=known) == []
+
+
+def test_refusal_names_link_key_host_and_remedy():
+    assert refused(want("::1", 6379, key="local"), has_ipv6=True) == [
+        "Link redis, key local: host vm2 cannot publish port 6379 on ::1, because its Docker Engine has userland-proxy: false."
+        " Set local to an IPv4 address, for example 127.0.0.1, or run the engine with userland-proxy: true."
+    ]
+    assert refused(want("2001:db8::2", 6379), has_ipv6=False) == [
+        "Link redis, key publish: host vm2 cannot publish port 6379 on 2001:db8::2, because its Docker Engine has userland-proxy: false and"
+        " the ambassadors have no IPv6. Set ambassador_bind of this host to an IPv4 address, or set ambassador_ipv6 to true."
+    ]

@@ -32,6 +32,40 @@ LINKS = [{"alias": "redis", "servers": ["vm1"], "backend": "redis_server:6379"}]
 DOWN = target(up=False, check="L4CON")
 
 
+@pytest.mark.parametrize(
+    ("found", "direct", "problem"),
+    [
+        ("open", None, None),
+        ("bytes", None, None),
+        ("[Errno 111] Connection refused", "open", "([Errno 111] Connection refused)"),
+        ("timed out", "bytes", "(timed out)"),
+        ("closed", "open", "(the connection is closed)"),
+        ("timed out", "closed", "(timed out)"),
+        # the service closes idle connections, or the link is down
+        ("closed", "closed", None),
+        ("[Errno 111] Connection refused", "[Errno 111] Connection refused", None),
+    ],
+)
+def test_local_has_to_answer_as_the_client_side_does(found, direct, problem):
+    local = {"redis": {"address": "::1", "port": 6380, "found": found, "direct": direct}}
+    judged = proof(info(target()), LINKS, "vm2", "client", was(target()), local=local)
+    expected = [
+        f"Link redis, key local: host vm2 cannot use [::1]:6380 {problem}, but the client side answers."
+        " Check the firewall of vm2, and that its Docker Engine can publish on this address, or set local to another address."
+    ]
+    # no earlier generation is put back for it
+    assert judged == {"problems": expected if problem else [], "worse": False, "unresolved": []}
+    assert FilterModule().filters()["proof"]({"info": info(target()), "local": local}, LINKS, "vm2", "client", {})["problems"] == (
+        expected if problem else []
+    )
+
+
+def test_local_of_a_link_that_is_down_is_no_further_problem():
+    local = {"redis": {"address": "::1", "port": 6380, "found": "closed", "direct": "open"}}
+    (problem,) = proof(info(DOWN), LINKS, "vm2", "client", {}, local=local)["problems"]
+    assert problem.startswith("link redis: expected a target that is up")
+
+
 def test_one_target_that_is_up_is_enough():
     assert proof(info(DOWN, target("vm3")), LINKS, "vm2", "client", {}) == {"problems": [], "worse": False, "unresolved": []}
 

@@ -133,3 +133,90 @@ def test_without_docker_nothing_is_dialled_and_that_is_a_failure(side):
         side, dial=[{"alias": "queue", "listen": 1, "protocol": "tcp", "place": 1}], network="ambassador", environment=environment
     )
     assert said["msg"] == "Host vm2: the Docker Engine does not answer. unix:///nowhere: No such file or directory. Start it on the host."
+
+
+def local_link(listener, port=None, **changes):
+    """Return a link whose client side is a listener, and whose ``local`` is another port of the loopback interface."""
+    listen = listener.getsockname()[1]
+    link = {"alias": "redis", "address": "127.0.0.1", "port": port or listen, "protocol": "tcp", "addresses": ["127.0.0.1"]}
+    return {**link, "listen": listen, "place": 1, **changes}
+
+
+@pytest.fixture
+def client_side(side, docker):
+    """A client side on the loopback interface."""
+    RecordedEngine(side, "client")
+    docker.answers[CLIENT] = {"NetworkSettings": {"Networks": {"ambassador": {"IPAddress": "127.0.0.1", "GlobalIPv6Address": ""}}}}
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+@pytest.fixture
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def verify_local(side, docker, *links, **changes):
+    return verify(side, local=list(links), network="ambassador", environment=docker.environment, **changes)
+
+
+def test_a_local_that_answers_is_no_problem(side, docker, client_side):
+    said = verify_local(side, docker, local_link(client_side))
+    assert (said["changed"], said["problems"], said["dialled"]) == (False, [], {})
+    assert said["local"] == {
+        "redis": {"address": "127.0.0.1", "port": client_side.getsockname()[1], "found": "open", "direct": None},
+    }
+
+
+def test_a_local_at_which_nothing_listens_is_a_problem_and_no_failure(side, docker, client_side, free_port):
+    said = verify_local(side, docker, local_link(client_side, free_port))
+    assert not said.get("failed")
+    (problem,) = said["problems"]
+    assert problem.startswith(f"Link redis, key local: host vm2 cannot use 127.0.0.1:{free_port} ([Errno 111] Connection refused), but")
+    assert (said["local"]["redis"]["direct"], said["worse"]) == ("open", False)
+
+
+@pytest.mark.parametrize("service_closes", [False, True])
+def test_a_local_that_closes_connections_is_a_problem_if_the_client_side_does_not(side, docker, client_side, service_closes):
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        for listener in [proxy, client_side] if service_closes else [proxy]:
+            threading.Thread(target=lambda one: one.accept()[0].close(), args=[listener], daemon=True).start()
+        said = verify_local(side, docker, local_link(client_side, proxy.getsockname()[1]))
+    assert (said["local"]["redis"]["found"], said["local"]["redis"]["direct"]) == ("closed", "closed" if service_closes else "open")
+    assert len(said["problems"]) == (0 if service_closes else 1)
+
+
+def test_one_of_several_addresses_of_a_local_is_enough(side, docker, client_side):
+    link = local_link(client_side, address="0.0.0.0", addresses=["127.0.0.2", "127.0.0.1"])
+    assert verify_local(side, docker, link)["problems"] == []
+    assert len(verify_local(side, docker, {**link, "addresses": ["127.0.0.2"]})["problems"]) == 1
+
+
+def test_a_local_of_udp_is_dialed_with_a_datagram(side, docker, client_side, free_port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as service:
+        service.bind(("127.0.0.1", 0))
+        link = local_link(service, protocol="udp")
+        assert verify_local(side, docker, link)["problems"] == []
+        service.settimeout(1)
+        assert service.recv(9) == b"\0"
+        assert "refused" in verify_local(side, docker, {**link, "port": free_port})["problems"][0]
+
+
+def test_waits_for_a_local_that_starts_late(side, docker, client_side, free_port):
+    listeners = []
+    timer = threading.Timer(1, lambda: listeners.append(socket.create_server(("127.0.0.1", free_port))))
+    timer.start()
+    began = time.monotonic()
+    assert verify_local(side, docker, local_link(client_side, free_port), patience=60)["problems"] == []
+    assert time.monotonic() - began < 30
+    timer.join()
+    listeners[0].close()
+
+
+def test_a_local_of_an_engine_that_reports_no_links_is_dialed(side, docker, client_side, free_port):
+    docker_only = side.parent / "socat"
+    said = verify_local(docker_only, docker, local_link(client_side, free_port), links=[])
+    assert said["answers"] is False
+    assert len(said["problems"]) == 1
+    assert verify_local(docker_only, docker, local_link(client_side), links=[])["problems"] == []
