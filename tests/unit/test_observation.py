@@ -497,6 +497,7 @@ def test_reports_rootless_engine_if_no_engine_answers_on_the_default_socket(tmp_
     monkeypatch.setattr(observe, "DEFAULT", "unix:///nowhere")
     assert observe.docker(settings, "ambassador", "default")["docker"]["kind"] == "rootless"
 
+
 @pytest.mark.parametrize(
     ("options", "files", "expected"),
     [
@@ -511,7 +512,11 @@ def test_reports_rootless_engine_if_no_engine_answers_on_the_default_socket(tmp_
         (["--userland-proxy=false", "--userland-proxy=true"], {}, True),
         (["--userland-proxy-path=/usr/bin/docker-proxy"], {}, True),
         (["--config-file=/snap/daemon.json"], {"/snap/daemon.json": '{"userland-proxy": false}'}, False),
-        (["--config-file", "/snap/daemon.json"], {"/snap/daemon.json": '{"userland-proxy": false}', "/etc/docker/daemon.json": "{}"}, False),
+        (
+            ["--config-file", "/snap/daemon.json"],
+            {"/snap/daemon.json": '{"userland-proxy": false}', "/etc/docker/daemon.json": "{}"},
+            False,
+        ),
         # cannot be known
         (["--userland-proxy=perhaps"], {}, None),
         (["--config-file=/gone.json"], {"/etc/docker/daemon.json": "{}"}, None),

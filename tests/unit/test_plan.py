@@ -1716,7 +1716,10 @@ def test_metrics_go_with_the_last_side_that_is_removed(both):
         ("0.0.0.0:7002", "found 0.0.0.0:7002 to be local of link redis as well;"),
         ("198.18.0.9:9105", "found that this host has no such address (NAT?); set ambassador_metrics to a port, or to one of this host's"),
         (22, "expected to publish port 22 on 127.0.0.1, found it taken by another program or container"),
-        ("[::1]:9105", "Variable ambassador_metrics: host vm2 cannot publish port 9105 on ::1, because its Docker Engine has userland-proxy:"),
+        (
+            "[::1]:9105",
+            "Variable ambassador_metrics: host vm2 cannot publish port 9105 on ::1, because its Docker Engine has userland-proxy:",
+        ),
     ],
 )
 def test_metrics_that_cannot_be_told_there_are_refused(said, sentence):
