@@ -11,6 +11,7 @@ that joins no others), ``networks`` (all of these, as docker_container takes the
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import ipaddress
 import itertools
@@ -69,9 +70,24 @@ CHECKED = "AMBASSADOR_CHECKED"
 ALL_OF = "ambassador-"
 # the addresses of a container that only its own programs reach
 LOOPBACK_SUBNETS = ("127.0.0.0/8", "::1/128")
+# drivers of networks that have a gateway: the second kind is a part of the network of the host's interface
+BRIDGE, PARENT_DRIVERS = "bridge", ("macvlan", "ipvlan")
+# the modes of a gateway that translate addresses
+NAT_MODES = ("nat", "nat-unprotected")
+# how Go reads false, in lower case
+FALSE = ("false", "f", "0")
 # bytes: what an ambassador needs without a connection, and for one over TLS while it is busy (measured: 40 KiB)
 IDLE, CONNECTION = 64 << 20, 40 << 10
 UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+
+
+class RouteFault(enum.Enum):
+    """Why a network does not work as the default route of an ambassador."""
+
+    PARENT_DRIVER = "parent_driver"
+    NO_HOST_ADDRESS = "no_host_address"
+    NOT_NAT = "not_nat"
+    NO_MASQUERADE = "no_masquerade"
 
 
 def described(name, image, **options):
@@ -138,6 +154,55 @@ def ranged(pools):
         parts = subnet.subnets(new_prefix=max(subnet.prefixlen + 1, subnet.max_prefixlen - BITS))
         found.append({"subnet": str(subnet), "iprange": str(next(itertools.islice(parts, 1, None)))})
     return found
+
+
+def default_route(network_names, observed, settings):
+    """Return the network whose gateway is the default route of a container, or None.
+
+    Networks with IPv4 and IPv6 come first, then the order of the bytes of the names decides: digits, capital letters, small letters.
+    Networks that are internal have no gateway, and neither have those of most drivers.
+
+    :param network_names: names of the networks of the container
+    :param dict observed: the observation
+    :param dict settings: see :mod:`plan`
+    :rtype: str | None
+    :source: Docker's documentation, "Networking overview", section "Connecting to multiple networks"; measured with Docker Engine 26.1 and
+        28.5
+    """
+    # the network that a run creates is a bridge
+    created = {"ipv6": settings["ipv6"], "pools": []}
+    ranks = []
+    for name in network_names:
+        network = observed["networks"].get(name, created)
+        has_ipv4 = not network["pools"] or any(":" not in pool["Subnet"] for pool in network["pools"])
+        if has_ipv4 and not network.get("internal") and network.get("driver", BRIDGE) in (BRIDGE, *PARENT_DRIVERS):
+            ranks.append((not network["ipv6"], name))
+    return min(ranks)[1] if ranks else None
+
+
+def route_fault(network, dials_out, publishes, ipv6):
+    """Return why a container does not work if a network is its default route, or None.
+
+    :param dict network: the network, as it was observed
+    :param bool dials_out: whether the container connects to other hosts
+    :param bool publishes: whether the container publishes ports
+    :param bool ipv6: whether the container connects to other hosts over IPv6 too
+    :rtype: RouteFault | None
+    :source: Docker's documentation, "Bridge network driver", section "Options"; measured with Docker Engine 26.1 and 28.5
+    """
+    options = network.get("options", {})
+    if not dials_out and not publishes:
+        return None
+    if network.get("driver") in PARENT_DRIVERS:
+        return RouteFault.PARENT_DRIVER
+    if options.get("inhibit_ipv4", "false").lower() not in FALSE:
+        return RouteFault.NO_HOST_ADDRESS
+    if any(options.get(f"gateway_mode_ipv{family}", "nat") not in NAT_MODES for family in ("46" if ipv6 else "4")):
+        return RouteFault.NOT_NAT
+    # ports that the host publishes work without masquerading
+    if dials_out and options.get("enable_ip_masquerade", "true").lower() in FALSE:
+        return RouteFault.NO_MASQUERADE
+    return None
 
 
 def fixed(name, network, observed, given=()):

@@ -26,6 +26,9 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import
 HASH_LABEL = "crosshost.ambassador.hash"
 SIDES = ("server", "client")
 USERS = "users.acl"
+# the options of a Docker network that decide whether its gateway leads out of the host, and how their names begin
+ROUTE_OPTIONS = ("enable_ip_masquerade", "inhibit_ipv4", "gateway_mode_ipv4", "gateway_mode_ipv6")
+BRIDGE_OPTION = "com.docker.network.bridge."
 # what haproxy.cfg says of the address with which a server with a DNS name begins: none, and the one that it had before
 UNKNOWN = re.compile(r"resolvers hosts init-addr none")
 KNOWN = re.compile(r"resolvers hosts init-addr [0-9A-Fa-f.:]+,none")
@@ -215,11 +218,13 @@ def network(said):
     :param dict said: the network as Docker lists it
     :rtype: dict
     """
-    pools = (said.get("IPAM") or {}).get("Config") or []
+    pools, options = (said.get("IPAM") or {}).get("Config") or [], said.get("Options") or {}
     return {
         "ours": mesh_of(said.get("Labels")) is not None,
         "ipv6": bool(said.get("EnableIPv6")),
         "internal": bool(said.get("Internal")),
+        "driver": said.get("Driver"),
+        "options": {name: options[BRIDGE_OPTION + name] for name in ROUTE_OPTIONS if BRIDGE_OPTION + name in options},
         "pools": [{"Subnet": pool["Subnet"], "IPRange": pool.get("IPRange"), "Gateway": pool.get("Gateway")} for pool in pools],
     }
 

@@ -21,7 +21,7 @@ does.
 from __future__ import annotations
 
 import ipaddress
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import clock, containers, names, permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, variables_digest
@@ -337,6 +337,77 @@ def joined_problems(host, side, wiring, observed):
         for name in link.get("networks", [])
         if name not in observed["networks"]
     ]
+
+
+# why a network does not work as the default route, after "the network X of host Y"
+ROUTE_FAULTS = {
+    containers.RouteFault.PARENT_DRIVER: "has the driver {driver}, with which the host forwards nothing for its containers",
+    containers.RouteFault.NO_HOST_ADDRESS: "has no gateway on the host (inhibit_ipv4)",
+    containers.RouteFault.NOT_NAT: "does not translate addresses (gateway_mode)",
+    containers.RouteFault.NO_MASQUERADE: "does not lead to other hosts (enable_ip_masquerade is false)",
+}
+
+
+def dials_other_hosts(side, links):
+    """Return whether a side connects to other hosts, and not only to containers of its own host.
+
+    A client side does, unless its own host alone serves its links. A server side does for a backend that is an address, and for the other
+    hosts that serve a link.
+
+    :param str side: ``server`` or ``client``
+    :param list[dict] links: the links of the side
+    :rtype: bool
+    """
+    if side == "client":
+        return any(not target["on_this_host"] for link in links for target in link["targets"])
+    return any(
+        len(link["targets"]) > 1 or (link["targets"][0]["name"] != HOST and is_address(link["targets"][0]["address"])) for link in links
+    )
+
+
+def default_route_problems(host, side, links, asked, observed, settings):
+    """Return the joined networks that become the default route of a container and do not work as one.
+
+    The network of the ambassadors is not checked: its user decides how it reaches other hosts.
+
+    :param str host: inventory name of the host
+    :param str side: ``server`` or ``client``
+    :param list[dict] links: the links of the side
+    :param asked: descriptions of the containers of the side
+    :param dict observed: the observation
+    :param dict settings: see the documentation of this file
+    :rtype: list[str]
+    """
+    # network -> problem: several containers of a side have the same networks
+    problems, own, dials = {}, settings["network"], dials_other_hosts(side, links)
+    for container in asked:
+        name = containers.default_route([own, *container["others"]], observed, settings)
+        if name in (None, own, *problems):
+            continue
+        network = observed["networks"][name]
+        fault = containers.route_fault(network, dials, bool(container["publish"]), settings["ipv6"])
+        if fault:
+            alias = next((link["alias"] for link in links if name in link.get("networks", [])), None)
+            key = {"server": "network", "client": "networks"}[side]
+            where = f"Link {alias}, key {key}: the network {name} of host {host}" if alias else f"Host {host}: the network {name}"
+            problems[name] = (
+                f"{where} becomes the default route of {container['name']}, but it"
+                f" {ROUTE_FAULTS[fault].format(driver=network.get('driver'))}. {_route_remedy(name, container['name'], alias, observed, own)}"
+            )
+    return list(problems.values())
+
+
+def _route_remedy(name, container, alias, observed, own):
+    network, other = observed["networks"][name], observed["networks"].get(own, {"ipv6": False})
+    ways = [] if alias else [f"disconnect {container} from it"]
+    create = [] if network.get("driver") in containers.PARENT_DRIVERS else ["with --internal"]
+    # a network with IPv6 comes before one without, whatever their names
+    later = ["without IPv6"] if network["ipv6"] and not other["ipv6"] else []
+    later += [f"with a name that sorts after {own}"] if name < own else []
+    create.append(" and ".join(later))
+    ways.append(f"create it again {' or '.join(create)}")
+    text = ", or ".join(ways)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def shared_listener_problems(host, wiring, settings):
@@ -824,6 +895,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     asked, idle = containers.of_side(side, places, settings["engine"], observed, wiring["serves_itself"])
     first = min(asked)
     container, found = asked[first], there.get(first)
+    plan.problems += default_route_problems(host, side, served["links"], asked.values(), observed, settings)
     if tls:
         plan.problems += certificate_problems(host, observed, settings, tls["authorities"], tls["held"], tls["missing_issuers"])
         if not tls["authorities"]:
@@ -921,7 +993,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
                 else f"for the client side of {host}"
             )
             plan.lines.append(f"+ container {one['name']} on {host}, {what}")
-        plan.lines += joined_lines(host, one, there.get(number))
+        plan.lines += joined_lines(host, one, there.get(number), observed, settings)
         plan.lines += remade_lines(host, one, there.get(number), observed, on_disk.get("connections", {}).get(names.run(number)))
     plan.lines += gone
     plan.lines += [
@@ -957,6 +1029,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
         ],
         "standins": [*standins, *away],
         "before": before(on_disk) if generation and on_disk.get("running") != generation["name"] else {},
+        "joined": joined_networks(asked, there),
         "running": on_disk.get("running"),
         "unchecked": dialled,
         "local": local,
@@ -965,6 +1038,36 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
         "patience": 5 + len(served["links"]) // 25,
     }
     return plan
+
+
+class JoinedNetworks(TypedDict):
+    """The networks that a run joins with a container, which a rollback leaves, and the ones that the container keeps.
+
+    ``keeps`` is in the form of the option ``networks`` of docker_container. ``line`` says to people that the rollback left the others.
+    """
+
+    container: str
+    leaves: list
+    keeps: list
+    line: str
+
+
+def joined_networks(asked, there):
+    """Return the networks that a run joins, container by container.
+
+    :param dict[int, dict] asked: number -> what is asked of the container
+    :param dict[int, dict] there: number -> the container as it was observed
+    :rtype: list[JoinedNetworks]
+    """
+    joined = []
+    for number, container in asked.items():
+        former = there.get(number, {"networks": {}})["networks"]
+        leaves = sorted(set(container["others"]) - set(former))
+        if leaves:
+            keeps = [{"name": name} for name in (container["network"], *container["others"]) if name not in leaves]
+            line = f"{container['name']} left the networks that this run had joined: {', '.join(leaves)}."
+            joined.append(JoinedNetworks(container=container["name"], leaves=leaves, keeps=keeps, line=line))
+    return joined
 
 
 def kept(host, name, waiting):
@@ -1277,28 +1380,30 @@ def counted(connections):
     return f"{connections} connection{'' if connections == 1 else 's'}"
 
 
-def joined_lines(host, container, found):
-    """Tell which Docker networks a container joins and leaves, and what that breaks.
+def joined_lines(host, container, found, observed, settings):
+    """Return which Docker networks a container joins and leaves, and whether that breaks its connections.
 
-    Docker takes the network whose name comes first for the way out of a container, and its published ports lie there: with another one it
-    forgets what goes through the one before.
+    Docker publishes the ports of a container on the network that is its default route. With another one, connections through it break.
 
     :param str host: inventory name of the host
     :param dict container: what is asked of it
     :param dict | None found: the container as it was observed
+    :param dict observed: the observation
+    :param dict settings: see the documentation of this file
     :rtype: list[str]
-    :source: moby, ``libnetwork``: of endpoints of one priority the one whose network's name comes first is the gateway's
     """
     if not found:
         return []
     there, wanted = set(found["networks"]), {container["network"], *container["others"]}
     joins, leaves = sorted(set(container["others"]) - there), sorted(there - wanted)
-    breaks = ", whose name comes first, so that connections through it break once" if there and min(there) != min(wanted) else ""
-    return [
-        f"~ host {host}: {container['name']} {does} the network {network}{breaks if network in (min(there), min(wanted)) else ''}"
-        for does, ones in (("joins", joins), ("leaves", leaves))
-        for network in ones
-    ]
+    was, will_be = (containers.default_route(places, observed, settings) for places in (there, wanted))
+    routes = {was: "was", will_be: "becomes"} if was and was != will_be else {}
+    lines = []
+    for verb, places in (("joins", joins), ("leaves", leaves)):
+        for network in places:
+            more = f", which {routes[network]} its default route, so that connections through it break once" if network in routes else ""
+            lines.append(f"~ host {host}: {container['name']} {verb} the network {network}{more}")
+    return lines
 
 
 def remade_lines(host, container, found, observed, connections):

@@ -110,7 +110,9 @@ containers:
   type: dict
 networks:
   description: >-
-    All Docker networks by their names - C(ours) (made by any mesh), C(ipv6), and C(pools), a list of C(Subnet), C(IPRange) and C(Gateway).
+    All Docker networks by their names - C(ours) (made by any mesh), C(ipv6), C(internal), C(driver), C(options) (which decide whether the
+    gateway of a bridge leads out of the host, without C(com.docker.network.bridge.)), and C(pools), a list of C(Subnet), C(IPRange) and
+    C(Gateway).
   returned: success
   type: dict
 images:

@@ -172,18 +172,26 @@ def test_the_directory_that_a_container_reads_is_told():
 
 def test_networks_are_told_with_their_pools():
     bridge, ambassador, host = (observation.network(said) for said in DOCKER["/networks"])
-    kind = {"ipv6": False, "internal": False}
+    kind = {"ipv6": False, "internal": False, "driver": "bridge", "options": {}}
     assert bridge == {**kind, "ours": False, "pools": [{"Subnet": "172.17.0.0/16", "IPRange": None, "Gateway": "172.17.0.1"}]}
     assert ambassador == {
         "ours": True,
         "ipv6": True,
         "internal": False,
+        "driver": "bridge",
+        "options": {},
         "pools": [
             {"Subnet": "198.19.0.0/24", "IPRange": "198.19.0.128/25", "Gateway": None},
             {"Subnet": "2001:db8:1::/64", "IPRange": "2001:db8:1::1:0/112", "Gateway": "2001:db8:1::1"},
         ],
     }
-    assert host == {**kind, "ours": False, "pools": []}
+    assert host == {**kind, "driver": "host", "ours": False, "pools": []}
+
+
+def test_network_has_only_the_options_that_decide_on_its_way_out():
+    named = {"com.docker.network.bridge.name": "br0", "com.docker.network.bridge.enable_ip_masquerade": "false", "parent": "eth0"}
+    assert observation.network({**DOCKER["/networks"][0], "Options": named})["options"] == {"enable_ip_masquerade": "false"}
+    assert observation.network({**DOCKER["/networks"][0], "Options": None})["options"] == {}
 
 
 def test_an_image_is_told_under_each_of_its_names():

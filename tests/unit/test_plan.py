@@ -1264,20 +1264,153 @@ def test_both_sides_join_the_networks_of_links_and_leave_them_again(fleet):
 def test_a_network_whose_name_comes_first_breaks_connections_and_that_is_told(fleet):
     with_networks(fleet, "acme", "shop")
     fleet.links = {"redis": {**REDIS, "network": "acme"}, "other": {**REDIS, "port": 1, "publish": 6379, "network": "shop"}}
-    told = "whose name comes first, so that connections through it break once"
+    told = "its default route, so that connections through it break once"
     assert [line for line in fleet.plan("vm1", "server")["lines"] if "network" in line] == [
-        f"~ host vm1: ambassador_server joins the network acme, {told}",
+        f"~ host vm1: ambassador_server joins the network acme, which becomes {told}",
         "~ host vm1: ambassador_server joins the network shop",
     ]
     fleet.deploy()
     fleet.links = {"redis": REDIS, "other": {**REDIS, "port": 1, "publish": 6379}}
     assert [line for line in fleet.plan("vm1", "server")["lines"] if "network" in line] == [
-        f"~ host vm1: ambassador_server leaves the network acme, {told}",
+        f"~ host vm1: ambassador_server leaves the network acme, which was {told}",
         "~ host vm1: ambassador_server leaves the network shop",
     ]
     # one that is made with it has no connection yet
     virgin = with_networks(a_fleet({"redis": {**REDIS, "network": "acme"}}), "acme")
     assert [line for line in virgin.plan("vm1", "server")["lines"] if "network" in line] == []
+
+
+def with_route(fleet, name, pools=("198.19.7.0/24",), driver="bridge", internal=False, **options):
+    """Give all hosts a third-party network."""
+    for host in fleet.hosts.values():
+        host.observed["networks"][name] = {
+            "ours": False,
+            "ipv6": any(":" in pool for pool in pools),
+            "internal": internal,
+            "driver": driver,
+            "options": options,
+            "pools": [{"Subnet": pool, "IPRange": None, "Gateway": None} for pool in pools],
+        }
+    return fleet
+
+
+BOTH = ("198.19.7.0/24", "2001:db8:7::/64")
+
+
+# as Docker Engine 26.1 and 28.5 were measured to choose, beside `ambassador` without IPv6
+@pytest.mark.parametrize(
+    ("name", "made", "is_route"),
+    [
+        *((name, {}, True) for name in ("Zed", "9net", "Ambassador2", "amb-x", "amb_x", "ambassado")),
+        *((name, {}, False) for name in ("app", "ambassador.1", "zoo")),
+        ("acme", {"internal": True}, False),
+        ("acme", {"internal": True, "pools": BOTH}, False),
+        ("acme", {"driver": "macvlan"}, True),
+        ("acme", {"driver": "ipvlan"}, True),
+        ("acme", {"driver": "macvlan", "internal": True}, False),
+        ("acme", {"driver": "overlay"}, False),
+        ("acme", {"pools": BOTH[1:]}, False),
+        # addresses of both families come before any name
+        ("zoo", {"pools": BOTH}, True),
+    ],
+)
+def test_default_route_is_the_network_that_docker_chooses(fleet, name, made, is_route):
+    with_route(fleet, name, **made)
+    route = containers.default_route(["ambassador", name], observed(fleet), fleet.settings)
+    assert route == (name if is_route else "ambassador")
+
+
+def test_default_route_counts_the_families_of_a_network_that_is_still_to_be_created(fleet):
+    with_route(fleet, "acme")
+    del observed(fleet)["networks"]["ambassador"]
+    assert containers.default_route(["ambassador", "acme"], observed(fleet), {**fleet.settings, "ipv6": True}) == "ambassador"
+    assert containers.default_route(["ambassador", "acme"], observed(fleet), fleet.settings) == "acme"
+
+
+NO_WAY_OUT = {
+    "macvlan": {"driver": "macvlan"},
+    "ipvlan": {"driver": "ipvlan"},
+    "inhibit_ipv4": {"inhibit_ipv4": "true"},
+    "gateway_mode": {"gateway_mode_ipv4": "routed"},
+    "enable_ip_masquerade": {"enable_ip_masquerade": "false"},
+}
+
+
+@pytest.mark.parametrize("fault", NO_WAY_OUT)
+def test_network_without_a_way_out_is_refused_as_the_default_route_of_a_client_side(fleet, fault):
+    with_route(fleet, "acme", **NO_WAY_OUT[fault])
+    fleet.links = {"redis": {**REDIS, "networks": ["acme"]}}
+    (problem,) = refused(fleet.plan("vm2", "client"))
+    assert problem.startswith(
+        "Link redis, key networks: the network acme of host vm2 becomes the default route of ambassador_client, but it "
+    )
+    assert fault in problem
+    assert problem.endswith("with a name that sorts after ambassador.")
+    # another one that comes before and has a way out is the default route
+    with_route(fleet, "aaa", enable_ip_masquerade="1", inhibit_ipv4="false", gateway_mode_ipv4="nat-unprotected")
+    fleet.links["redis"]["networks"] = ["acme", "aaa"]
+    assert fleet.plan("vm2", "client")["problems"] == []
+    # and so is the network of the ambassadors if the name sorts after it
+    with_route(fleet, "zoo", **NO_WAY_OUT[fault])
+    fleet.links["redis"]["networks"] = ["zoo"]
+    assert fleet.plan("vm2", "client")["problems"] == []
+    with_route(fleet, "zoo", BOTH, **NO_WAY_OUT[fault])
+    (problem,) = refused(fleet.plan("vm2", "client"))
+    assert problem.endswith("without IPv6.")
+
+
+def test_network_without_a_way_out_that_a_user_connected_is_refused(fleet):
+    with_route(fleet, "acme", enable_ip_masquerade="false")
+    container(fleet)["networks"]["acme"] = {"aliases": ["x"], "names": ["x"], "addresses": []}
+    assert refused(fleet.plan("vm2", "client")) == [
+        "Host vm2: the network acme becomes the default route of ambassador_client, but it does not lead to other hosts"
+        " (enable_ip_masquerade is false). Disconnect ambassador_client from it, or create it again with --internal or with a name that"
+        " sorts after ambassador."
+    ]
+
+
+def test_server_side_needs_a_way_out_for_what_it_connects_to_and_publishes(fleet):
+    with_route(fleet, "acme", enable_ip_masquerade="false")
+    fleet.links = {"redis": {**REDIS, "network": "acme"}}
+    # answers to clients do not need masquerading
+    assert fleet.plan("vm1", "server")["problems"] == []
+    for more in ({"backend": "198.18.0.99:6379"}, {"servers": "vm1:vm3"}):
+        fleet.links["other"] = {**REDIS, "port": 1, "publish": 7000, **more}
+        (problem,) = refused(fleet.plan("vm1", "server"))
+        assert problem.startswith("Link redis, key network: the network acme of host vm1 becomes the default route of ambassador_server,")
+    del fleet.links["other"]
+    for fault in NO_WAY_OUT.keys() - {"enable_ip_masquerade"}:
+        with_route(fleet, "acme", **NO_WAY_OUT[fault])
+        assert fault in refused(fleet.plan("vm1", "server"))[0]
+
+
+def test_client_side_of_its_own_host_needs_no_way_out(fleet):
+    with_route(fleet, "acme", enable_ip_masquerade="false")
+    fleet.links = {"redis": {**REDIS, "clients": "vm1", "networks": ["acme"]}}
+    assert fleet.plan("vm1", "client")["problems"] == []
+    fleet.links["other"] = {**REDIS, "port": 1, "servers": "vm3", "clients": "vm1"}
+    assert len(refused(fleet.plan("vm1", "client"))) == 1
+
+
+def test_rollback_leaves_what_a_run_joins_and_nothing_else(fleet):
+    with_networks(fleet, "shop", "web")
+    assert fleet.plan("vm2", "client").get("joined", []) == []
+    fleet.links = {"redis": {**REDIS, "networks": ["shop"]}}
+    fleet.deploy()
+    container(fleet)["networks"]["by_hand"] = {"aliases": ["x"], "names": ["x"], "addresses": []}
+    fleet.links = {"redis": {**REDIS, "networks": ["shop", "web"]}}
+    assert fleet.plan("vm2", "client")["joined"] == [
+        {
+            "container": "ambassador_client",
+            "leaves": ["web"],
+            "keeps": [{"name": "ambassador"}, {"name": "shop"}, {"name": "by_hand"}],
+            "line": "ambassador_client left the networks that this run had joined: web.",
+        }
+    ]
+    # a change of the same networks joins none
+    fleet.deploy()
+    fleet.links["redis"]["servers"] = "vm3"
+    assert fleet.plan("vm2", "client")["joined"] == []
 
 
 def with_subnets(fleet, **subnets):
