@@ -382,14 +382,26 @@ def test_two_runs_at_once_do_no_harm(playbook, load):
     assert untouched(seen), json.dumps(seen)
 
 
-def test_a_change_that_breaks_a_link_is_taken_back(vm1, vm2, playbook, load):
+@pytest.fixture
+def shop(servers):
+    """A network beside that of the ambassadors, on which Redis is as well; its name."""
+    for host in servers:
+        host.check_output("docker network create shop && docker network connect shop redis_server")
+    yield "shop"
+    for host in servers:
+        host.check_output("docker network disconnect shop redis_server && docker network rm shop")
+
+
+def test_a_change_that_breaks_a_link_is_taken_back(servers, vm1, vm2, shop, playbook, load):
     postgresql = load(POSTGRESQL, PATIENT)
-    run = playbook("site.yml", "-e", "backend=redis_server:6399")
+    run = playbook("site.yml", "-e", "backend=redis_server:6399", *given(network=shop))
     said = " ".join(run.stdout.split())
     assert run.returncode == 2, run.stdout
     found = "link redis: expected a target that is up, as ambassador_server on vm1 sees it, found redis_server .*L4CON"
     assert re.search(found, said), said
     assert re.search("Generation [0-9a-f]{12}, which worked before this run, was put back on vm1", said), said
+    assert f"ambassador_server left the networks that this run had joined: {shop}." in said, said
+    assert [list(inspect(host, "ambassador_server")["NetworkSettings"]["Networks"]) for host in servers] == [["ambassador"]] * 2
     # what status tells of it
     assert json.loads(vm1.check_output("cat /var/lib/ambassador/server/history.json"))[0]["worked"] is False
     until(vm2, "docker exec redis_client redis-cli -h redis ping | grep -q PONG")
