@@ -390,10 +390,9 @@ def default_route_problems(host, side, links, asked, observed, settings):
             alias = next((link["alias"] for link in links if name in link.get("networks", [])), None)
             key = {"server": "network", "client": "networks"}[side]
             where = f"Link {alias}, key {key}: the network {name} of host {host}" if alias else f"Host {host}: the network {name}"
-            problems[name] = (
-                f"{where} becomes the default route of {container['name']}, but it"
-                f" {ROUTE_FAULTS[fault].format(driver=network.get('driver'))}. {_route_remedy(name, container['name'], alias, observed, own)}"
-            )
+            reason = ROUTE_FAULTS[fault].format(driver=network.get("driver"))
+            remedy = _route_remedy(name, container["name"], alias, observed, own)
+            problems[name] = f"{where} becomes the default route of {container['name']}, but it {reason}. {remedy}"
     return list(problems.values())
 
 
