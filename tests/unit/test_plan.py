@@ -1544,6 +1544,12 @@ def test_an_alias_that_leaves_a_network_is_given_back_there(fleet):
     assert on(fleet, "vm2", "ambassador_client")["web"] == ["redis"]
 
 
+def test_refuses_a_missing_network_that_would_be_the_default_route(fleet):
+    fleet.links = {"redis": {**REDIS, "networks": ["Web"]}}
+    (problem,) = refused(fleet.plan("vm2", "client"))
+    assert problem.startswith("link redis, networks: expected a Docker network Web on host vm2, found none;")
+
+
 def test_a_network_that_is_missing_is_told_and_one_that_went_with_its_link_is_not(fleet):
     fleet.links = {"redis": {**REDIS, "network": "shop", "networks": ["web"]}}
     for (host, side), (key, network) in zip(SIDES, (("network", "shop"), ("networks", "web")), strict=True):
