@@ -57,7 +57,8 @@ def test_a_database_that_is_killed_and_started_again_is_reached_again(database, 
     with pytest.raises(urllib.error.HTTPError, match="503"):
         visit()
     database.check_output("docker start shop-db-1")
-    until(web, "python3 -c \"import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080')\"")
+    dial = "import urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:8080')"
+    until(web, f'python3 -c "{dial}"')
     assert visit() > number
     assert rows(database) > number
     assert inspect(web, "web-web-1")["State"]["StartedAt"] == before
