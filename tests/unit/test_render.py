@@ -407,6 +407,22 @@ def test_a_link_that_is_alone_may_have_all_connections():
         assert "more than" not in render.generation("haproxy", ROLE, told, {})["files"]["haproxy.cfg"]
 
 
+def test_a_link_has_no_more_connections_than_source_ports():
+    links = {"one": {"port": 1, "servers": "vm1", "clients": "vm2", "backend": "one:1"}}
+    shared = {"port": 1, "servers": "vm1:vm3", "clients": "vm2", "backend": "one:1"}
+    hostvars = {**HOSTVARS, "vm3": {"ambassador_address": "198.18.0.13"}}
+    spread = {"one": {**shared, "balance": "roundrobin"}}
+    for side, host, map_, most in (
+        ("server", "vm1", links, 45000),
+        ("client", "vm2", links, 45000),
+        ("client", "vm2", {"one": shared}, 45000),
+        ("client", "vm2", spread, 90000),
+    ):
+        wiring = Wiring(map_, lambda pattern: pattern.split(":"), "haproxy", False, True).side(host, side, hostvars)
+        told = variables(side, tls=True, links=wiring["links"], ports=ports(wiring["links"]), connections=200000)
+        assert f'str("more than {most} connections")' in render.generation("haproxy", ROLE, told, {})["files"]["haproxy.cfg"]
+
+
 # -- its name -----------------------------------------------------------------------------------------------------
 
 

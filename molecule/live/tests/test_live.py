@@ -209,6 +209,45 @@ def test_what_does_not_answer_is_left(vm1, load, figures, outage):
     assert untouched(others), json.dumps(others)
 
 
+# PostgreSQL answers the first message at once. The second one is sent after the path is cut.
+REQUEST = """
+import pathlib, socket, time
+link = socket.create_connection(("postgresql", 5432))
+link.sendall(bytes.fromhex("0000000804d2162f"))
+assert link.recv(1) == b"N"
+print("connected", flush=True)
+while not pathlib.Path("/dev/shm/cut").exists():
+    time.sleep(0.05)
+start = time.monotonic()
+link.sendall(bytes.fromhex("00000017000300007573657200706f73746772657300") + bytes(1))
+try:
+    assert link.recv(1) == b""
+except ConnectionResetError:
+    pass
+print(time.monotonic() - start)
+"""
+
+
+def test_a_request_to_a_single_server_ends_on_a_dead_path(hosts, vm2):
+    server, image = hosts["vm3"], lab_image(vm2)
+    rules = f"iptables -t raw %s PREROUTING -s {address(vm2)} -j DROP && iptables -t mangle %s POSTROUTING -d {address(vm2)} -j DROP"
+    vm2.check_output("docker run -d --name request --network ambassador %s python3 -c %s", image, REQUEST)
+    try:
+        until(vm2, "docker logs request | grep connected")
+        server.check_output(rules % ("-I", "-I"))
+        try:
+            vm2.check_output("docker exec request touch /dev/shm/cut")
+            vm2.check_output("timeout 40 docker wait request")
+        finally:
+            server.check_output(rules % ("-D", "-D"))
+        seconds = vm2.check_output("docker logs request").split()[-1]
+    finally:
+        vm2.check_output("docker rm -f request")
+    until(vm2, f"docker run --rm --network ambassador {image} psql {POSTGRESQL} -Atc 'select 1'")
+    # a server that refuses ends it at once, keepalive alone within 8 s, and tcp_retries2 after 13 s
+    assert 10 < float(seconds) < 20, seconds
+
+
 def test_a_server_host_that_stops_is_left_and_comes_back_by_itself(vm1, vm2, load, figures):
     redis, postgresql = load(REDIS, "--readonly"), load(POSTGRESQL, PATIENT)
     subprocess.run(["docker", "stop", "vm1"], check=True, capture_output=True)
