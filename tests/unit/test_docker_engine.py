@@ -270,7 +270,7 @@ def observe(environment=None, **options):
 
 
 def test_observes_over_tls_as_environment_or_options_say(files, tls_engine):
-    expected = {"version": "26.1.5+dfsg1", "error": None, "fault": None, "kind": None, "tls": True}
+    expected = {"version": "26.1.5+dfsg1", "error": None, "fault": None, "kind": None, "tls": True, "userland_proxy": None}
     environment = {"DOCKER_HOST": tls_engine.url, "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(files.directory)}
     assert observe(environment) == expected
     # options take precedence; these are aliases
