@@ -364,7 +364,7 @@ class ActionModule(ActionBase):
         """Return the name in the certificate of this host if the host was renamed, otherwise None.
 
         A host was renamed if no inventory host has that name and no other host has the same key.
-        The request for the next certificate proves that the host has the key (``sign.yml``).
+        The request for the next certificate proves that the host has the key (:func:`signing.read_request`).
         """
         if not held or held["name"] == certified(self.host) or not clock.is_valid(held, now):
             return None

@@ -1,22 +1,29 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Filters for the life of certificates: an entry of a list of revoked ones, and the hosts that a change of CA waits for."""
+"""Filters for certificates: those of a host for a revocation list, and the hosts that a change of the CA waits for."""
 
 from __future__ import annotations
 
 import hashlib
+import pathlib
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import signing
 
 
-def revoked_now(path):
-    """Return the entry of a certificate in a list of revoked ones.
+def revocations(host, directory):
+    """Return the certificates of a host as entries of a revocation list, revoked from now on.
 
-    :param str path: its file on the controller
-    :return: as ``revoked_certificates`` of community.crypto.x509_crl takes it
-    :rtype: dict[str, str]
+    :param str host: inventory name of the host
+    :param str directory: the directory of the CA on the controller
+    :return: as ``revoked_certificates`` of community.crypto.x509_crl takes them
+    :rtype: list[dict]
     """
-    return {"path": path, "revocation_date": "+0s"}
+    logged = [entry.serial for entry in signing.read_log(directory) if entry.host == host]
+    # versions before the log kept a file for each certificate
+    files = pathlib.Path(directory, "certificates", host).glob("*.pem") if host else ()
+    serials = sorted({*logged, *(int(file.stem) for file in files if file.stem.isdigit())})
+    return [{"serial_number": serial, "revocation_date": "+0s"} for serial in serials]
 
 
 def behind(hosts, reached, hostvars, authorities):
@@ -42,4 +49,4 @@ class FilterModule:
 
     def filters(self):
         """Return name -> callable."""
-        return {"revoked_now": revoked_now, "behind": behind}
+        return {"revocations": revocations, "behind": behind}

@@ -64,7 +64,7 @@ LOADED = "loaded"
 
 # before the end of a CA people have this time to change to another one
 AUTHORITY_DAYS = 365
-# sign.yml backdates the certificates of hosts by this time
+# signing.py backdates the certificates of hosts by this time
 BACKDATED_SECONDS = 3600
 # why a host needs another certificate
 MISSING, REVOKED, OTHER_KEY, RENAMED, OTHER_NAME = "missing", "revoked", "other_key", "renamed", "other_name"
@@ -795,7 +795,7 @@ def identity_warnings(host, held, due):
 
 
 def issued_now(settings, authorities, now):
-    """Return the lifetime of a certificate that this run issues, as ``sign.yml`` does.
+    """Return the lifetime of a certificate that this run issues, as :func:`signing.issue` does.
 
     :param dict settings: see the documentation of this file
     :param list[dict] authorities: the CAs of this controller; the first one signs

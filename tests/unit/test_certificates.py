@@ -7,7 +7,7 @@ import stat
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
-from ansible_collections.crosshost.ambassador.plugins.filter.certificates import FilterModule, behind, revoked_now
+from ansible_collections.crosshost.ambassador.plugins.filter.certificates import behind
 from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import OTHER_AUTHORITY, REVOKED, Renewal, certificate_due
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, passwords
 from signer import NOW, Signer
@@ -74,11 +74,6 @@ def test_a_certificate_is_due_when_another_ca_signs_and_not_where_one_more_is_tr
 
 
 # -- filters ------------------------------------------------------------------------------------------------------
-
-
-def test_an_entry_of_a_list_is_of_now():
-    assert revoked_now("/srv/certificates/vm9/7.pem") == {"path": "/srv/certificates/vm9/7.pem", "revocation_date": "+0s"}
-    assert FilterModule().filters() == {"revoked_now": revoked_now, "behind": behind}
 
 
 def test_who_does_not_trust_all_cas_or_was_not_reached_is_behind():

@@ -1,0 +1,132 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Certifies the key of a host, on the controller: see ``plugins/modules/sign_certificate.py``."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.crosshost.ambassador.plugins.module_utils import permissions
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import signing
+
+# variables with secrets: as options, they could be shown
+CA, CA_KEY, PASSPHRASE = "ambassador_ca_certificate", "ambassador_ca_key", "ambassador_ca_passphrase"
+OPTIONS = {
+    "request": {"type": "str", "required": True},
+    "names": {"type": "list", "elements": "str", "required": True},
+    "held": {"type": "str", "default": ""},
+    "directory": {"type": "path", "required": True},
+    "days": {"type": "int", "required": True},
+}
+
+
+class RefusedError(Exception):
+    """Nothing is signed. The text is the message."""
+
+
+class ActionModule(ActionBase):
+    """See ``plugins/modules/sign_certificate.py``."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        """Certify the key, and record the certificate."""
+        result = super().run(tmp, task_vars)
+        __, self.options = self.validate_argument_spec(OPTIONS)
+        self.variables, self.host = task_vars, task_vars["inventory_hostname"]
+        self.directory, self.now = self.options["directory"], time.time()
+        try:
+            certificate = self._certificate()
+        except RefusedError as refusal:
+            return {**result, "failed": True, "msg": str(refusal)}
+        return {**result, "changed": True, "certificate": certificate}
+
+    def _variable(self, name):
+        return (self._templar.template(self.variables.get(name)) or "").strip()
+
+    def _read(self, name):
+        """Return a file of the controller's directory; None if it is missing."""
+        try:
+            with open(os.path.join(self.directory, name), encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+
+    def _certificate(self):
+        names, given = self.options["names"], self._variable(CA)
+        authority = given or self._read("ca.pem") or ""
+        try:
+            # several names: the host has to prove that it has the key that was certified for the former one
+            request = signing.read_request(self.options["request"], self.options["held"] if len(names) > 1 else None)
+        except signing.SigningError as error:
+            if error.fault is signing.Fault.OTHER_KEY:
+                raise RefusedError(
+                    f"Host {self.host}: its key is not the key that was certified for {names[1]}."
+                    f" Remove the files of the directory identity in ambassador_state_dir of {self.host}, and run again."
+                ) from error
+            raise RefusedError(
+                f"Host {self.host}: its signing request {error}, so no certificate is issued."
+                f" Find out who changed the request: it is not the one that this collection creates."
+            ) from error
+        key, key_place = (self._variable(CA_KEY), CA_KEY) if given else (self._read("ca.key"), os.path.join(self.directory, "ca.key"))
+        if key is None:
+            certificate = self._signed_elsewhere(request, authority)
+        else:
+            certificate = self._sign(request, authority, CA if given else os.path.join(self.directory, "ca.pem"), key, key_place)
+        entry = signing.log_entry(self.host, certificate, self.now)
+        if entry.serial not in [logged.serial for logged in signing.read_log(self.directory)]:
+            signing.append(self.directory, entry)
+        return certificate
+
+    def _sign(self, request, authority, authority_place, key, key_place):
+        """Return a certificate that the CA of this controller signs now."""
+        try:
+            authority_key = signing.read_authority_key(key, self._variable(PASSPHRASE), authority)
+        except signing.AuthorityKeyError as error:
+            raise RefusedError(
+                f"Host {self.host}: {key_place} cannot sign for {authority_place}: {error}."
+                f" Correct {PASSPHRASE}, or use the key of the first certificate in {authority_place}."
+            ) from error
+        names, days = self.options["names"], self.options["days"]
+        return signing.issue(request.public_key(), names, authority, authority_key, days, self.now)
+
+    def _signed_elsewhere(self, request, authority):
+        """Return the certificate that another CA signed for the request. Without a usable one, export the request and refuse."""
+        names = self.options["names"]
+        request_file = os.path.join(self.directory, "requests", f"{self.host}.csr")
+        certificate_file = os.path.join(self.directory, "certificates", f"{self.host}.pem")
+        try:
+            signing.check_request(request, names)
+        except signing.SigningError as error:
+            raise RefusedError(
+                f"Host {self.host}: its signing request {error}, so it is not exported."
+                f" Find out who changed the request: it is not the one that this collection creates."
+            ) from error
+        text = self._read(certificate_file)
+        fault = "is missing"
+        if text is not None:
+            try:
+                return signing.check_certificate(text, request, names, authority, self.options["held"], self.now)
+            except signing.SigningError as error:
+                fault = str(error)
+        if not self._is_requested(request_file, request, names):
+            permissions.make_private_directories(os.path.dirname(request_file))
+            permissions.write_file(request_file, self.options["request"].encode(), os.geteuid(), permissions.FILE)
+        raise RefusedError(
+            f"Host {self.host}: the certificate {certificate_file} {fault}."
+            f" Let the CA of {os.path.join(self.directory, 'ca.pem')} sign {request_file} for {' and '.join(names)},"
+            f" save the certificate as {certificate_file}, and run again."
+        )
+
+    def _is_requested(self, path, request, names):
+        """Return whether a file has a request for the same key and names: then the CA may be at it already."""
+        text = self._read(path)
+        try:
+            former = signing.read_request(text or "")
+            signing.check_request(former, names)
+        except signing.SigningError:
+            return False
+        return former.public_key() == request.public_key()

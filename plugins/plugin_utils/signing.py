@@ -1,0 +1,339 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Certificates of hosts, issued on the controller.
+
+A host is trusted to have its own key and nothing else: of its request, only the public key reaches a certificate.
+The names, the usages, and the lifetime come from the controller.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import json
+import os
+from typing import NamedTuple
+
+from ansible_collections.crosshost.ambassador.plugins.module_utils import permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import BACKDATED_SECONDS
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates
+
+try:
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+except ImportError:  # the plan reports it when a certificate has to be read
+    x509 = None
+
+# elliptic curves of TLS 1.3 for a certificate, P-256 or better; RFC 8446, section 4.2.3
+CURVES = ("secp256r1", "secp384r1", "secp521r1")
+LOG = "issued.jsonl"
+KEY_USAGES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign"),
+)
+# usages that a CA may add to a certificate of a TLS server and client
+HARMLESS_KEY_USAGES = ("content_commitment", "key_encipherment", "key_agreement")
+
+
+class Fault(enum.Enum):
+    """What is wrong with a request, a certificate, or the key of a CA."""
+
+    UNREADABLE = "is not in PEM format"
+    NOT_SIGNED = "is not signed by its own key"
+    WEAK_KEY = "has a key that is not of the curve P-256, P-384, or P-521"
+    OTHER_KEY = "has another key than the host"
+    SUBJECT = "has another subject"
+    NAMES = "is for other names"
+    IS_CA = "is for a CA"
+    KEY_USAGE = "has other key usages than digitalSignature"
+    EXTENDED_KEY_USAGE = "has other extended key usages than serverAuth and clientAuth"
+    EXTENSION = "has an unexpected extension"
+    AUTHORITY = "is not signed by the CA"
+    NO_AUTHORITY_KEY = "does not name the key of its CA (authorityKeyIdentifier)"
+    LIFETIME = "is not valid now"
+    UNCHANGED = "is the certificate that has to be replaced"
+
+
+class SigningError(Exception):
+    """A certificate cannot be issued. ``fault`` says why."""
+
+    def __init__(self, fault):
+        super().__init__(fault.value)
+        self.fault = fault
+
+
+class AuthorityKeyError(Exception):
+    """The key of the CA cannot be used. The text says why, without any part of the key."""
+
+
+class Issued(NamedTuple):
+    """An entry of the log of issued certificates. Times are in UTC, as ISO 8601 writes them."""
+
+    time: str
+    host: str
+    serial: int
+    public_key_sha256: str
+    not_after: str
+
+
+def _der(public_key):
+    return public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def read_request(text, held=None):
+    """Return the signing request of a host.
+
+    :param str text: the request, PEM
+    :param str | None held: a certificate whose key the request must have, PEM; None if any key is right
+    :rtype: x509.CertificateSigningRequest
+    :raises SigningError: if it does not prove that its sender has the private key, or the key is not one for a host
+    """
+    try:
+        request = x509.load_pem_x509_csr(text.encode())
+        key, is_signed = request.public_key(), request.is_signature_valid
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise SigningError(Fault.UNREADABLE) from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in CURVES:
+        raise SigningError(Fault.WEAK_KEY)
+    if not is_signed:
+        raise SigningError(Fault.NOT_SIGNED)
+    if held is not None and _der(key) != certificates.public_key(held):
+        raise SigningError(Fault.OTHER_KEY)
+    return request
+
+
+def subject(names):
+    """Return the subject of the certificate of a host: its name as the common name."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+
+
+def _has_names(read, names):
+    """Return whether a request or a certificate is for these DNS names, and for nothing else."""
+    try:
+        found = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return False
+    return all(isinstance(name, x509.DNSName) for name in found) and {name.value for name in found} == set(names)
+
+
+def _value(read, extension):
+    try:
+        return read.extensions.get_extension_for_class(extension).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _key_usages(read):
+    found = _value(read, x509.KeyUsage)
+    return None if found is None else {name for name in KEY_USAGES if getattr(found, name)}
+
+
+def _is_ca(read):
+    found = _value(read, x509.BasicConstraints)
+    return found is not None and (found.ca or found.path_length is not None)
+
+
+def check_request(request, names):
+    """Refuse a request that asks for more than the certificate of its host: whoever signs it elsewhere may follow it.
+
+    :param x509.CertificateSigningRequest request: see :func:`read_request`
+    :param list[str] names: the DNS names of the host, the present one first
+    :raises SigningError: for the first field that differs
+    """
+    try:
+        extensions = {extension.oid for extension in request.extensions}
+        usages, extended = _key_usages(request), _value(request, x509.ExtendedKeyUsage)
+        faults = (
+            (request.subject != subject(names), Fault.SUBJECT),
+            (not _has_names(request, names), Fault.NAMES),
+            (_is_ca(request), Fault.IS_CA),
+            (usages != {"digital_signature"}, Fault.KEY_USAGE),
+            (set(extended or ()) != {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}, Fault.EXTENDED_KEY_USAGE),
+            (
+                extensions
+                - {
+                    x509.SubjectAlternativeName.oid,
+                    x509.BasicConstraints.oid,
+                    x509.KeyUsage.oid,
+                    x509.ExtendedKeyUsage.oid,
+                    x509.SubjectKeyIdentifier.oid,
+                },
+                Fault.EXTENSION,
+            ),
+        )
+    except (ValueError, x509.DuplicateExtension) as error:
+        raise SigningError(Fault.UNREADABLE) from error
+    for is_wrong, fault in faults:
+        if is_wrong:
+            raise SigningError(fault)
+
+
+def check_certificate(text, request, names, authority, replaced, now):
+    """Refuse a certificate from elsewhere that is not what this controller issues itself.
+
+    A CA may add what only restricts or describes: further key usages of TLS, and extensions that are not critical.
+
+    :param str text: the certificate, PEM; the first one counts
+    :param x509.CertificateSigningRequest request: the request of the host
+    :param list[str] names: the DNS names of the host, the present one first
+    :param str authority: the CA, PEM; the first certificate counts
+    :param str replaced: the present certificate of the host, PEM, or an empty string
+    :param float now: seconds since the epoch
+    :return: the certificate alone, PEM
+    :rtype: str
+    :raises SigningError: for the first difference
+    """
+    try:
+        issued = x509.load_pem_x509_certificate(text.encode())
+        issuer = x509.load_pem_x509_certificate(authority.encode())
+        names_key = _value(issued, x509.AuthorityKeyIdentifier)
+        usages, extended = _key_usages(issued), _value(issued, x509.ExtendedKeyUsage)
+        common_names = [one.value for one in issued.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        known = (x509.KeyUsage, x509.ExtendedKeyUsage, x509.SubjectAlternativeName, x509.BasicConstraints)
+        critical = [one for one in issued.extensions if one.critical and not isinstance(one.value, known)]
+        allowed = {"digital_signature", *HARMLESS_KEY_USAGES}
+        is_valid = issued.not_valid_before_utc.timestamp() <= now < issued.not_valid_after_utc.timestamp()
+        faults = (
+            (_der(issued.public_key()) != _der(request.public_key()), Fault.OTHER_KEY),
+            (text.strip() == replaced.strip() and replaced, Fault.UNCHANGED),
+            (not certificates.is_issued_by(issued, issuer), Fault.AUTHORITY),
+            (names_key is None or names_key.key_identifier is None, Fault.NO_AUTHORITY_KEY),
+            (common_names not in ([], [names[0]]), Fault.SUBJECT),
+            (not _has_names(issued, names), Fault.NAMES),
+            (_is_ca(issued), Fault.IS_CA),
+            (usages is not None and not {"digital_signature"} <= usages <= allowed, Fault.KEY_USAGE),
+            (
+                extended is not None and set(extended) != {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH},
+                Fault.EXTENDED_KEY_USAGE,
+            ),
+            (critical, Fault.EXTENSION),
+            (not is_valid, Fault.LIFETIME),
+        )
+    except (ValueError, x509.DuplicateExtension, UnsupportedAlgorithm) as error:
+        raise SigningError(Fault.UNREADABLE) from error
+    for is_wrong, fault in faults:
+        if is_wrong:
+            raise SigningError(fault)
+    return issued.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def read_authority_key(text, passphrase, authority):
+    """Return the private key of a CA.
+
+    :param str text: the key, PEM
+    :param str passphrase: its passphrase; empty if it has none
+    :param str authority: the CA, PEM; the first certificate counts
+    :raises AuthorityKeyError: if it cannot be read, or it is not the key of this CA
+    """
+    try:
+        try:
+            key = serialization.load_pem_private_key(text.encode(), passphrase.encode() or None)
+        except TypeError:
+            if not passphrase:
+                raise
+            # a key without a passphrase, as before one was set
+            key = serialization.load_pem_private_key(text.encode(), None)
+    except TypeError as error:
+        raise AuthorityKeyError("the key is encrypted, and no passphrase is given") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise AuthorityKeyError("the key cannot be read with this passphrase") from error
+    if _der(key.public_key()) != certificates.public_key(authority):
+        raise AuthorityKeyError("the key belongs to another CA")
+    return key
+
+
+def _algorithm(key):
+    """Return the hash of a signature: SHA-256 for ECDSA and RSA; None for a key whose algorithm has its own."""
+    return None if isinstance(key, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)) else hashes.SHA256()
+
+
+def issue(public_key, names, authority, authority_key, days, now):
+    """Return a certificate for the public key of a host.
+
+    :param public_key: the key
+    :param list[str] names: the DNS names of the host, the present one first
+    :param str authority: the CA, PEM; the first certificate counts
+    :param authority_key: the private key of the CA
+    :param int days: lifetime; the certificate does not outlive its CA
+    :param float now: seconds since the epoch
+    :return: PEM
+    :rtype: str
+    :source: RFC 5280, section 4.2
+    """
+    issuer = x509.load_pem_x509_certificate(authority.encode())
+    moment = datetime.datetime.fromtimestamp(int(now), datetime.UTC)
+    end = min(moment + datetime.timedelta(days=days), issuer.not_valid_after_utc)
+    try:
+        identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        authority_identifier = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+    except x509.ExtensionNotFound:
+        authority_identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())
+    usages = {name: name == "digital_signature" for name in KEY_USAGES}
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject(names))
+        .issuer_name(issuer.subject)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(moment - datetime.timedelta(seconds=BACKDATED_SECONDS))
+        .not_valid_after(end)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.KeyUsage(**usages, encipher_only=False, decipher_only=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(authority_identifier, critical=False)
+    )
+    return builder.sign(authority_key, _algorithm(authority_key)).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def log_entry(host, certificate, now):
+    """Return the entry of a certificate in the log.
+
+    :param str host: inventory name of the host
+    :param str certificate: PEM
+    :param float now: seconds since the epoch
+    :rtype: Issued
+    """
+    issued = x509.load_pem_x509_certificate(certificate.encode())
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(_der(issued.public_key()))
+    moment = datetime.datetime.fromtimestamp(int(now), datetime.UTC)
+    return Issued(moment.isoformat(), host, issued.serial_number, digest.finalize().hex(), issued.not_valid_after_utc.isoformat())
+
+
+def append(directory, entry):
+    """Append an entry to the log. It is one write to a file in append mode, so several processes can do it at the same time.
+
+    :param str directory: the directory on the controller; it is created if it is missing
+    :param Issued entry: the entry
+    :raises OSError: if it cannot be written
+    """
+    permissions.make_private_directories(directory)
+    descriptor = os.open(os.path.join(directory, LOG), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, permissions.PRIVATE_FILE)
+    try:
+        os.write(descriptor, (json.dumps(entry._asdict()) + "\n").encode())
+    finally:
+        os.close(descriptor)
+
+
+def read_log(directory):
+    """Return the log of issued certificates; empty if there is none. A line that a crash cut is left out.
+
+    :param str directory: the directory on the controller
+    :rtype: list[Issued]
+    """
+    try:
+        with open(os.path.join(directory, LOG), encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except FileNotFoundError:
+        return []
+    entries = []
+    for line in lines:
+        try:
+            entries.append(Issued(**json.loads(line)))
+        except (ValueError, TypeError):
+            continue
+    return entries
