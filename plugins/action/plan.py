@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import stat
 import time
 
 from ansible import constants
@@ -55,6 +56,14 @@ def read(path):
         return ""
     with open(path, encoding="utf-8") as file:
         return file.read().strip()
+
+
+def mode_of(path):
+    """Return the mode of a file, None if it is missing."""
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode)
+    except OSError:
+        return None
 
 
 def known_variables():
@@ -348,6 +357,7 @@ class ActionModule(ActionBase):
             "ca": ca,
             "authorities": authorities,
             "missing_issuers": certificates.missing_issuers(ca),
+            "authority_key": None if self.settings["ca"] else (f"{directory}/ca.key", mode_of(f"{directory}/ca.key")),
             "held": held,
             "former_name": self._former_name(held, ca, now),
             "inventory": self.variables["groups"]["all"],

@@ -724,6 +724,18 @@ def holders_problems(holders, settings):
     ]
 
 
+def authority_key_problems(path, mode):
+    """Return why the key of the CA of this controller is not used: other users can read it, so one of them may have it.
+
+    :param str path: the file of the key
+    :param int | None mode: its mode; None if there is no such file
+    :rtype: list[str]
+    """
+    if mode is None or not mode & 0o077:
+        return []
+    return [f"The CA key {path} on this controller is accessible to other users (mode {mode:04o}). Run: chmod 600 {path}"]
+
+
 class Renewal(NamedTuple):
     """Why a host needs another certificate.
 
@@ -857,8 +869,9 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     :param dict | None places: what is asked of the containers that have names, see :func:`containers.of_places`
     :param dict | None generation: ``name`` and ``files`` (name -> content on disk); None for an engine that keeps nothing on disk
     :param dict | None tls: ``authorities``, ``held``, ``revoked``, ``former_name``, ``inventory`` (see :func:`certificate_due`),
-        ``missing_issuers`` (see :func:`certificate_problems`), ``holders`` (hosts that keep this controller from
-        making a CA), ``ask`` (hosts that are still to be asked for a certificate), ``peers`` (host at the other end of a link ->
+        ``missing_issuers`` (see :func:`certificate_problems`), ``authority_key`` (path and mode of the CA's key; None if it is given),
+        ``holders`` (hosts that keep this controller from making a CA), ``ask`` (hosts that are still to be asked for a certificate),
+        ``peers`` (host at the other end of a link ->
         ``not_before`` and ``not_after`` of its certificate, as far as they are known) and ``now``; None without TLS
     :param dict | None served: the wiring that container and generation are made of, where a server side goes on serving what the map asks
         for no more (:mod:`handover`)
@@ -897,6 +910,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     plan.problems += default_route_problems(host, side, served["links"], asked.values(), observed, settings)
     if tls:
         plan.problems += certificate_problems(host, observed, settings, tls["authorities"], tls["held"], tls["missing_issuers"])
+        plan.problems += authority_key_problems(*tls["authority_key"]) if tls["authority_key"] else []
         if not tls["authorities"]:
             plan.problems += holders_problems(tls["holders"], settings) if not plan.problems else []
             plan.ask |= {"certificates": tls["ask"]} if tls["ask"] else {}

@@ -717,6 +717,15 @@ class Wiring:
         if not self._tls:
             return
         wrong = [host for host in self.hosts if not CERTIFIED.fullmatch(host)]
+        identities = {}
+        for host in self.hosts:
+            # DNS names have no case: RFC 4343
+            identities.setdefault(certified(host).lower(), []).append(host)
+        self.problems += [
+            f"Hosts {', '.join(hosts)}: their certificates would be for the same name, {name}. Rename all but one of them in the inventory."
+            for name, hosts in identities.items()
+            if len(hosts) > 1
+        ]
         for alias, link in self.links.items():
             for host in wrong:
                 if host in link["servers"] + link["clients"]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 import os
 
 from ansible.plugins.loader import lookup_loader
-from ansible_collections.crosshost.ambassador.plugins.module_utils import names, permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils import names
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import controller
 
 
 def path_of(directory, user, mesh):
@@ -47,6 +48,6 @@ def made(directory, user, mesh, loader):
     """
     file = path_of(directory, user, mesh) if directory else "/dev/null"
     if directory:
-        permissions.make_private_directories(directory)
+        controller.make_directory(directory)
     # Ansible's own: it locks the file, so that hosts that ask at once get one password
     return lookup_loader.get("ansible.builtin.password", loader=loader).run([file], {}, length=40, chars=["ascii_letters", "digits"])[0]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import BACKDATED_SECONDS
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, controller
 
 try:
     from cryptography import x509
@@ -311,7 +311,7 @@ def append(directory, entry):
     :param Issued entry: the entry
     :raises OSError: if it cannot be written
     """
-    permissions.make_private_directories(directory)
+    controller.make_directory(directory)
     descriptor = os.open(os.path.join(directory, LOG), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, permissions.PRIVATE_FILE)
     try:
         os.write(descriptor, (json.dumps(entry._asdict()) + "\n").encode())

@@ -105,6 +105,7 @@ class Authority:
             "ca": " ".join(one["key"] for one in self.authorities),
             "authorities": self.authorities,
             "missing_issuers": [],
+            "authority_key": None,
             "former_name": None,
             "inventory": [],
             "peers": {},

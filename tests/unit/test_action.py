@@ -300,6 +300,16 @@ def certify(play, host, serial=7, name=None):
     return certificate
 
 
+def test_refuses_a_key_of_the_ca_that_other_users_can_read(over_tls):
+    make_ca(over_tls)
+    key = over_tls.controller / "ca.key"
+    key.write_text("")
+    for mode, is_refused in ((0o600, False), (0o400, False), (0o640, True), (0o604, True), (0o620, True)):
+        key.chmod(mode)
+        problem = f"The CA key {key} on this controller is accessible to other users (mode {mode:04o}). Run: chmod 600 {key}"
+        assert over_tls.plan("vm2", "client")["problems"] == ([problem] if is_refused else [])
+
+
 def test_a_certificate_that_is_there_is_in_the_generation_beside_the_ca(over_tls):
     said = over_tls.plan("vm2", "client")
     assert (said["why"]["certificate"], said["generation"]["files"]["cert.pem"]) == ("the certificate of vm2 is made", "(made by a run)\n")

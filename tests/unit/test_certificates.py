@@ -117,6 +117,7 @@ def test_one_that_is_missing_is_made_and_kept_and_holds_from_then_on(tmp_path):
     many = "".join(look_up({str(number): "" for number in range(10)}, "").values())
     assert all(any(kind(letter) for letter in many) for kind in (str.isupper, str.islower, str.isdigit))
     assert look_up({"app": "", "proof": ""}, tmp_path / "new") == made
+    assert (tmp_path / "new/.gitignore").read_text() == "*\n"
     kept = tmp_path / "new" / "redis_app.password"
     assert kept.read_text() == made["app"] + "\n"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
@@ -133,7 +134,7 @@ def test_a_rehearsal_keeps_none(tmp_path, monkeypatch):
 def test_a_home_directory_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     look_up({"app": ""}, "~/kept")
-    assert os.listdir(tmp_path / "kept") == ["redis_app.password"]
+    assert sorted(os.listdir(tmp_path / "kept")) == [".gitignore", "redis_app.password"]
 
 
 def test_what_is_not_kept_is_none_and_an_empty_file_is_an_empty_one(tmp_path):

@@ -386,7 +386,9 @@ def test_task_signs_with_the_ca_that_is_given(sign, tmp_path):
     signed, printed = sign(request(**EVERYTHING), directory, **given)
     assert holds_what_is_expected(x509.load_pem_x509_certificate(signed["certificate"].encode()))
     assert AUTHORITY.private().splitlines()[2] not in printed
-    assert os.listdir(directory) == [signing.LOG]
+    # a new directory stays out of Git
+    assert sorted(os.listdir(directory)) == [".gitignore", signing.LOG]
+    assert (directory / ".gitignore").read_text() == "*\n"
     refused, __ = sign(request(), directory, **{**given, "ambassador_ca_key": Authority().private()})
     assert refused["msg"].startswith(
         "Host vm2: ambassador_ca_key cannot sign for ambassador_ca_certificate: the key belongs to another CA."

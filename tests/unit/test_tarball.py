@@ -29,3 +29,18 @@ def test_the_tarball_holds_what_runs_and_the_texts(tmp_path):
     }
     # of what is measured the pages and their pictures; of the site nothing
     assert [name for name in names if name.startswith(("docs/site", "docs/benchmarks/")) and not name.endswith((".md", ".svg"))] == []
+
+
+def test_no_directory_of_a_ca_gets_into_the_tarball(tmp_path):
+    tree = tmp_path / "tree"
+    for place in ("", "playbooks", "docs/deeper/inventory"):
+        (tree / place / ".ambassador").mkdir(parents=True)
+        (tree / place / ".ambassador/ca.key").write_text("key")
+    (tree / "galaxy.yml").write_text((ROOT / "galaxy.yml").read_text())
+    (tree / "README.md").write_text("")
+    subprocess.run(["ansible-galaxy", "collection", "build", str(tree), f"--output-path={tmp_path}/built"], capture_output=True, check=True)
+    (tarball,) = (tmp_path / "built").iterdir()
+    with tarfile.open(tarball) as archive:
+        names = archive.getnames()
+    assert "playbooks" in names
+    assert [name for name in names if ".ambassador" in name] == []

@@ -39,6 +39,26 @@ def side(links, host, which, hostvars=HOSTVARS, engine="haproxy", ipv6=False, tl
     return Wiring(links, hosts_of, engine, ipv6, tls).side(host, which, {**HOSTVARS, **hostvars})
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["vm1", "VM1"],
+        # the second one is the shortened name of the first one in its certificate
+        ["a" * 70, certified("a" * 70)],
+        ["a" * 70, certified("a" * 70).upper()],
+    ],
+    ids=["case", "shortened", "shortened, case"],
+)
+def test_refuses_hosts_that_would_share_a_certificate(names):
+    def found(tls):
+        links = {"redis": a_link(servers="servers", clients="db")}
+        return Wiring(links, {"servers": names, "db": ["db1"]}.get, tls=tls).problems
+
+    (problem,) = found(True)
+    assert problem.startswith(f"Hosts {', '.join(names)}: their certificates would be for the same name, ")
+    assert found(False) == []
+
+
 # -- what a right map gives ---------------------------------------------------------------------------------------
 
 
