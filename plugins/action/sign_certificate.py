@@ -12,7 +12,9 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import permis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import signing
 
 # variables with secrets: as options, they could be shown
-CA, CA_KEY, PASSPHRASE = "ambassador_ca_certificate", "ambassador_ca_key", "ambassador_ca_passphrase"
+CA = "ambassador_ca_certificate"
+CA_KEY = "ambassador_ca_key"
+PASSPHRASE = "ambassador_ca_passphrase"
 OPTIONS = {
     "request": {"type": "str", "required": True},
     "names": {"type": "list", "elements": "str", "required": True},
