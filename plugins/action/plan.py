@@ -17,8 +17,8 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.filter.wiring import AllVariables, hosts_of
 from ansible_collections.crosshost.ambassador.plugins.module_utils import clock, containers, handover, maps, names, plan, redis
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, whole
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED, Wiring, certified, on_host
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, passwords, render
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import CERTIFIED, OBSERVED, Wiring, certified, on_host
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, controller, passwords, render
 
 # the templates and files of the engines, beside the plugins wherever the collection is
 ROLE = str(pathlib.Path(__file__).parents[2] / "roles" / "ambassador_engine")
@@ -101,6 +101,13 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Plan the part, and say why nothing is changed where something is wrong."""
         result = super().run(tmp, task_vars)
+        forged = controller.overriding_facts(task_vars)
+        if forged:
+            msg = (
+                f"Host {task_vars['inventory_hostname']}: its facts replace the variables {', '.join(forged)}. Find out which program of"
+                " the host returns them. If a playbook of yours sets them with cacheable facts, set them in the inventory."
+            )
+            return {**result, "failed": True, "msg": msg}
         arguments = plain(self._task.args)
         self.host, self.variables = task_vars["inventory_hostname"], task_vars
         self.part, self.observed = arguments["part"], whole(arguments["observed"])
@@ -378,11 +385,13 @@ class ActionModule(ActionBase):
         """
         if not held or held["name"] == certified(self.host) or not clock.is_valid(held, now):
             return None
-        text = self.observed["identity"]["certificate"]
+        text, name = self.observed["identity"]["certificate"], held["name"]
         others = [(found.get("identity") or {}).get("certificate", "") for host, found in self._observations().items() if host != self.host]
         is_copied = certificates.public_key(text) in map(certificates.public_key, others)
-        is_taken = held["name"] in map(certified, self.variables["groups"]["all"])
-        return held["name"] if not is_copied and not is_taken and certificates.is_signed(text, ca) else None
+        # DNS names have no case
+        is_taken = name.lower() in (certified(host).lower() for host in self.variables["groups"]["all"])
+        is_possible = CERTIFIED.fullmatch(name) and not is_copied and not is_taken
+        return name if is_possible and certificates.proves_name(text, name, ca, now) else None
 
     def _peers(self, wiring, authorities, revoked, now):
         """Return the lifetimes of the certificates at the other ends of the links, as they are at the end of this run."""

@@ -9,7 +9,7 @@ import time
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.module_utils import permissions
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import signing
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, controller, signing
 
 # variables with secrets: as options, they could be shown
 CA = "ambassador_ca_certificate"
@@ -40,14 +40,24 @@ class ActionModule(ActionBase):
         __, self.options = self.validate_argument_spec(OPTIONS)
         self.variables, self.host = task_vars, task_vars["inventory_hostname"]
         self.directory, self.now = self.options["directory"], time.time()
+        forged = controller.overriding_facts(task_vars)
         try:
+            if forged:
+                raise RefusedError(
+                    f"Host {self.host}: its facts replace the variables {', '.join(forged)}, so no certificate is issued."
+                    " Find out which program of the host returns them."
+                )
             certificate = self._certificate()
         except RefusedError as refusal:
             return {**result, "failed": True, "msg": str(refusal)}
+        except OSError as error:
+            msg = f"Host {self.host}: the directory {self.directory} on this controller cannot be used: {error}. Correct its permissions."
+            return {**result, "failed": True, "msg": msg}
         return {**result, "changed": True, "certificate": certificate}
 
     def _variable(self, name):
-        return (self._templar.template(self.variables.get(name)) or "").strip()
+        value = self._templar.template(self.variables.get(name))
+        return "" if value is None else str(value)
 
     def _read(self, name):
         """Return a file of the controller's directory; None if it is missing."""
@@ -58,11 +68,13 @@ class ActionModule(ActionBase):
             return None
 
     def _certificate(self):
-        names, given = self.options["names"], self._variable(CA)
+        names, given, held = self.options["names"], self._variable(CA).strip(), self.options["held"]
         authority = given or self._read("ca.pem") or ""
         try:
             # several names: the host has to prove that it has the key that was certified for the former one
-            request = signing.read_request(self.options["request"], self.options["held"] if len(names) > 1 else None)
+            if len(names) > 1 and not certificates.proves_name(held, names[1], authority, self.now):
+                raise signing.SigningError(signing.Fault.OTHER_KEY)
+            request = signing.read_request(self.options["request"], held if len(names) > 1 else None)
         except signing.SigningError as error:
             if error.fault is signing.Fault.OTHER_KEY:
                 raise RefusedError(

@@ -82,11 +82,13 @@ def certificates(text):
         return []
 
 
-def is_issued_by(issued, issuer):
-    """Tell whether one certificate signed another.
+def is_issued_by(issued, issuer, is_trusted=False):
+    """Return whether one certificate signed another.
 
     :param x509.Certificate issued: the certificate that may have been signed
     :param x509.Certificate issuer: the certificate whose key may have signed it
+    :param bool is_trusted: whether the certificate comes from the administrator. Then matching names and identifiers are enough for a
+        signature of an algorithm that this library does not know
     :rtype: bool
     :source: RFC 5280, section 6.1.3, (a) (1) and (4), and section 4.2.1.1
     """
@@ -98,9 +100,8 @@ def is_issued_by(issued, issuer):
         issued.verify_directly_issued_by(issuer)
     except (InvalidSignature, ValueError):
         return False
-    # a signature that this library cannot check: the names and identifiers match
     except (TypeError, UnsupportedAlgorithm):
-        return bool(named and key)
+        return bool(is_trusted and named and key)
     return True
 
 
@@ -121,14 +122,35 @@ def is_signed(text, ca):
 
 
 def public_key(text):
-    """Return the public key of a certificate, in DER format; None if there is no certificate.
+    """Return the public key of a certificate, in DER format; None if there is no certificate that can be read.
 
     :param str text: PEM; the first certificate in it counts
     :rtype: bytes | None
     """
     found = blocks(text, "CERTIFICATE")
     form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    return x509.load_pem_x509_certificate(found[0].encode()).public_key().public_bytes(*form) if found else None
+    try:
+        return x509.load_pem_x509_certificate(found[0].encode()).public_key().public_bytes(*form) if found else None
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+
+
+def proves_name(text, name, ca, now):
+    """Return whether a certificate proves that its key belongs to a host name: a CA of this controller signed it, and it is valid.
+
+    :param str text: PEM; the first certificate in it counts
+    :param str name: the common name that it must have, which must be one of its DNS names as well
+    :param str ca: the certificates of the CAs, PEM
+    :param float now: seconds since the epoch
+    :rtype: bool
+    """
+    try:
+        held = certificate(text)
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    if not held or held["name"] != name or name not in held["names"]:
+        return False
+    return held["not_before"] <= now < held["not_after"] and is_signed(text, ca)
 
 
 def missing_issuers(text):
@@ -146,7 +168,7 @@ def missing_issuers(text):
     return [
         {"name": one.subject.rfc4514_string(), "issuer": one.issuer.rfc4514_string()}
         for one in known
-        if not any(is_issued_by(one, issuer) for issuer in known)
+        if not any(is_issued_by(one, issuer, is_trusted=True) for issuer in known)
     ]
 
 

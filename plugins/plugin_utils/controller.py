@@ -1,11 +1,13 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The directory on the controller that holds the CA and the passwords."""
+"""What the controller trusts: its directory with the CA and the passwords, and its variables."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 
+from ansible import constants
 from ansible_collections.crosshost.ambassador.plugins.module_utils import permissions
 
 
@@ -17,4 +19,19 @@ def make_directory(path):
     """
     if not os.path.isdir(path):
         permissions.make_private_directories(path)
-        permissions.write_file(os.path.join(path, ".gitignore"), b"*\n", os.geteuid(), permissions.FILE)
+        # another process may create the same directory now
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            permissions.write_file(os.path.join(path, ".gitignore"), b"*\n", os.geteuid(), permissions.FILE)
+
+
+def overriding_facts(variables):
+    """Return the facts of a host that replace variables of the collection.
+
+    Each answer of a module can hold facts, and with Ansible's default ``inject_facts_as_vars`` they replace variables of the inventory.
+
+    :param dict variables: the variables of a task
+    :rtype: list[str]
+    """
+    facts = variables.get("ansible_facts") or {}
+    own = ("ambassador_", "redis_server_", "redis_client_", "__ambassador_", "__redis_")
+    return sorted(name for name in facts if name.startswith(own)) if constants.INJECT_FACTS_AS_VARS else []

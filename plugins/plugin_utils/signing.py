@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import enum
+import errno
 import json
 import os
 from typing import NamedTuple
@@ -86,7 +87,8 @@ def read_request(text, held=None):
     """Return the signing request of a host.
 
     :param str text: the request, PEM
-    :param str | None held: a certificate whose key the request must have, PEM; None if any key is right
+    :param str | None held: a certificate whose key the request must have, PEM (see :func:`certificates.proves_name`); None if any key is
+        right
     :rtype: x509.CertificateSigningRequest
     :raises SigningError: if it does not prove that its sender has the private key, or the key is not one for a host
     """
@@ -170,6 +172,14 @@ def check_request(request, names):
             raise SigningError(fault)
 
 
+def _read_or_none(text):
+    """Return the first certificate of a text, or None."""
+    try:
+        return x509.load_pem_x509_certificate(text.encode())
+    except ValueError:
+        return None
+
+
 def check_certificate(text, request, names, authority, replaced, now):
     """Refuse a certificate from elsewhere that is not what this controller issues itself.
 
@@ -197,7 +207,7 @@ def check_certificate(text, request, names, authority, replaced, now):
         is_valid = issued.not_valid_before_utc.timestamp() <= now < issued.not_valid_after_utc.timestamp()
         faults = (
             (_der(issued.public_key()) != _der(request.public_key()), Fault.OTHER_KEY),
-            (text.strip() == replaced.strip() and replaced, Fault.UNCHANGED),
+            (_read_or_none(replaced) == issued, Fault.UNCHANGED),
             (not certificates.is_issued_by(issued, issuer), Fault.AUTHORITY),
             (names_key is None or names_key.key_identifier is None, Fault.NO_AUTHORITY_KEY),
             (common_names not in ([], [names[0]]), Fault.SUBJECT),
@@ -305,7 +315,9 @@ def log_entry(host, certificate, now):
 
 
 def append(directory, entry):
-    """Append an entry to the log. It is one write to a file in append mode, so several processes can do it at the same time.
+    """Append an entry to the log. It is one write in append mode, so several processes can do it at the same time.
+
+    A line that a crash cut takes no other entry with it, because each entry begins a line.
 
     :param str directory: the directory on the controller; it is created if it is missing
     :param Issued entry: the entry
@@ -313,8 +325,11 @@ def append(directory, entry):
     """
     controller.make_directory(directory)
     descriptor = os.open(os.path.join(directory, LOG), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, permissions.PRIVATE_FILE)
+    content = f"\n{json.dumps(entry._asdict())}\n".encode()
     try:
-        os.write(descriptor, (json.dumps(entry._asdict()) + "\n").encode())
+        if os.write(descriptor, content) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.path.join(directory, LOG))
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -326,7 +341,7 @@ def read_log(directory):
     :rtype: list[Issued]
     """
     try:
-        with open(os.path.join(directory, LOG), encoding="utf-8") as file:
+        with open(os.path.join(directory, LOG), encoding="utf-8", errors="replace") as file:
             lines = file.read().splitlines()
     except FileNotFoundError:
         return []

@@ -295,9 +295,28 @@ def make_ca(play):
 
 
 def certify(play, host, serial=7, name=None):
-    certificate = play.signer.certify(name or host, serial)
+    certificate = play.signer.certify(name or host, serial, names=[name or host])
     play.hosts[host].observed["identity"] = {"certificate": certificate, "key": "own"}
     return certificate
+
+
+def test_facts_do_not_replace_variables_of_the_collection(play, monkeypatch):
+    monkeypatch.setattr(action.constants, "INJECT_FACTS_AS_VARS", True)
+    play.more["vm2"] = {"ansible_facts": {"default_ipv4": {}, "ambassador_links": {}, "redis_server_image": "theirs"}}
+    refused = play.plan("vm2", "client")
+    assert refused["failed"]
+    assert refused["msg"].startswith("Host vm2: its facts replace the variables ambassador_links, redis_server_image. ")
+    # without the default they replace nothing
+    monkeypatch.setattr(action.constants, "INJECT_FACTS_AS_VARS", False)
+    assert play.plan("vm2", "client")["problems"] == []
+
+
+@pytest.mark.parametrize("name", ["VM1", "*.example.com", "a,b"])
+def test_a_former_name_that_could_be_another_host_s_is_not_kept(over_tls, name):
+    make_ca(over_tls)
+    certify(over_tls, "vm2", name=name)
+    found = over_tls.plan("vm2", "client")
+    assert (found["former_name"], found["new_key"]) == (None, True)
 
 
 def test_refuses_a_key_of_the_ca_that_other_users_can_read(over_tls):

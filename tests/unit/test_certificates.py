@@ -1,5 +1,6 @@
 """What certificates say, which are revoked, and who does not trust a CA yet; the passwords that the controller keeps beside them."""
 
+import datetime
 import hashlib
 import os
 import stat
@@ -10,6 +11,10 @@ from ansible.plugins.loader import lookup_loader
 from ansible_collections.crosshost.ambassador.plugins.filter.certificates import behind
 from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import OTHER_AUTHORITY, REVOKED, Renewal, certificate_due
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, passwords
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.x509.oid import NameOID
 from signer import NOW, Signer
 
 ONE, OTHER = Signer("one"), Signer("other")
@@ -71,6 +76,46 @@ def test_a_certificate_is_due_when_another_ca_signs_and_not_where_one_more_is_tr
         assert certificate_due("vm1", "own", certificates.certificates(pem), held, [], now) == due
     revoked = [entry["serial"] for entry in certificates.revoked(ONE.revoke(7))]
     assert certificate_due("vm1", "own", certificates.certificates(ONE.pem), held, revoked, now).reason == REVOKED
+
+
+def forged(name, issuer):
+    """Return a certificate that says an RSA CA signed it, with a signature of an algorithm that nobody knows."""
+    key = rsa.generate_private_key(65537, 2048)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer.name).public_key(key.public_key()).serial_number(5)
+    builder = builder.not_valid_before(NOW).not_valid_after(NOW + datetime.timedelta(days=90))
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False)
+    builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()), False)
+    signed = builder.sign(key, hashes.SHA256(), rsa_padding=padding.PSS(padding.MGF1(hashes.SHA256()), 32))
+    sha256, unknown = (bytes.fromhex(f"06096086480165030402{last}") for last in ("01", "7f"))
+    der = signed.public_bytes(serialization.Encoding.DER).replace(sha256, unknown)
+    return x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def test_a_signature_that_cannot_be_checked_proves_nothing():
+    authority = Signer("rsa", key=rsa.generate_private_key(65537, 2048))
+    moment = NOW.timestamp() + 1
+    assert certificates.proves_name(authority.certify("vm1", 7, names=["vm1"]), "vm1", authority.pem, moment)
+    text = forged("VM1", authority)
+    assert certificates.certificate(text)["authority"] == certificates.certificates(authority.pem)[0]["key"]
+    assert not certificates.is_signed(text, authority.pem)
+    assert not certificates.proves_name(text, "VM1", authority.pem, moment)
+    # the administrator's own file is another matter
+    assert certificates.missing_issuers(authority.pem + text) == []
+
+
+def test_a_certificate_proves_its_own_name_while_it_is_valid():
+    text, moment = ONE.certify("vm1", 7, names=["vm1"]), NOW.timestamp() + 1
+    assert certificates.proves_name(text, "vm1", ONE.pem, moment)
+    for other in (
+        ("vm2", ONE.pem, moment),
+        ("vm1", OTHER.pem, moment),
+        ("vm1", ONE.pem, moment - 2),
+        ("vm1", ONE.pem, moment + 91 * 86400),
+    ):
+        assert not certificates.proves_name(text, *other)
+    for unfit in ("", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", ONE.certify("vm1", 7, names=["vm2"])):
+        assert not certificates.proves_name(unfit, "vm1", ONE.pem, moment)
 
 
 # -- filters ------------------------------------------------------------------------------------------------------

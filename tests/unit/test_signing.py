@@ -282,6 +282,8 @@ def test_refuses_a_certificate_of_another_ca_or_no_new_one():
     for given, options, fault in (
         (impostor.certify(), {}, Fault.AUTHORITY),
         (text, {"replaced": text}, Fault.UNCHANGED),
+        # a CA may write words before it, or its chain after it
+        (f"Certificate:\n    Data:\n{text}{AUTHORITY.pem}", {"replaced": text}, Fault.UNCHANGED),
         ("no certificate", {}, Fault.UNREADABLE),
         ("", {}, Fault.UNREADABLE),
     ):
@@ -302,12 +304,14 @@ def test_log_says_what_was_issued_and_revocation_reads_it(tmp_path):
         signing.append(directory, signing.log_entry(host, text, NOW.timestamp()))
     with (directory / signing.LOG).open("a") as file:
         file.write('{"time": "2026-')
+    # the next entry is not lost with the one that was cut
+    signing.append(directory, signing.log_entry("vm3", texts[2], NOW.timestamp()))
     entry = signing.read_log(directory)[0]
     digest = hashes.Hash(hashes.SHA256())
     digest.update(KEY.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
     end = (NOW + datetime.timedelta(days=30)).isoformat()
     assert entry == (NOW.isoformat(), "vm2", serials[0], digest.finalize().hex(), end)
-    assert [one.host for one in signing.read_log(directory)] == ["vm2", "vm2", "vm1"]
+    assert [one.host for one in signing.read_log(directory)] == ["vm2", "vm2", "vm1", "vm3"]
     assert stat.S_IMODE((directory / signing.LOG).stat().st_mode) == 0o600
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     # of a version before the log
@@ -327,7 +331,7 @@ def sign(tmp_path):
     """Runs the action for vm2; returns its result, and what Ansible printed at the highest verbosity."""
     numbers = itertools.count()
 
-    def run(text, directory, names=("vm2",), held="", **variables):
+    def run(text, directory, names=("vm2",), held="", facts=None, **variables):
         task = {
             "crosshost.ambassador.sign_certificate": {
                 "request": text,
@@ -340,12 +344,21 @@ def sign(tmp_path):
             "ignore_errors": True,
         }
         result = tmp_path / f"result{next(numbers)}"
+        # as the answer of any module can do it
+        forge = {"name": "Return facts", "set_fact": {**(facts or {}), "cacheable": True}}
+        before = [forge] if facts else []
         copy = {"copy": {"content": "{{ signed | to_json }}", "dest": str(result)}, "delegate_to": "localhost", "connection": "local"}
-        (tmp_path / "play.yml").write_text(yaml.safe_dump([{"hosts": "vm2", "gather_facts": False, "tasks": [task, copy]}]))
+        (tmp_path / "play.yml").write_text(yaml.safe_dump([{"hosts": "vm2", "gather_facts": False, "tasks": [*before, task, copy]}]))
         (tmp_path / "variables.json").write_text(json.dumps(variables))
         done = subprocess.run(
             ["ansible-playbook", "-vvvv", "-i", "vm2,", "-e", f"@{tmp_path}/variables.json", str(tmp_path / "play.yml")],
-            env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"},
+            # as users have it who do not set it
+            env={
+                **os.environ,
+                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+                "ANSIBLE_FORCE_COLOR": "0",
+                "ANSIBLE_INJECT_FACT_VARS": "true",
+            },
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -378,6 +391,33 @@ def test_task_signs_with_the_ca_of_the_controller(sign, tmp_path):
     refused, __ = sign(request(rsa.generate_private_key(65537, 2048)), directory, ambassador_ca_passphrase=PASSPHRASE)
     assert refused["msg"].startswith("Host vm2: its signing request has a key that is not of the curve P-256, P-384, or P-521,")
     assert len(signing.read_log(directory)) == 1
+
+
+def test_task_refuses_facts_in_the_place_of_variables_and_a_former_name_without_proof(sign, tmp_path):
+    directory = tmp_path / "ca"
+    directory.mkdir()
+    (directory / "ca.pem").write_text(AUTHORITY.pem)
+    (directory / "ca.key").write_text(AUTHORITY.private())
+    refused, __ = sign(request(), directory, facts={"ambassador_ca_key": "a", "ambassador_controller_dir": "/b", "harmless": "c"})
+    assert refused["msg"].startswith(
+        "Host vm2: its facts replace the variables ambassador_ca_key, ambassador_controller_dir, so no certificate is issued."
+    )
+    # the right key, and a certificate that the host signed itself
+    forged = Authority("CA", key=KEY).certify(KEY, "vm9", names=[x509.DNSName("vm9")])
+    for held in (forged, "", "no certificate"):
+        refused, __ = sign(request(), directory, ("vm2", "vm9"), held)
+        assert refused["msg"].startswith("Host vm2: its key is not the key that was certified for vm9."), refused
+    held = AUTHORITY.certify(KEY, "vm9", names=[x509.DNSName("vm9")])
+    signed, __ = sign(request(), directory, ("vm2", "vm9"), held)
+    assert holds_what_is_expected(x509.load_pem_x509_certificate(signed["certificate"].encode()), ("vm2", "vm9"))
+
+
+@pytest.mark.parametrize("passphrase", ["ends with a line\n", 12345], ids=str)
+def test_task_takes_the_passphrase_as_it_is(sign, tmp_path, passphrase):
+    (tmp_path / "ca.pem").write_text(AUTHORITY.pem)
+    (tmp_path / "ca.key").write_text(AUTHORITY.private(str(passphrase)))
+    signed, __ = sign(request(), tmp_path, ambassador_ca_passphrase=passphrase)
+    assert holds_what_is_expected(x509.load_pem_x509_certificate(signed["certificate"].encode()))
 
 
 def test_task_signs_with_the_ca_that_is_given(sign, tmp_path):
