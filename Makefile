@@ -4,10 +4,11 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export MOLECULE_GLOB := molecule/*/molecule.yml
-# `make test` runs these scenarios in the lab, installed on the other ansible-core (matrix), and all others in a second lab at the same time.
-# anywhere and examples need the first lab: one mounts this directory in a container, the other one builds images.
-FIRST := anywhere default examples live move
-SECOND = $(filter-out $(FIRST) installed,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
+# `make test` runs FIRST in the lab and SECOND in a second lab at the same time; then live alone, because it measures what clients see, and
+# installed on the other ansible-core (matrix). anywhere and examples need the first lab: one mounts this directory in a container, the other
+# one builds images.
+FIRST := anywhere default examples move secure
+SECOND = $(filter-out $(FIRST) live installed,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 
 .PHONY: help demo test test-first test-second static lint unit browser scenarios docs readmes release galaxy hosts versions newcomer harness matrix figures bench cost lab venv clean
 help:                ## this list
@@ -19,6 +20,7 @@ demo: venv lab       ## two hosts, the whole chain, a PONG and what carried it
 test: venv lab       ## the linters, the unit tests, the status page, the scenarios (as root, or with sudo without a password)
 	@# the scenarios of one lab leave half of the processor idle; the other tests have a lower priority
 	$(MAKE) --jobs=3 test-first test-second static browser
+	$(MAKE) scenarios ONLY=live
 	tests/matrix scenario
 
 test-first: venv
