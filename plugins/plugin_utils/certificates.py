@@ -54,18 +54,33 @@ def certificate(text):
     }
 
 
-def _dns_names(read):
+def extension_value(read, extension):
+    """Return the value of an extension of a certificate or a request, or None if it is missing.
+
+    :param read: the certificate or the request
+    :param extension: the class of the value, such as :class:`x509.KeyUsage`
+    """
     try:
-        return read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+        return read.extensions.get_extension_for_class(extension).value
     except x509.ExtensionNotFound:
-        return []
+        return None
+
+
+def der(public_key):
+    """Return a public key in DER format.
+
+    :rtype: bytes
+    """
+    return public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _dns_names(read):
+    names = extension_value(read, x509.SubjectAlternativeName)
+    return names.get_values_for_type(x509.DNSName) if names is not None else []
 
 
 def _identifier(read, extension, attribute):
-    try:
-        value = getattr(read.extensions.get_extension_for_class(extension).value, attribute)
-    except x509.ExtensionNotFound:
-        return None
+    value = getattr(extension_value(read, extension), attribute, None)
     return value.hex() if value else None
 
 
@@ -128,9 +143,8 @@ def public_key(text):
     :rtype: bytes | None
     """
     found = blocks(text, "CERTIFICATE")
-    form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     try:
-        return x509.load_pem_x509_certificate(found[0].encode()).public_key().public_bytes(*form) if found else None
+        return der(x509.load_pem_x509_certificate(found[0].encode()).public_key()) if found else None
     except (ValueError, UnsupportedAlgorithm):
         return None
 

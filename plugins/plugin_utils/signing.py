@@ -79,10 +79,6 @@ class Issued(NamedTuple):
     not_after: str
 
 
-def _der(public_key):
-    return public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
 def read_request(text, held=None):
     """Return the signing request of a host.
 
@@ -101,7 +97,7 @@ def read_request(text, held=None):
         raise SigningError(Fault.WEAK_KEY)
     if not is_signed:
         raise SigningError(Fault.NOT_SIGNED)
-    if held is not None and _der(key) != certificates.public_key(held):
+    if held is not None and certificates.der(key) != certificates.public_key(held):
         raise SigningError(Fault.OTHER_KEY)
     return request
 
@@ -113,32 +109,22 @@ def subject(names):
 
 def _has_names(read, names):
     """Return whether a request or a certificate is for these DNS names, and for nothing else."""
-    try:
-        found = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return False
+    found = certificates.extension_value(read, x509.SubjectAlternativeName) or ()
     return all(isinstance(name, x509.DNSName) for name in found) and {name.value for name in found} == set(names)
 
 
-def _value(read, extension):
-    try:
-        return read.extensions.get_extension_for_class(extension).value
-    except x509.ExtensionNotFound:
-        return None
-
-
 def _key_usages(read):
-    found = _value(read, x509.KeyUsage)
+    found = certificates.extension_value(read, x509.KeyUsage)
     return None if found is None else {name for name in KEY_USAGES if getattr(found, name)}
 
 
 def _is_ca(read):
-    found = _value(read, x509.BasicConstraints)
+    found = certificates.extension_value(read, x509.BasicConstraints)
     return found is not None and (found.ca or found.path_length is not None)
 
 
 def check_request(request, names):
-    """Refuse a request that asks for more than the certificate of its host: whoever signs it elsewhere may follow it.
+    """Refuse a request that asks for more than the certificate of its host, because a CA elsewhere may grant all of it.
 
     :param x509.CertificateSigningRequest request: see :func:`read_request`
     :param list[str] names: the DNS names of the host, the present one first
@@ -146,7 +132,7 @@ def check_request(request, names):
     """
     try:
         extensions = {extension.oid for extension in request.extensions}
-        usages, extended = _key_usages(request), _value(request, x509.ExtendedKeyUsage)
+        usages, extended = _key_usages(request), certificates.extension_value(request, x509.ExtendedKeyUsage)
         faults = (
             (request.subject != subject(names), Fault.SUBJECT),
             (not _has_names(request, names), Fault.NAMES),
@@ -198,15 +184,15 @@ def check_certificate(text, request, names, authority, replaced, now):
     try:
         issued = x509.load_pem_x509_certificate(text.encode())
         issuer = x509.load_pem_x509_certificate(authority.encode())
-        names_key = _value(issued, x509.AuthorityKeyIdentifier)
-        usages, extended = _key_usages(issued), _value(issued, x509.ExtendedKeyUsage)
+        names_key = certificates.extension_value(issued, x509.AuthorityKeyIdentifier)
+        usages, extended = _key_usages(issued), certificates.extension_value(issued, x509.ExtendedKeyUsage)
         common_names = [one.value for one in issued.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
         known = (x509.KeyUsage, x509.ExtendedKeyUsage, x509.SubjectAlternativeName, x509.BasicConstraints)
         critical = [one for one in issued.extensions if one.critical and not isinstance(one.value, known)]
         allowed = {"digital_signature", *HARMLESS_KEY_USAGES}
         is_valid = issued.not_valid_before_utc.timestamp() <= now < issued.not_valid_after_utc.timestamp()
         faults = (
-            (_der(issued.public_key()) != _der(request.public_key()), Fault.OTHER_KEY),
+            (certificates.der(issued.public_key()) != certificates.der(request.public_key()), Fault.OTHER_KEY),
             (_read_or_none(replaced) == issued, Fault.UNCHANGED),
             (not certificates.is_issued_by(issued, issuer), Fault.AUTHORITY),
             (names_key is None or names_key.key_identifier is None, Fault.NO_AUTHORITY_KEY),
@@ -249,7 +235,7 @@ def read_authority_key(text, passphrase, authority):
         raise AuthorityKeyError("the key is encrypted, and no passphrase is given") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise AuthorityKeyError("the key cannot be read with this passphrase") from error
-    if _der(key.public_key()) != certificates.public_key(authority):
+    if certificates.der(key.public_key()) != certificates.public_key(authority):
         raise AuthorityKeyError("the key belongs to another CA")
     return key
 
@@ -275,11 +261,12 @@ def issue(public_key, names, authority, authority_key, days, now):
     issuer = x509.load_pem_x509_certificate(authority.encode())
     moment = datetime.datetime.fromtimestamp(int(now), datetime.UTC)
     end = min(moment + datetime.timedelta(days=days), issuer.not_valid_after_utc)
-    try:
-        identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-        authority_identifier = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
-    except x509.ExtensionNotFound:
-        authority_identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())
+    identifier = certificates.extension_value(issuer, x509.SubjectKeyIdentifier)
+    authority_identifier = (
+        x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+        if identifier is not None
+        else x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())
+    )
     usages = {name: name == "digital_signature" for name in KEY_USAGES}
     builder = (
         x509.CertificateBuilder()
@@ -309,7 +296,7 @@ def log_entry(host, certificate, now):
     """
     issued = x509.load_pem_x509_certificate(certificate.encode())
     digest = hashes.Hash(hashes.SHA256())
-    digest.update(_der(issued.public_key()))
+    digest.update(certificates.der(issued.public_key()))
     moment = datetime.datetime.fromtimestamp(int(now), datetime.UTC)
     return Issued(moment.isoformat(), host, issued.serial_number, digest.finalize().hex(), issued.not_valid_after_utc.isoformat())
 
