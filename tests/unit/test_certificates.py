@@ -79,7 +79,7 @@ def test_a_certificate_is_due_when_another_ca_signs_and_not_where_one_more_is_tr
 
 
 def forged(name, issuer):
-    """Return a certificate that says an RSA CA signed it, with a signature of an algorithm that nobody knows."""
+    """Return a certificate that says an RSA CA signed it, with a signature of an unknown algorithm."""
     key = rsa.generate_private_key(65537, 2048)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer.name).public_key(key.public_key()).serial_number(5)

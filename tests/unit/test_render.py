@@ -115,7 +115,7 @@ def test_what_was_asked_for_is_the_time_of_a_connection_and_of_a_check():
 
 
 def defaults(config, head):
-    """Return the defaults that a section gives its servers, which stand in front of them."""
+    """Return the defaults that a section gives its servers; they precede the servers."""
     lines = part(config, head)
     found = [number for number, line in enumerate(lines) if line.startswith("default-server ")]
     assert all(number < min(n for n, line in enumerate(lines) if line.startswith("server ")) for number in found)
@@ -510,7 +510,7 @@ def test_network_of_the_ambassadors_may_connect_only_to_links_that_the_host_cons
     refused = [line.partition("admitted.lst }")[2] for line in config.splitlines() if "not a client of the link" in line]
     assert refused == ["", " !{ src 198.19.0.0/24 2001:db8:1::/64 }"]
     assert "{ src " not in generation(side="server", tls=True)["files"]["haproxy.cfg"]
-    # before the network is made nobody knows its addresses
+    # the addresses of a network are unknown until a run creates it
     assert "{ src " not in generation(side="server", subnets=[])["files"]["haproxy.cfg"]
 
 
