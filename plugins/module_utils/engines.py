@@ -341,7 +341,7 @@ def endpoint_of(path, run):
     :rtype: tuple[str, str]
     """
     keeper = os.path.join(path, run, KEEPER)
-    return ("the keeper", keeper) if os.path.exists(keeper) else ("HAProxy", os.path.join(path, run, "master.sock"))
+    return ("the keeper", keeper) if os.path.lexists(keeper) else ("HAProxy", os.path.join(path, run, "master.sock"))
 
 
 def read(path, alias=None, timeout=5):

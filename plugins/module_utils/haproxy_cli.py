@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+
+from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints
 
 
 def ask(path, command, timeout=60):
@@ -14,15 +17,17 @@ def ask(path, command, timeout=60):
     :param str command: the command, e.g. ``reload`` or ``@1 show env``
     :param int timeout: seconds to wait for each part of the answer
     :rtype: str
-    :raises OSError: where nothing listens there
+    :raises OSError: if nothing listens there, the path is no socket, or the answer is too long
     :source: HAProxy Management Guide, section 9.4, "Master CLI"
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as cli:
         cli.settimeout(timeout)
-        cli.connect(path)
+        endpoints.connect(cli, path)
         cli.sendall(command.encode() + b"\n")
         cli.shutdown(socket.SHUT_WR)
-        answer = b""
+        answer = bytearray()
         while chunk := cli.recv(65536):
             answer += chunk
+            if len(answer) > endpoints.MAX_ANSWER_BYTES:
+                raise OSError(errno.EMSGSIZE, "the answer is too long", path)
     return answer.decode(errors="replace").strip()

@@ -9,6 +9,8 @@ import json
 import os
 import time
 
+from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints
+
 
 def ask(path, command, timeout=60):
     """Send a command to the keeper and return the answer.
@@ -17,25 +19,21 @@ def ask(path, command, timeout=60):
     :param str command: ``show`` or ``reload``
     :param int timeout: seconds to wait for the answer
     :rtype: str
-    :raises OSError: where no keeper listens there, or it does not answer in time
+    :raises OSError: if no keeper reads the pipe, it does not answer in time, or something else is in the place of the pipe or the answer
     """
     name = f"answer.{os.getpid()}.{time.monotonic_ns()}"
-    # without waiting: a pipe that nobody reads is one of a keeper that has ended
-    pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-    try:
-        os.write(pipe, f"{command} {name}\n".encode())
-    finally:
-        os.close(pipe)
+    # without waiting: a pipe without a reader belongs to a keeper that has ended
+    endpoints.write_to_pipe(path, f"{command} {name}\n".encode())
     answer = os.path.join(os.path.dirname(path), name)
     deadline = time.monotonic() + timeout
-    while not os.path.exists(answer):
+    while not os.path.lexists(answer):
         if time.monotonic() > deadline:
             raise TimeoutError(errno.ETIMEDOUT, "no answer in time")
         time.sleep(0.02)
-    with open(answer, encoding="utf-8", errors="replace") as file:
-        said = file.read()
-    os.unlink(answer)
-    return said.strip()
+    try:
+        return endpoints.read_file(answer).decode(errors="replace").strip()
+    finally:
+        os.unlink(answer)
 
 
 def table_of(answer):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 
@@ -50,7 +51,12 @@ def set_permissions(path, owner, mode, flags=0):
     :param int flags: further flags to open it with
     :raises OSError: if the path is a symbolic link, or this user may not change it
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | flags)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | flags)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise OSError(error.errno, "it is a symbolic link or no directory: remove it", path) from error
+        raise
     try:
         os.fchown(descriptor, owner, group_of(owner))
         # after the owner, whose change clears bits

@@ -83,7 +83,7 @@ def owned(path, owner, mode):
     :param int mode: the mode
     :rtype: bool
     """
-    found = os.stat(path)
+    found = os.lstat(path)
     return (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (owner, owner, mode)
 
 

@@ -1,0 +1,134 @@
+"""A container that is taken over puts links where the modules of a host, which run as root, expect its sockets, pipes, and answers."""
+
+import os
+import socket
+import stat
+import threading
+
+import pytest
+from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints, haproxy_cli, nftables_keeper
+from conftest import named, run_module
+
+OWNER = os.getuid()
+REFUSED = "it is not what an ambassador creates there; its container may be taken over"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """The directory that a container writes to."""
+    path = tmp_path / "client/run"
+    path.mkdir(parents=True)
+    return path
+
+
+@pytest.fixture
+def victim(tmp_path):
+    """A file of the host that the container does not reach."""
+    path = tmp_path / "victim"
+    path.write_text("secret")
+    path.chmod(0o600)
+    return path
+
+
+def listen(path, answer=b"Success=1\n"):
+    """Answer one connection on a Unix socket; return what was asked, a list."""
+    listener, asked = socket.socket(socket.AF_UNIX), []
+    listener.bind(str(path))
+    listener.listen()
+
+    def serve():
+        connection = listener.accept()[0]
+        with connection:
+            asked.append(connection.makefile().read())
+            connection.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return asked
+
+
+def test_socket_of_a_container_is_asked_and_no_other_one(run, tmp_path):
+    assert listen(run / "master.sock") == []
+    assert haproxy_cli.ask(str(run / "master.sock"), "reload") == "Success=1"
+    asked = listen(tmp_path / "docker.sock")
+    for place in ("link.sock", "hard.sock", "file.sock"):
+        path = run / place
+        {
+            "link.sock": lambda path=path: path.symlink_to(tmp_path / "docker.sock"),
+            "hard.sock": lambda path=path: os.link(tmp_path / "docker.sock", path),
+            "file.sock": lambda path=path: path.write_text(""),
+        }[place]()
+        with pytest.raises(OSError, match=REFUSED):
+            haproxy_cli.ask(str(path), "reload")
+    assert asked == []
+    with pytest.raises(FileNotFoundError):
+        haproxy_cli.ask(str(run / "missing.sock"), "reload")
+
+
+def test_answer_of_a_socket_has_an_end(run, monkeypatch):
+    monkeypatch.setattr(endpoints, "MAX_ANSWER_BYTES", 100)
+    listen(run / "master.sock", b"x" * 100)
+    assert haproxy_cli.ask(str(run / "master.sock"), "show stat") == "x" * 100
+    (run / "master.sock").unlink()
+    listen(run / "master.sock", b"x" * 101)
+    with pytest.raises(OSError, match="the answer is too long"):
+        haproxy_cli.ask(str(run / "master.sock"), "show stat")
+
+
+def keep(run, answer):
+    """Read one line from the pipe, as the keeper does; then answer."""
+    os.mkfifo(run / "ask")
+    pipe = os.open(run / "ask", os.O_RDWR)
+
+    def serve():
+        name = os.read(pipe, 200).decode().split()[1]
+        answer(run / name)
+
+    threading.Thread(target=serve, daemon=True).start()
+
+
+def test_answer_of_the_keeper_is_a_file_of_its_own(run):
+    keep(run, lambda path: path.write_text("Success=1\n"))
+    assert nftables_keeper.ask(str(run / "ask"), "reload", timeout=5) == "Success=1"
+    assert os.listdir(run) == ["ask"]
+
+
+@pytest.mark.parametrize(
+    "linked", [lambda path, victim: path.symlink_to(victim), lambda path, victim: os.link(victim, path)], ids=["symlink", "hard link"]
+)
+def test_answer_of_the_keeper_tells_nothing_of_other_files(run, victim, linked):
+    keep(run, lambda path: linked(path, victim))
+    with pytest.raises(OSError, match="answer") as refused:
+        nftables_keeper.ask(str(run / "ask"), "show", timeout=5)
+    assert "secret" not in str(refused.value)
+    assert victim.read_text() == "secret"
+    assert os.listdir(run) == ["ask"]
+
+
+@pytest.mark.parametrize(
+    "linked", [lambda path, victim: path.symlink_to(victim), lambda path, victim: os.link(victim, path)], ids=["symlink", "hard link"]
+)
+def test_command_to_the_keeper_is_written_to_no_other_file(run, victim, linked):
+    linked(run / "ask", victim)
+    with pytest.raises(OSError, match="ask"):
+        nftables_keeper.ask(str(run / "ask"), "show", timeout=5)
+    assert victim.read_text() == "secret"
+
+
+def test_symlink_in_the_directory_of_a_container_changes_no_directory_elsewhere(run, tmp_path):
+    """The directory of the metrics is in the one that the container writes to."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o755)
+    before = elsewhere.stat()
+    run.chmod(0o700)
+    (run / "metrics").symlink_to(elsewhere)
+    generation = named({"haproxy.cfg": "one", "links.cfg": "@generation@"})
+    said = [
+        run_module("generation", path=str(run.parent), state="staged", owner=OWNER, **generation),
+        run_module("private_directory", path=str(run / "metrics"), owner=OWNER, files={"app": "a password"}),
+    ]
+    for each in said:
+        assert each["failed"], each
+        assert f"it is a symbolic link or no directory: remove it: '{run}/metrics'" in each["msg"], each
+    after = elsewhere.stat()
+    assert (after.st_uid, stat.S_IMODE(after.st_mode), after.st_ino) == (before.st_uid, 0o755, before.st_ino)
+    assert os.listdir(elsewhere) == []
