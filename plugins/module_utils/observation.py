@@ -555,7 +555,7 @@ def state(path):
         "sides": {name: side(os.path.join(path, name)) for name in SIDES if name in entries},
         "identity": identity(os.path.join(path, "identity")),
         "variables": variables(os.path.join(path, names.LINKS)),
-        "wrong_permissions": sorted(relative for relative, __, __ in permissions.find_wrong(path)),
+        "wrong_permissions": sorted(relative for relative, *__ in permissions.find_wrong(path)),
         "directories": {name: directory(os.path.join(path, name)) for name in others},
         "users": {
             name: users(_read(os.path.join(path, name, USERS)).decode(errors="replace"))

@@ -17,20 +17,23 @@ SIDES, IDENTITY = ("server", "client"), "identity"
 STATE_DIR = "."
 # for every user to read
 DIRECTORY, FILE = 0o755, 0o644
+# for root and the group of one container: a container can set any mode on its own directories, and other users must not get there
+SIDE_DIRECTORY = 0o750
 # for one user alone
 PRIVATE_DIRECTORY, PRIVATE_FILE = 0o700, 0o600
 
 
-def differs(path, owner, mode):
-    """Tell whether a directory or file has another owner or mode.
+def differs(path, owner, mode, group=None):
+    """Return whether a directory or file has another owner, mode, or group.
 
     :param str path: the path, which exists; a symbolic link is not followed
     :param int owner: numeric user ID
     :param int mode: the mode
+    :param int | None group: numeric group ID; None if the group does not matter
     :rtype: bool
     """
     found = os.lstat(path)
-    return (found.st_uid, stat.S_IMODE(found.st_mode)) != (owner, mode)
+    return (found.st_uid, stat.S_IMODE(found.st_mode)) != (owner, mode) or group not in (None, found.st_gid)
 
 
 def group_of(owner):
@@ -42,13 +45,14 @@ def group_of(owner):
     return os.getegid() if owner == os.geteuid() else owner
 
 
-def set_permissions(path, owner, mode, flags=0):
-    """Set owner and mode of a directory or file that exists.
+def set_permissions(path, owner, mode, flags=0, group=None):
+    """Set owner, group, and mode of a directory or file that exists.
 
     :param str path: the path
     :param int owner: numeric user ID
     :param int mode: the mode
     :param int flags: further flags to open it with
+    :param int | None group: numeric group ID; None for the group of the owner
     :raises OSError: if the path is a symbolic link, or this user may not change it
     """
     try:
@@ -58,22 +62,23 @@ def set_permissions(path, owner, mode, flags=0):
             raise OSError(error.errno, "it is a symbolic link or no directory: remove it", path) from error
         raise
     try:
-        os.fchown(descriptor, owner, group_of(owner))
+        os.fchown(descriptor, owner, group_of(owner) if group is None else group)
         # after the owner, whose change clears bits
         os.fchmod(descriptor, mode)
     finally:
         os.close(descriptor)
 
 
-def make_directory(path, owner, mode):
-    """Make a directory, or set owner and mode of one that exists.
+def make_directory(path, owner, mode, group=None):
+    """Create a directory, or set owner, group, and mode of one that exists.
 
     Missing directories above it belong to this user, and every user may read them.
 
     :param str path: the directory
     :param int owner: numeric user ID
     :param int mode: the mode
-    :raises OSError: if the directory cannot be made, or something else is in its place
+    :param int | None group: numeric group ID; None for the group of the owner
+    :raises OSError: if the directory cannot be created, or something else is in its place
     """
     parent = os.path.dirname(path)
     if parent and not os.path.isdir(parent):
@@ -81,7 +86,7 @@ def make_directory(path, owner, mode):
     with contextlib.suppress(FileExistsError):
         # closed until it has its owner
         os.mkdir(path, PRIVATE_DIRECTORY)
-    set_permissions(path, owner, mode, os.O_DIRECTORY)
+    set_permissions(path, owner, mode, os.O_DIRECTORY, group)
 
 
 def make_private_directories(path):
@@ -124,27 +129,28 @@ def write_file(path, content, owner, mode, sync=True):
 
 
 def _expected(state_dir, sides):
-    """Yield relative path, owner, and mode of what the ambassadors may have in a state directory."""
+    """Yield relative path, owner, mode, and group (None: any) of what the ambassadors may have in a state directory."""
     own = os.geteuid()
-    yield STATE_DIR, own, DIRECTORY
-    yield IDENTITY, HAPROXY_UID, PRIVATE_DIRECTORY
-    yield f"{IDENTITY}/key.pem", HAPROXY_UID, PRIVATE_FILE
-    yield f"{IDENTITY}/cert.pem", own, FILE
+    yield STATE_DIR, own, DIRECTORY, None
+    yield IDENTITY, HAPROXY_UID, PRIVATE_DIRECTORY, None
+    yield f"{IDENTITY}/key.pem", HAPROXY_UID, PRIVATE_FILE, None
+    yield f"{IDENTITY}/cert.pem", own, FILE, None
     for side in sides:
         path = os.path.join(state_dir, side)
         generations = os.path.join(path, "generations")
-        yield side, own, DIRECTORY
-        yield f"{side}/history.json", own, FILE
-        yield f"{side}/generations", own, DIRECTORY
+        runs = [run for run in engines.runs(path) if os.path.isdir(os.path.join(path, run))]
+        if runs:
+            yield side, own, SIDE_DIRECTORY, os.stat(os.path.join(path, runs[0])).st_uid
+        yield f"{side}/history.json", own, FILE, None
+        yield f"{side}/generations", own, DIRECTORY, None
         # a name that starts with a dot is a generation that a crash interrupted
         for name in os.listdir(generations) if os.path.isdir(generations) else []:
             if not name.startswith("."):
-                yield f"{side}/generations/{name}", own, DIRECTORY
+                yield f"{side}/generations/{name}", own, DIRECTORY, None
                 for file in os.listdir(os.path.join(generations, name)):
-                    yield f"{side}/generations/{name}/{file}", own, FILE
-        for run in engines.runs(path):
-            if os.path.isdir(os.path.join(path, run)):
-                yield f"{side}/{run}/{names.METRICS}", os.stat(os.path.join(path, run)).st_uid, PRIVATE_DIRECTORY
+                    yield f"{side}/generations/{name}/{file}", own, FILE, None
+        for run in runs:
+            yield f"{side}/{run}/{names.METRICS}", os.stat(os.path.join(path, run)).st_uid, PRIVATE_DIRECTORY, None
 
 
 def find_wrong(state_dir, sides=SIDES):
@@ -154,16 +160,16 @@ def find_wrong(state_dir, sides=SIDES):
 
     :param str state_dir: the state directory
     :param sides: the sides to look at
-    :return: relative path, expected owner, and expected mode of each
-    :rtype: list[tuple[str, int, int]]
+    :return: relative path, expected owner, mode, and group (None: any) of each
+    :rtype: list[tuple[str, int, int, int | None]]
     """
     # an administrator may have put the state directory elsewhere
     state_dir, wrong = os.path.realpath(state_dir), []
     if os.path.isdir(state_dir):
-        for relative, owner, mode in _expected(state_dir, sides):
+        for relative, owner, mode, group in _expected(state_dir, sides):
             path = os.path.join(state_dir, relative)
-            if os.path.lexists(path) and not os.path.islink(path) and differs(path, owner, mode):
-                wrong.append((relative, owner, mode))
+            if os.path.lexists(path) and not os.path.islink(path) and differs(path, owner, mode, group):
+                wrong.append((relative, owner, mode, group))
     return wrong
 
 

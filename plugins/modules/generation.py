@@ -283,28 +283,28 @@ class Generations:
         state_dir = os.path.realpath(state_dir)
         wrong = permissions.find_wrong(state_dir, [side])
         if not self.module.check_mode:
-            for relative, owner, mode in wrong:
-                permissions.set_permissions(os.path.join(state_dir, relative), owner, mode)
+            for relative, owner, mode, group in wrong:
+                permissions.set_permissions(os.path.join(state_dir, relative), owner, mode, group=group)
         return bool(wrong)
 
     def _directories(self):
         changed = False
-        for path, owner, mode in (
-            (self.path, os.geteuid(), permissions.DIRECTORY),
-            (os.path.join(self.path, "generations"), os.geteuid(), permissions.DIRECTORY),
-            *((run, self.params["owner"], permissions.PRIVATE_DIRECTORY) for run in self.runs),
-            # HAProxy's metrics have a directory of their own, for who asks for them is to reach nothing else
+        for path, owner, mode, group in (
+            (self.path, os.geteuid(), permissions.SIDE_DIRECTORY, self.params["owner"]),
+            (os.path.join(self.path, "generations"), os.geteuid(), permissions.DIRECTORY, None),
+            *((run, self.params["owner"], permissions.PRIVATE_DIRECTORY, None) for run in self.runs),
+            # the metrics of HAProxy have a directory of their own, because the container that reads them must reach nothing else
             *(
-                (os.path.join(run, names.METRICS), self.params["owner"], permissions.PRIVATE_DIRECTORY)
+                (os.path.join(run, names.METRICS), self.params["owner"], permissions.PRIVATE_DIRECTORY, None)
                 for run in self.runs
                 if self.kind is HAProxy
             ),
         ):
-            if os.path.isdir(path) and not permissions.differs(path, owner, mode):
+            if os.path.isdir(path) and not permissions.differs(path, owner, mode, group):
                 continue
             changed = True
             if not self.module.check_mode:
-                permissions.make_directory(path, owner, mode)
+                permissions.make_directory(path, owner, mode, group)
         for run in engines.runs(self.path):
             path = os.path.join(self.path, run)
             if path not in self.runs and os.path.isdir(path):

@@ -359,7 +359,9 @@ def test_a_side_is_told_with_what_is_on_disk_and_what_runs(state):
 def test_a_side_whose_engine_does_not_answer_is_told_with_why(state):
     (state / "client/run/master.sock").unlink()
     assert observation.side(str(state / "client"))["error"] is None
-    (state / "client/run/master.sock").write_text("")
+    # nothing listens on it any longer
+    with socket.socket(socket.AF_UNIX) as former:
+        former.bind(str(state / "client/run/master.sock"))
     said = observation.side(str(state / "client"))
     assert (said["current"], said["engine"], said["running"], said["links"]) == ("051901f6ec76", None, None, {})
     assert "Connection refused" in said["error"]

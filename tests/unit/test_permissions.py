@@ -30,7 +30,7 @@ def test_modules_set_modes_under_any_umask(tmp_path, umask):
     assert modes(tmp_path) == {
         "srv": "755",
         "srv/ambassador": "755",
-        "srv/ambassador/client": "755",
+        "srv/ambassador/client": "750",
         "srv/ambassador/client/history.json": "644",
         "srv/ambassador/client/generations": "755",
         f"srv/ambassador/client/generations/{generation['generation']}": "755",
@@ -70,7 +70,10 @@ def state(tmp_path):
         ("client/generations/a", own, permissions.DIRECTORY),
         ("client/run", own, permissions.PRIVATE_DIRECTORY),
         ("client/run/metrics", own, permissions.PRIVATE_DIRECTORY),
-        ("server", own, permissions.DIRECTORY),
+        ("server/generations", own, permissions.DIRECTORY),
+        ("server/run", own, permissions.PRIVATE_DIRECTORY),
+        ("client", own, permissions.SIDE_DIRECTORY),
+        ("server", own, permissions.SIDE_DIRECTORY),
         ("identity", HAPROXY_UID, permissions.PRIVATE_DIRECTORY),
     ):
         permissions.make_directory(str(path / name), owner, mode)
@@ -94,9 +97,15 @@ def test_wrong_owners_and_modes_are_found(state):
         for other_owner, other_mode in ((owner, mode ^ 0o040), (owner, mode ^ 0o022), (98, mode)):
             os.chown(path, other_owner, -1)
             path.chmod(other_mode)
-            assert permissions.find_wrong(str(state)) == [(str(path.relative_to(state)), owner, mode)]
+            group = OWNER if path.name in permissions.SIDES else None
+            assert permissions.find_wrong(str(state)) == [(str(path.relative_to(state)), owner, mode, group)]
             os.chown(path, owner, -1)
             path.chmod(mode)
+    # only the group of the container gets to its own directory
+    for side in permissions.SIDES:
+        os.chown(state / side, -1, 98)
+        assert permissions.find_wrong(str(state)) == [(side, OWNER, permissions.SIDE_DIRECTORY, OWNER)]
+        os.chown(state / side, -1, OWNER)
     assert permissions.find_wrong(str(state)) == []
 
 
