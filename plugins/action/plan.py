@@ -424,12 +424,14 @@ class ActionModule(ActionBase):
         given, directory = self.redis["given"], self.settings["controller_dir"]
         kept = {user: passwords.kept(directory, user, self.mesh) for user in given}
         held = {host: plain((found.get("users") or {}).get(name) or {}) for host, found in self._observations().items()}
-        problems = redis.judge(given, kept, held, directory, self.mesh)
+        rules = plain(self.redis["app_rules"])
+        problems = redis.app_rule_problems(rules) + redis.judge(given, kept, held, directory, self.mesh)
         known = {user: given[user] or kept[user] for user in given}
         # one that is still to be made is in no file yet
         ready = all(known.values()) and not problems
-        files = {file: digest(text.encode()) for file, text in redis.server_files(known).items()} if ready else dict.fromkeys(("operator",))
-        loaded = digest(redis.loaded(known).encode()) if ready else None
+        texts = redis.server_files(known, rules) if ready else {}
+        files = {file: digest(text.encode()) for file, text in texts.items()} or dict.fromkeys(("operator",))
+        loaded = digest(redis.loaded(known, rules).encode()) if ready else None
         container = containers.redis_server(name, self._redis_settings())
         owned = {"owner": containers.REDIS_UID, "files": files}
         return plan.redis("redis_server", self.host, self.observed, self.settings, container, owned, problems, self.redis["volume"], loaded)

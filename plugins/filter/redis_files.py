@@ -10,7 +10,7 @@ short_description: Makes the files of a container of Redis
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - A server has its users and what each may do, its configuration, and the password of its operator; a client has a password in each file.
+  - A server has its users with their rules, its configuration, and the password of its operator. A client has a password in each file.
 options:
   _input:
     description: User to password.
@@ -21,6 +21,12 @@ options:
     type: str
     choices: [server, client]
     required: true
+  app_rules:
+    description: Additional rules of the user C(app), for a server.
+    type: list
+    elements: str
+    default: []
+  positional: kind, app_rules
 """
 
 EXAMPLES = r"""
@@ -38,9 +44,9 @@ _value:
 from ansible_collections.crosshost.ambassador.plugins.module_utils import redis
 
 
-def redis_files(passwords, kind):
-    """Make the files: see the documentation above."""
-    return {"server": redis.server_files, "client": redis.client_files}[kind](passwords)
+def redis_files(passwords, kind, app_rules=()):
+    """Return the files: see the documentation above."""
+    return redis.server_files(passwords, app_rules) if kind == "server" else redis.client_files(passwords)
 
 
 class FilterModule:

@@ -15,13 +15,40 @@ import re
 from ansible_collections.crosshost.ambassador.plugins.module_utils import names
 
 USERS = ("app", "proof", "operator")
-# what each user may do; whoever does not say who he is may ask whether the server lives, and whether it is the master
+# rules of each user; a client without a user can only PING and ask for the ROLE
 MAY = {
-    "app": "~* &* +@all -@admin -@dangerous +info +role +sort +sort_ro",
+    # scripts run with the rights of all keys and can block the server
+    "app": "~* &* +@all -@admin -@dangerous -@scripting +info +role +sort +sort_ro",
     "proof": "+ping +role +info",
     # to replicate and to take part in a move, and to change passwords while it runs
     "operator": "+ping +role +info +psync +replconf +replicaof +client|pause +client|unpause +client|kill +acl|load +config|set",
 }
+
+
+# a rule that a user of the role may add for app: a command, perhaps with a subcommand, or a category; keys; channels
+APP_RULE = re.compile(r"[+-]@?[a-z][a-z0-9_-]*(\|[a-z0-9_-]+)?|(~|%(R|W|RW)~|&)\S+|(all|reset)(keys|channels)")
+# what none of them may allow: administration, and scripts that stay on the server for other clients
+NOT_FOR_APP = re.compile(r"\+(@(all|admin|dangerous|scripting)|function(\|.*)?|script(\|(flush|kill|debug))?)")
+
+
+def app_rule_problems(rules):
+    """Return what is wrong with the additional rules of the user app.
+
+    :param rules: the variable ``redis_server_app_rules``
+    :return: a message for each rule that is refused
+    :rtype: list[str]
+    :source: Redis' documentation, "ACL", section "ACL rules"
+    """
+    variable = "Variable redis_server_app_rules:"
+    if not isinstance(rules, list):
+        return [f"{variable} it is not a list. Write a list of rules of Redis, for example [+eval, +evalsha]."]
+    problems = []
+    for rule in rules:
+        if not isinstance(rule, str) or not APP_RULE.fullmatch(rule):
+            problems.append(f"{variable} {rule!r} is not a rule for commands, keys, or channels. Correct it.")
+        elif NOT_FOR_APP.fullmatch(rule):
+            problems.append(f"{variable} {rule} gives app rights over other clients. Name the commands that the application needs.")
+    return problems
 
 
 def digest(password):
@@ -33,15 +60,17 @@ def digest(password):
     return hashlib.sha256(password.encode()).hexdigest()
 
 
-def users_acl(passwords):
+def users_acl(passwords, app_rules=()):
     """Return the ACL file of the server.
 
     :param dict[str, str] passwords: user -> password
+    :param app_rules: additional rules of the user app, see :func:`app_rule_problems`
     :rtype: str
     :source: Redis' documentation, "ACL", section "ACL rules"
     """
+    more = {"app": app_rules}
     lines = ["user default reset on nopass +ping +role"]
-    lines += [f"user {user} reset on #{digest(passwords[user])} {may}" for user, may in MAY.items()]
+    lines += [" ".join([f"user {user} reset on #{digest(passwords[user])} {may}", *more.get(user, ())]) for user, may in MAY.items()]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -54,15 +83,16 @@ def quoted(password):
     return json.dumps(password, ensure_ascii=False)
 
 
-def server_files(passwords):
+def server_files(passwords, app_rules=()):
     """Return the files of a server's container.
 
     :param dict[str, str] passwords: user -> password, of all its users
+    :param app_rules: additional rules of the user app
     :return: name -> content
     :rtype: dict[str, str]
     """
     return {
-        "users.acl": users_acl(passwords),
+        "users.acl": users_acl(passwords, app_rules),
         # a replica's own way to its master
         "redis.conf": f"masteruser operator\nmasterauth {quoted(passwords['operator'])}\n",
         "operator": f"{passwords['operator']}\n",
@@ -79,13 +109,14 @@ def client_files(passwords):
     return {user: f"{password}\n" for user, password in passwords.items()}
 
 
-def loaded(passwords):
-    """Return what the server says that it runs with, once it does: no secret.
+def loaded(passwords, app_rules=()):
+    """Return what the server reports that it runs with, once it does: no secret.
 
     :param dict[str, str] passwords: user -> password
+    :param app_rules: additional rules of the user app
     :rtype: str
     """
-    return digest(users_acl(passwords))
+    return digest(users_acl(passwords, app_rules))
 
 
 def wrong(user, password, where):

@@ -22,7 +22,8 @@ LINK = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_serv
 ADDRESSES = {"vm1": "198.18.0.11", "vm2": "198.18.0.12", "vm3": "198.18.0.13"}
 OBSERVED, SERVER_PLAN, REDIS_PLAN = "__ambassador_engine_observed", "__ambassador_server_plan", "__redis_server_plan"
 REDIS = {
-    "redis_server": {"name": "redis_server", "image": "redis:8.0.2", "volume": "data", "purge": False, "memory": "512M", "pids": 256},
+    "redis_server": {"name": "redis_server", "image": "redis:8.0.2", "volume": "data", "purge": False, "memory": "512M", "pids": 256}
+    | {"app_rules": []},
     "redis_client": {"name": "redis_client", "image": "redis:8.0.2", "link": "", "memory": "64M", "pids": 64},
 }
 GIVEN = {"redis_server": {"app": "", "proof": "", "operator": ""}, "redis_client": {"app": "", "proof": ""}}

@@ -52,6 +52,69 @@ def test_each_user_may_do_what_it_is_for():
     assert not [rule for rule in may["operator"] if "@" in rule]
 
 
+def test_app_runs_no_scripts_unless_a_rule_allows_it():
+    def rules(*more):
+        return redis.users_acl(PASSWORDS, more).splitlines()[1].split()[5:]
+
+    assert rules().index("-@scripting") > rules().index("+@all")
+    assert not [rule for rule in rules() if rule.startswith(("+eval", "+script", "+function", "+fcall"))]
+    # the last rule counts
+    assert rules("+eval", "resetkeys", "~shop:*") == [*rules(), "+eval", "resetkeys", "~shop:*"]
+    assert redis.users_acl(PASSWORDS, ["+eval"]).splitlines()[2:] == redis.users_acl(PASSWORDS).splitlines()[2:]
+    assert redis.loaded(PASSWORDS, ["+eval"]) != redis.loaded(PASSWORDS)
+    assert redis_files(PASSWORDS, "server", ["+eval"]) == redis.server_files(PASSWORDS, ["+eval"])
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "+eval",
+        "+evalsha_ro",
+        "+fcall",
+        "+script|load",
+        "+script|exists",
+        "+@sortedset",
+        "-@write",
+        "-flushdb",
+        "~shop:*",
+        "%R~shop:*",
+        "%RW~a*",
+        "&news:*",
+        "allkeys",
+        "resetkeys",
+        "resetchannels",
+        "allchannels",
+        "+client|setname",
+    ],
+)
+def test_accepts_a_rule_for_app(rule):
+    assert redis.app_rule_problems([rule]) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_power"),
+    [
+        *((rule, True) for rule in ("+@all", "+@admin", "+@dangerous", "+@scripting", "+function", "+function|load", "+function|flush")),
+        *((rule, True) for rule in ("+script", "+script|flush", "+script|kill", "+script|debug")),
+        *(
+            (rule, False)
+            for rule in ("allcommands", "nocommands", "on", "off", "reset", "nopass", ">password", "<password", "#" + "0" * 64)
+        ),
+        *((rule, False) for rule in ("+eval +evalsha", "+eval\nuser default on nopass +@all", "~a ~b", "", "~", "+", "(+get ~a)", 7, None)),
+        *((rule, False) for rule in ("+EVAL", "+get|a|b", "clearselectors", "sanitize-payload")),
+    ],
+)
+def test_refuses_a_rule_that_is_not_for_app(rule, is_power):
+    (problem,) = redis.app_rule_problems([rule])
+    assert problem.startswith("Variable redis_server_app_rules: ")
+    assert ("gives app rights over other clients" in problem) == is_power
+
+
+def test_refuses_rules_that_are_no_list():
+    (problem,) = redis.app_rule_problems("+eval")
+    assert problem.startswith("Variable redis_server_app_rules: it is not a list.")
+
+
 def test_a_client_has_a_password_in_each_file():
     assert redis_files({"app": "one", "proof": "two"}, "client") == {"app": "one\n", "proof": "two\n"}
     assert redis_files({}, "client") == {}

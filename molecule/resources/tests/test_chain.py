@@ -42,7 +42,17 @@ def test_whoever_does_not_authenticate_may_ping_and_ask_the_role_and_nothing_els
 
 
 @pytest.mark.parametrize(
-    "command", ["config get dir", "acl list", "shutdown nosave", "replicaof no one", "flushall", "client kill type normal"]
+    "command",
+    [
+        "config get dir",
+        "acl list",
+        "shutdown nosave",
+        "replicaof no one",
+        "flushall",
+        "client kill type normal",
+        "eval 1 0",
+        "script flush",
+    ],
 )
 def test_a_consumer_does_not_administer(vm2, command):
     said = vm2.check_output(f"docker exec redis_client {as_user('app', command, '-h redis')}")
