@@ -138,6 +138,19 @@ def test_nothing_but_the_links_is_forwarded(vm2, echoes):
     vm2.check_output("docker rm -f prober")
 
 
+def test_users_of_the_host_do_not_reach_what_a_container_leaves_there(vm2):
+    """Root in the container can leave a program that runs as root."""
+    leave = "cp /bin/sh /run/ambassador/shell && chmod 4755 /run/ambassador/shell && chmod 755 /run/ambassador"
+    vm2.check_output("docker exec ambassador_client sh -c %s", leave)
+    try:
+        assert vm2.check_output(f"stat -c %a-%u {SIDE}/run/shell {SIDE}/run").split() == ["4755-0", "755-0"]
+        run = vm2.run(f"su deploy -s /bin/sh -c '{SIDE}/run/shell -p -c id'")
+        assert (run.rc != 0, run.stdout) == (True, ""), run
+        assert "Permission denied" in run.stderr, run
+    finally:
+        vm2.check_output(f"rm {SIDE}/run/shell && chmod 700 {SIDE}/run")
+
+
 def test_status_tells_targets_and_what_has_come(run, vm2, echoes):
     # the kernel counts from the last time that something was loaded
     assert ask(vm2, echoes, "udp") == ["vm1"]
