@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import time
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints
 
@@ -15,7 +16,7 @@ def ask(path, command, timeout=60):
 
     :param str path: path of the Unix socket
     :param str command: the command, e.g. ``reload`` or ``@1 show env``
-    :param int timeout: seconds to wait for each part of the answer
+    :param int timeout: seconds to wait for the answer
     :rtype: str
     :raises OSError: if nothing listens there, the path is no socket, or the answer is too long
     :source: HAProxy Management Guide, section 9.4, "Master CLI"
@@ -25,9 +26,11 @@ def ask(path, command, timeout=60):
         endpoints.connect(cli, path)
         cli.sendall(command.encode() + b"\n")
         cli.shutdown(socket.SHUT_WR)
-        answer = bytearray()
+        answer, deadline = bytearray(), time.monotonic() + timeout
         while chunk := cli.recv(65536):
             answer += chunk
+            # a container that is taken over may send a byte now and then
+            cli.settimeout(max(deadline - time.monotonic(), 0.001))
             if len(answer) > endpoints.MAX_ANSWER_BYTES:
                 raise OSError(errno.EMSGSIZE, "the answer is too long", path)
     return answer.decode(errors="replace").strip()

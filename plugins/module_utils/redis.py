@@ -25,10 +25,17 @@ MAY = {
 }
 
 
-# a rule that a user of the role may add for app: a command, perhaps with a subcommand, or a category; keys; channels
-APP_RULE = re.compile(r"[+-]@?[a-z][a-z0-9_-]*(\|[a-z0-9_-]+)?|(~|%(R|W|RW)~|&)\S+|(all|reset)(keys|channels)")
+# a rule that a user of the role may add for app: a command, perhaps with a subcommand; keys; channels
+APP_RULE = re.compile(r"[+-][a-z][a-z0-9._-]*(\|[a-z0-9._-]+)?|-@[a-z]+|(~|%(R|W|RW)~|&)\S+|(all|reset)(keys|channels)")
 # what none of them may allow: administration, and scripts that stay on the server for other clients
-NOT_FOR_APP = re.compile(r"\+(@(all|admin|dangerous|scripting)|function(\|.*)?|script(\|(flush|kill|debug))?)")
+NOT_FOR_APP = re.compile(
+    r"\+(function|acl|config|module|debug|shutdown|replicaof|slaveof|psync|sync|monitor|migrate|failover|cluster)(\|.*)?"
+    r"|\+script(\|(flush|kill|debug))?"
+)
+
+
+# kind of patterns -> how rules with them begin
+PATTERNS = {"keys": ("~", "%"), "channels": ("&",)}
 
 
 def app_rule_problems(rules):
@@ -43,11 +50,15 @@ def app_rule_problems(rules):
     if not isinstance(rules, list):
         return [f"{variable} it is not a list. Write a list of rules of Redis, for example [+eval, +evalsha]."]
     problems = []
-    for rule in rules:
+    for position, rule in enumerate(rules):
+        # Redis does not start with a pattern after "all keys" or "all channels", which the role's own rules have
+        kind = next((kind for kind, begins in PATTERNS.items() if isinstance(rule, str) and rule.startswith(begins)), None)
         if not isinstance(rule, str) or not APP_RULE.fullmatch(rule):
-            problems.append(f"{variable} {rule!r} is not a rule for commands, keys, or channels. Correct it.")
+            problems.append(f"{variable} {rule!r} is not a rule for a command, for keys, or for channels. Correct it.")
         elif NOT_FOR_APP.fullmatch(rule):
-            problems.append(f"{variable} {rule} gives app rights over other clients. Name the commands that the application needs.")
+            problems.append(f"{variable} {rule} gives app rights over the server. Name the commands that the application needs.")
+        elif kind and f"reset{kind}" not in rules[:position]:
+            problems.append(f"{variable} {rule} restricts nothing, because app has all {kind}. Put reset{kind} in front of it.")
     return problems
 
 

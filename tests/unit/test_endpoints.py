@@ -1,9 +1,11 @@
 """A container that is taken over puts links where the modules of a host, which run as root, expect its sockets, pipes, and answers."""
 
+import contextlib
 import os
 import socket
 import stat
 import threading
+import time
 
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints, haproxy_cli, nftables_keeper
@@ -74,6 +76,24 @@ def test_answer_of_a_socket_has_an_end(run, monkeypatch):
         haproxy_cli.ask(str(run / "master.sock"), "show stat")
 
 
+def test_answer_of_a_socket_comes_in_time(run):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(run / "master.sock"))
+    listener.listen()
+
+    def drip():
+        with listener.accept()[0] as connection, contextlib.suppress(BrokenPipeError):
+            for _ in range(50):
+                time.sleep(0.1)
+                connection.sendall(b"x")
+
+    threading.Thread(target=drip, daemon=True).start()
+    begin = time.monotonic()
+    with pytest.raises(TimeoutError):
+        haproxy_cli.ask(str(run / "master.sock"), "show stat", timeout=1)
+    assert time.monotonic() - begin < 4
+
+
 def keep(run, answer):
     """Read one line from the pipe, as the keeper does; then answer."""
     os.mkfifo(run / "ask")
@@ -87,7 +107,11 @@ def keep(run, answer):
 
 
 def test_answer_of_the_keeper_is_a_file_of_its_own(run):
-    keep(run, lambda path: path.write_text("Success=1\n"))
+    def answer(path):
+        (run / "whole").write_text("Success=1\n")
+        (run / "whole").rename(path)
+
+    keep(run, answer)
     assert nftables_keeper.ask(str(run / "ask"), "reload", timeout=5) == "Success=1"
     assert os.listdir(run) == ["ask"]
 
