@@ -21,6 +21,27 @@ DIRECTORY, FILE = 0o755, 0o644
 SIDE_DIRECTORY = 0o750
 # for one user alone
 PRIVATE_DIRECTORY, PRIVATE_FILE = 0o700, 0o600
+# what is in the place of a file or a directory
+_OBSTACLES = {
+    errno.ELOOP: "is a symbolic link",
+    errno.ENOTDIR: "is a symbolic link or a file, and not a directory",
+    errno.EISDIR: "is a directory",
+}
+
+
+def describe_failure(path, error):
+    """Return the message for a directory or file that cannot be written.
+
+    :param str path: where the module writes
+    :param OSError error: the error
+    :rtype: str
+    """
+    place = error.filename or path
+    if isinstance(error, PermissionError):
+        return f"Cannot write {place}: {error.strerror}. Become root on this host (become: true)."
+    if error.errno in _OBSTACLES:
+        return f"Cannot write {place}: it {_OBSTACLES[error.errno]}. Remove it."
+    return f"Cannot write {place}: {error.strerror}. Free space on its file system, or mount it writable."
 
 
 def differs(path, owner, mode, group=None):
@@ -55,12 +76,7 @@ def set_permissions(path, owner, mode, flags=0, group=None):
     :param int | None group: numeric group ID; None for the group of the owner
     :raises OSError: if the path is a symbolic link, or this user may not change it
     """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | flags)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise OSError(error.errno, "it is a symbolic link or no directory: remove it", path) from error
-        raise
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | flags)
     try:
         os.fchown(descriptor, owner, group_of(owner) if group is None else group)
         # after the owner, whose change clears bits

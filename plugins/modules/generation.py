@@ -444,10 +444,8 @@ def main():
             module.exit_json(changed=generations.make_current(module.params["generation"]), generation=module.params["generation"])
         else:
             generations.loaded()
-    except PermissionError as error:
-        module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
     except OSError as error:
-        module.fail_json(msg=f"expected to write in {module.params['path']}, found: {error}; make room there, or mount it writable.")
+        module.fail_json(msg=permissions.describe_failure(module.params["path"], error))
 
 
 if __name__ == "__main__":

@@ -136,10 +136,8 @@ def main():
                 permissions.write_file(os.path.join(path, name), files[name], owner, permissions.PRIVATE_FILE)
             for name in removed:
                 os.unlink(os.path.join(path, name))
-    except PermissionError as error:
-        module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
     except OSError as error:
-        module.fail_json(msg=f"expected to write in {path}, found: {error}; make room there, or mount it writable.")
+        module.fail_json(msg=permissions.describe_failure(path, error))
     module.exit_json(changed=made or repairs_parent or bool(written or removed), written=written, removed=removed)
 
 

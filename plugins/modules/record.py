@@ -52,10 +52,11 @@ time:
   sample: "2026-11-24T23:41:01Z"
 """
 
+import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, history
+from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, history, permissions
 
 
 def main():
@@ -73,7 +74,7 @@ def main():
         try:
             history.add(path, {"time": now, "lines": module.params["lines"], "worked": module.params["worked"]})
         except OSError as error:
-            module.fail_json(msg=f"expected to write {path}/{history.FILE}, found: {error}; make room there, or mend its rights.")
+            module.fail_json(msg=permissions.describe_failure(os.path.join(path, history.FILE), error))
     module.exit_json(changed=True, time=now)
 
 

@@ -128,10 +128,8 @@ def main():
             permissions.make_directory(parent, os.geteuid(), permissions.DIRECTORY)
         if changed and not module.check_mode:
             keep(path, files, written, removed)
-    except PermissionError as error:
-        module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
     except OSError as error:
-        module.fail_json(msg=f"expected to write in {path}, found: {error}; make room there, or mount it writable.")
+        module.fail_json(msg=permissions.describe_failure(path, error))
     diff = [{"before_header": name, "after_header": name, "before": before[name] or "", "after": files[name]} for name in written]
     module.exit_json(changed=changed, written=written, removed=removed, diff=diff)
 

@@ -272,7 +272,7 @@ def test_reports_a_failed_write_and_leaves_no_part_of_the_generation(side):
         said = module(path=str(side), state="staged", owner=OWNER, generation="0" * 12, files={"haproxy.cfg": "#" * (size + 1)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert said["msg"] == f"expected to write in {side}, found: [Errno 27] File too large; make room there, or mount it writable."
+    assert said["msg"] == f"Cannot write {side}: File too large. Free space on its file system, or mount it writable."
     assert os.listdir(side / "generations") == [first]
 
 

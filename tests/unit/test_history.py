@@ -56,4 +56,4 @@ def test_a_file_that_is_broken_is_begun_anew(side):
 def test_a_directory_that_is_not_there_is_told(tmp_path):
     said = record(tmp_path / "gone", 1)
     assert said["failed"]
-    assert said["msg"].startswith(f"expected to write {tmp_path}/gone/history.json, found: ")
+    assert said["msg"].startswith(f"Cannot write {tmp_path}/gone/history.json")

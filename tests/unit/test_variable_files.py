@@ -69,4 +69,4 @@ def test_repairs_the_parent_directory_if_asked(path):
 def test_a_disk_that_cannot_be_written_is_told_in_a_sentence(tmp_path):
     (tmp_path / "state").write_text("")
     said = keep(tmp_path / "state" / "links")
-    assert said["msg"].startswith(f"expected to write in {tmp_path}/state/links, found: ")
+    assert said["msg"] == f"Cannot write {tmp_path}/state: it is a symbolic link or a file, and not a directory. Remove it."
