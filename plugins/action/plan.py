@@ -142,6 +142,10 @@ class ActionModule(ActionBase):
             found["late_hosts"] = self._late_hosts()
         if found["warnings"] and self.origin:
             found["warnings"] = [f"{warning} The map is that of {self.origin}." for warning in found["warnings"]]
+        if self.part in plan.SIDES and not found["problems"]:
+            observations = self._observations()
+            batch = self.variables.get("ansible_play_batch") or self._play_hosts()
+            found["warnings"] += plan.open_port_warnings(self.host, {host: observations.get(host, {}) for host in batch})
         result.update(
             found, open=bool(found["problems"] or found["ask"] or found["steps"] or lines), lines=lines, leaving=self.leaving, changed=False
         )

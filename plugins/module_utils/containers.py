@@ -377,22 +377,30 @@ def subnets(network_names, observed):
 
 
 def with_subnets(wiring, settings, observed):
-    """Return the wiring of a client side with the ``subnets`` of each link: the addresses on which the link answers.
+    """Return the wiring of a client side with the networks that each link serves.
 
-    These are the subnets of the ambassadors' network, of the link's ``networks``, and of networks joined by hand. A side that joins no
-    network of a link answers on all its addresses, and its links have no ``subnets``.
+    These are the ambassadors' network, the link's ``networks``, and networks joined by hand. Their subnets are the ``subnets`` of a link, the
+    addresses on which the link answers, and its ``sources``, the addresses of its clients. A side that joins no network of a link answers on
+    all its addresses, and its links have no ``subnets``. A link whose port the host publishes for other hosts has no ``sources``, and
+    neither has any link before the ambassadors' network exists.
 
     :param dict wiring: the wiring of the side
     :param dict settings: see :mod:`plan`
     :param dict observed: the observation
     :rtype: dict
     """
-    if not set(networks(wiring["links"], "client")) - {settings["network"]}:
-        return wiring
+    joins = set(networks(wiring["links"], "client")) - {settings["network"]}
     everywhere = [settings["network"], *joined_by_hand(wiring, settings, observed)]
     # loopback addresses do not pass the kernel's rules
     loopback = LOOPBACK_SUBNETS if settings["engine"] == "haproxy" else ()
-    links = [{**link, "subnets": [*loopback, *subnets([*everywhere, *link["networks"]], observed)]} for link in wiring["links"]]
+    # what the host publishes on its loopback arrives from its address on the network
+    open_to_hosts = {one["alias"] for one in wiring["publish"] if not ipaddress.ip_address(one["address"]).is_loopback}
+    is_known, links = subnets([settings["network"]], observed), []
+    for link in wiring["links"]:
+        served = [*loopback, *subnets([*everywhere, *link["networks"]], observed)]
+        answers = {"subnets": served} if joins else {}
+        accepts = {"sources": served} if is_known and link["alias"] not in open_to_hosts else {}
+        links.append({**link, **answers, **accepts})
     return {**wiring, "links": links}
 
 
@@ -478,10 +486,14 @@ def ambassador(side, wiring, settings, scripts, observed, place=1, given=()):
             # of several ports of one name the first has the variables without a port
             variables = {key: value for link in reversed(wiring["links"]) for key, value in side_variables(link, name).items()}
         ipv6 = "1" if listens_on_ipv6(side, wiring, settings, observed) else ""
+        # socat compares with one subnet
+        served = {tuple(link.get("sources", ())) for link in wiring["links"]}
+        sources = min(served) if len(served) == 1 else ()
+        accepts = {"AMBASSADOR_RANGE": sources[0]} if len(sources) == 1 and not ipv6 else {}
         own = {
             "entrypoint": ["sh", "-c"],
             "command": [scripts["socat.sh"]],
-            "env": {**variables, "AMBASSADOR_IPV6": ipv6, "AMBASSADOR_CHILDREN": str(children)},
+            "env": {**variables, "AMBASSADOR_IPV6": ipv6, "AMBASSADOR_CHILDREN": str(children), **accepts},
         }
         return described(name, settings["image"], **common, **own)
     # the whole directory: a mounted file would keep its old inode

@@ -21,6 +21,7 @@ does.
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import NamedTuple, TypedDict
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import clock, containers, names, permissions
@@ -163,6 +164,8 @@ def unseen(part, host):
 # -- what can be wrong with a host ------------------------------------------------------------------------------------
 
 
+# the first version of Docker Engine that drops what a neighbor of the host sends to a container
+CLOSED_SINCE = 28
 # kind of the Docker Engine -> what was expected of it, what was found, what to do
 UNFIT = {
     "userns": "whose containers have the users of the host, for keys and passwords are files of these, found userns-remap;"
@@ -191,6 +194,25 @@ def engine_problem(host, docker):
         f"Host {host}: the Docker Engine does not answer. {docker['error']}."
         " Install or start it on the host (this collection does not install it), or allow the user of this play to use it."
     )
+
+
+def open_port_warnings(host, observations):
+    """Warn of Docker Engines that forward packets of neighbors to ports of containers. The first of their hosts warns for all.
+
+    :param str host: inventory name of the host
+    :param dict[str, dict] observations: host -> its observation, empty if the host was not observed
+    :rtype: list[str]
+    :source: Docker's documentation, "Docker Engine v28 release notes", 28.0.0: direct access to ports of containers is blocked
+    """
+    versions = {name: str((found.get("docker") or {}).get("version") or "") for name, found in observations.items()}
+    majors = {name: re.match(r"[0-9]+", version) for name, version in versions.items()}
+    old = [name for name, major in majors.items() if major and int(major[0]) < CLOSED_SINCE]
+    if not old or host != old[0]:
+        return []
+    return [
+        f"Docker Engine before version {CLOSED_SINCE} on {', '.join(old)}: hosts on the same network can connect to all ports of containers,"
+        f" not only to published ports. Upgrade Docker Engine to version {CLOSED_SINCE} or later."
+    ]
 
 
 def host_problems(host, observed):

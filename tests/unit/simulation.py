@@ -56,7 +56,7 @@ def nothing(mesh=names.DEFAULT):
     """Return the observation of a host that has a Docker Engine and nothing else."""
     return {
         "mesh": mesh,
-        "docker": {"version": "26.1.5", "error": None},
+        "docker": {"version": "28.5.2", "error": None},
         "python": {"executable": "/usr/bin/python3", "missing": []},
         "root": True,
         **{name: {} for name in ("containers", "networks", "images", "volumes", "sides", "directories", "users")},

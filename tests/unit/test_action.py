@@ -170,6 +170,25 @@ def test_lines_that_were_told_are_not_told_again_and_a_problem_opens(play):
     assert (said["open"], said["steps"], len(said["problems"])) == (True, [], 1)
 
 
+def test_one_warning_names_all_hosts_with_an_engine_that_opens_ports_of_containers(play):
+    versions = {"vm1": "28.0.0-rc.1", "vm2": "27.5.1+dfsg1", "vm3": "9.0.0"}
+    for host, version in versions.items():
+        play.hosts[host].observed["docker"]["version"] = version
+    warnings = {host: play.plan(host, "client")["warnings"] for host in versions}
+    assert warnings == {
+        "vm1": [],
+        "vm2": [
+            "Docker Engine before version 28 on vm2, vm3: hosts on the same network can connect to all ports of containers, not only to"
+            " published ports. Upgrade Docker Engine to version 28 or later."
+        ],
+        "vm3": [],
+    }
+    assert play.plan("vm2", "server")["warnings"] == warnings["vm2"]
+    play.hosts["vm2"].observed["docker"]["version"] = "100.0"
+    play.hosts["vm3"].observed["docker"]["version"] = "library-import"
+    assert play.plan("vm2", "client")["warnings"] == []
+
+
 def test_an_image_that_was_tested_in_this_run_is_not_tested_again(play):
     play.hosts["vm2"].pull("haproxy:3.2.26")
     assert "image" in play.plan("vm2", "client")["steps"]

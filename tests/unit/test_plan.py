@@ -492,7 +492,7 @@ def drifts():
         "without its alias": (without_alias, ["standin", "container", "load", "verify"], "its aliases"),
         "off its network": (off_the_network, ["standin", "container", "load", "verify"], "its network ambassador"),
         "at another address": (at_another_address, ["container", "load", "verify"], "its address"),
-        "without the network": (without_network, ["network", "container", "load", "verify"], "its network ambassador"),
+        "without the network": (without_network, ["network", "configuration", "container", "load", "verify"], "its network ambassador"),
         "without the image": (without_image, ["image", "configuration", "standin", "container", "load", "verify"], "its image"),
         "a file changed by hand": (by_hand, ["configuration", "load", "verify"], None),
         "a file too many": (another_file, ["configuration", "load", "verify"], None),
@@ -1465,13 +1465,77 @@ def test_side_that_joins_no_network_checks_no_subnet():
     assert "is_offered" not in fleet.plan("vm1", "server")["generation"]["files"]["haproxy.cfg"]
 
 
+def served_sources(plan, alias):
+    """Return the subnets from which HAProxy accepts clients of a link, None if it accepts all."""
+    lines = listener(plan, alias)
+    if "tcp-request connection reject unless is_served" not in lines:
+        return None
+    return [subnet for line in lines if line.startswith("acl is_served src ") for subnet in line.split()[3:]]
+
+
+def test_link_accepts_clients_from_its_own_networks_only():
+    with_subnets(fleet := a_fleet(), ambassador="198.19.0.0/24", web="198.19.7.0/24 2001:db8:7::/64", shop="198.19.8.0/24")
+    fleet.links = {
+        "redis": {**REDIS, "networks": ["web"]},
+        "cache": {**REDIS, "port": 1},
+        # from the loopback of the host, a connection arrives from its address on the network
+        "own": {**REDIS, "port": 2, "local": "127.0.0.1:2"},
+        "open": {**REDIS, "port": 3, "local": "198.18.0.12:3"},
+        "wide": {**REDIS, "port": 4, "send_proxy": True, "local": "0.0.0.0:4"},
+    }
+    plan, always = fleet.plan("vm2", "client"), ["127.0.0.0/8", "::1/128", "198.19.0.0/24"]
+    assert served_sources(plan, "redis") == [*always, "198.19.7.0/24", "2001:db8:7::/64"]
+    assert served_sources(plan, "cache") == served_sources(plan, "own") == always
+    assert served_sources(plan, "open") is served_sources(plan, "wide.consumers") is None
+    # a side that joins no other network
+    fleet.links = {"seen": {**REDIS, "send_proxy": True}}
+    assert served_sources(fleet.plan("vm2", "client"), "seen.consumers") == always
+    assert served_sources(fleet.plan("vm2", "client"), "seen") is None
+    # before the network is created, its subnets are not known
+    del observed(fleet)["networks"]["ambassador"]
+    assert served_sources(fleet.plan("vm2", "client"), "seen.consumers") is None
+    assert "is_served" not in fleet.plan("vm1", "server")["generation"]["files"]["haproxy.cfg"]
+
+
+def test_kernel_forwards_only_what_comes_from_networks_of_the_link():
+    with_subnets(fleet := a_fleet(engine="nftables"), ambassador="198.19.0.0/24", web="198.19.7.0/24")
+    fleet.links = {"redis": PLAIN, "open": {**PLAIN, "port": 1, "local": "198.18.0.12:1"}}
+
+    def rules():
+        ruleset = fleet.plan("vm2", "client")["generation"]["files"]["ambassador.nft"]
+        return {alias: next(line for line in ruleset.splitlines() if f'comment "{alias} ' in line) for alias in fleet.links}
+
+    assert " tcp dport 6379 ip saddr { 198.19.0.0/24 } tcp flags " in rules()["redis"]
+    assert " tcp dport 1 tcp flags " in rules()["open"]
+    fleet.links["redis"] = {**PLAIN, "networks": ["web"]}
+    subnets = "{ 198.19.0.0/24, 198.19.7.0/24 }"
+    assert f" tcp dport 6379 ip daddr {subnets} ip saddr {subnets} tcp flags " in rules()["redis"]
+    assert " tcp dport 1 ip daddr { 198.19.0.0/24 } tcp flags " in rules()["open"]
+
+
+def test_socat_accepts_clients_from_one_subnet():
+    with_subnets(fleet := a_fleet(engine="socat"), ambassador="198.19.0.0/24", web="198.19.7.0/24")
+
+    def environment(**links):
+        fleet.links = links
+        return fleet.plan("vm2", "client")["container"]["env"].get("AMBASSADOR_RANGE")
+
+    assert environment(redis=PLAIN, cache={**PLAIN, "port": 1, "local": "127.0.0.1:1"}) == "198.19.0.0/24"
+    # socat compares with one subnet, for all links of a container
+    assert environment(redis=PLAIN, cache={**PLAIN, "port": 1, "local": "198.18.0.12:1"}) is None
+    assert environment(redis={**PLAIN, "networks": ["web"]}) is None
+    assert "AMBASSADOR_RANGE" not in fleet.plan("vm1", "server")["container"]["env"]
+    with_subnets(fleet, ambassador="198.19.0.0/24 2001:db8:1::/64")
+    assert environment(redis=PLAIN) is None
+
+
 def test_kernel_forwards_only_what_arrives_on_networks_of_the_link():
     with_subnets(fleet := a_fleet(engine="nftables"), ambassador="198.19.0.0/24", web="198.19.7.0/24")
     fleet.links = {"redis": {**PLAIN, "networks": ["web"]}, "cache": {**PLAIN, "port": 1}}
     ruleset = fleet.plan("vm2", "client")["generation"]["files"]["ambassador.nft"]
     rules = {alias: next(line for line in ruleset.splitlines() if f'comment "{alias} ' in line) for alias in fleet.links}
-    assert " tcp dport 6379 ip daddr { 198.19.0.0/24, 198.19.7.0/24 } tcp flags " in rules["redis"]
-    assert " tcp dport 1 ip daddr { 198.19.0.0/24 } tcp flags " in rules["cache"]
+    assert " tcp dport 6379 ip daddr { 198.19.0.0/24, 198.19.7.0/24 } " in rules["redis"]
+    assert " tcp dport 1 ip daddr { 198.19.0.0/24 } " in rules["cache"]
     fleet.links["redis"] = PLAIN
     assert "daddr {" not in fleet.plan("vm2", "client")["generation"]["files"]["ambassador.nft"]
 

@@ -50,6 +50,11 @@ def test_a_link_variable_becomes_a_listener(ambassador):
     assert told == [a_socat("TCP4-LISTEN:6379", "TCP4:198.18.0.11:16379")]
 
 
+def test_a_listener_accepts_clients_of_the_given_subnet_only(ambassador):
+    _, told = ambassador(REDIS_PORT_6379_TCP="tcp://198.18.0.11:16379", AMBASSADOR_RANGE="198.19.0.0/24")
+    assert told == [a_socat("TCP4-LISTEN:6379,range=198.19.0.0/24", "TCP4:198.18.0.11:16379")]
+
+
 def test_several_links_each_have_one(ambassador):
     _, told = ambassador(2, REDIS_PORT_6379_TCP="tcp://198.18.0.11:6379", DB_PORT_5432_TCP="tcp://postgres_1:5432")
     assert told == [

@@ -25,7 +25,7 @@ links=$(scan)
 # more than socat's five may knock at once: what the kernel drops comes again only after a second
 while read -r port target name; do
   listen=${AMBASSADOR_IPV6:+TCP6-LISTEN:$port,ipv6only=0,}
-  listen=${listen:-TCP4-LISTEN:$port,}fork,reuseaddr,backlog=1024,max-children=${AMBASSADOR_CHILDREN:-1000},$alive
+  listen=${listen:-TCP4-LISTEN:$port,}${AMBASSADOR_RANGE:+range=$AMBASSADOR_RANGE,}fork,reuseaddr,backlog=1024,max-children=${AMBASSADOR_CHILDREN:-1000},$alive
   echo "$name: listening on $port, forwarding to $target"
   # one that ends takes the container down, and Docker starts it again
   { socat -t 100000000 "$listen" "$target,$alive"; kill -USR1 $$; } &
