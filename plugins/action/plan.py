@@ -237,7 +237,7 @@ class ActionModule(ActionBase):
             # IPv4 first; before the network is made nobody knows, and then it is planned again
             wiring = on_host(wiring, min(gateways, key=lambda address: ":" in address))
         if self.part == "server":
-            wiring = containers.scaled(wiring, settings["network"], self.observed)
+            wiring = handover.with_sources(containers.scaled(wiring, settings["network"], self.observed), self._held())
         else:
             wiring = containers.with_subnets(containers.placed(wiring, self.observed), settings, self.observed)
         served = self._served(wiring)
@@ -297,7 +297,7 @@ class ActionModule(ActionBase):
             more[handover.FILE] = handover.text(wiring, settings)
         if settings["engine"] == "haproxy":
             if self.part == "server":
-                more["admitted.lst"] = None
+                more |= {"admitted.lst": None, "clients.lst": None}
             if tls:
                 crl = self._crl()
                 revoked = certificates.revoked(crl)
@@ -308,6 +308,7 @@ class ActionModule(ActionBase):
             "side": self.part,
             "links": wiring["links"],
             "variables": wiring["variables"],
+            "sources": wiring["sources"],
             "gateways": containers.gateways(pools, self.observed["addresses"]),
             "subnets": [pool["Subnet"] for pool in pools],
             "image_id": self.observed["images"].get(containers.reference(settings["image"]), ""),

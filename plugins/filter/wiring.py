@@ -66,6 +66,7 @@ _value:
     - C(problems), a list of sentences, empty where the map is right and every address is known.
     - C(unknown), the hosts whose facts are needed and missing, and C(hosts), all hosts of the map.
     - C(addresses), of the hosts whose address is known its C(origin) and the C(others) that they have.
+    - C(sources), of the hosts that connect to a server side the addresses that are known.
     - C(holder), the name of the side's ambassador.
     - C(variables), the link variables that are the side's input.
     - C(publish), what is opened on the host, a list of C(alias), C(key), C(address), C(port), C(container_port),

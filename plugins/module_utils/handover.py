@@ -39,6 +39,7 @@ def text(wiring, settings):
     """
     links = [{**link, "consumer": {}} for link in wiring["links"]]
     held = {"engine": settings["engine"], "tls": settings["tls"], "links": links, "publish": wiring["publish"]}
+    held["sources"] = wiring["sources"]
     return json.dumps(held, sort_keys=True) + "\n"
 
 
@@ -66,7 +67,7 @@ def former(observed, settings):
 
     :param dict observed: the side as it was observed; empty where there is none
     :param dict settings: see :mod:`plan`
-    :return: ``links`` and ``publish``; None where nothing is known of it
+    :return: ``links``, ``publish`` and ``sources``; None where nothing is known of it
     :rtype: dict | None
     """
     try:
@@ -75,8 +76,21 @@ def former(observed, settings):
     except (ValueError, binascii.Error, zlib.error):
         return None
     # an older version said less
+    held.setdefault("sources", {})
     held["links"] = [{"name": link["alias"], "number": link["listen"], "place": 1, **link} for link in held["links"]]
     return held if (held["engine"], held["tls"]) == (settings["engine"], settings["tls"]) else None
+
+
+def with_sources(wiring, held):
+    """Return a wiring with the addresses of each client host that are known. A run that does not observe a host knows fewer than the former.
+
+    :param dict wiring: the wiring of the side, as the map has it
+    :param dict | None held: the wiring that the side has, see :func:`former`
+    :rtype: dict
+    """
+    before = held["sources"] if held else {}
+    known = {host: (before.get(host, now), now) for host, now in wiring["sources"].items()}
+    return {**wiring, "sources": {host: former if set(now) <= set(former) else now for host, (former, now) in known.items()}}
 
 
 def both(wiring, held, addresses):
@@ -115,7 +129,8 @@ def both(wiring, held, addresses):
         if free and at in kept and is_own(one["address"], addresses):
             publish.append(one)
             places.setdefault(at, []).append(one["address"])
-    return {**wiring, "links": list(links.values()), "variables": variables, "publish": publish}
+    sources = {**held["sources"], **wiring["sources"]}
+    return {**wiring, "links": list(links.values()), "variables": variables, "publish": publish, "sources": sources}
 
 
 def _places(publish):

@@ -268,6 +268,17 @@ def host_address(variables):
     return None, "facts default_ipv4 and default_ipv6"
 
 
+def source_addresses(variables):
+    """Return the addresses from which a host connects to other hosts, as far as its variables and facts tell. Behind NAT, they are others.
+
+    :param variables: what has ``get`` for the host's variables
+    :rtype: list[str]
+    """
+    facts = network_facts(variables)
+    defaults = [(facts.get(family) or {}).get("address") for family in ("default_ipv4", "default_ipv6")]
+    return sorted({spelled(address) for address in [host_address(variables)[0], *defaults] if is_dialable(address)})
+
+
 def network_facts(variables):
     """Return the network facts of a host: as this run has observed them, or else as Ansible has gathered them.
 
@@ -779,7 +790,8 @@ class Wiring:
             whether the client side of this host connects to the container ``holder`` of its server side), ``variables`` (dict of
             str: the link variables that are this side's input), ``publish`` (list of dicts ``alias``, ``key``, ``address``, ``port``,
             ``container_port``, ``protocol``: what is opened on the host), ``addresses`` (dict: host -> ``origin`` of its address, and
-            ``others``, list of str) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``number`` (the port in the names of its
+            ``others``, list of str), ``sources`` (dict: host that connects to a server side -> its addresses, as
+            :func:`source_addresses` returns them) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``number`` (the port in the names of its
             variables), ``protocol``, ``check``, ``balance``, ``wait`` and ``drain`` (seconds), ``connect`` and ``check_interval``
             (milliseconds, or None), ``send_proxy`` (bool), ``backend``, ``servers`` (list of str), ``name`` (what consumers dial: the
             alias, but of one of
@@ -799,7 +811,7 @@ class Wiring:
         if side not in SIDES:
             raise ValueError(f"side: expected one of {', '.join(SIDES)}, found {side!r}")
         resolved = {"problems": list(self.problems), "unknown": [], "hosts": list(self.hosts), "variables": {}, "publish": []}
-        resolved.update(links=[], addresses={}, left_out={}, holder=names.ambassador(side, self._mesh), serves_itself=False)
+        resolved.update(links=[], addresses={}, sources={}, left_out={}, holder=names.ambassador(side, self._mesh), serves_itself=False)
         for alias, link in self.links.items():
             if host in link[f"{side}s"]:
                 getattr(self, f"_{side}")(resolved, alias, link, host, hostvars)
@@ -822,6 +834,9 @@ class Wiring:
         self._add(resolved, link, link["publish"], number, [(name, place, port, None), *targets], backends=1)
         resolved["links"][-1]["networks"] = [link["network"]] if link["network"] else []
         admitted = link["clients"] + peers if self._admits else []
+        for name in admitted:
+            if name != host and name not in resolved["sources"]:
+                resolved["sources"][name] = source_addresses(hostvars[name])
         if self._tls:
             admitted = [certified(name) for name in admitted]
         else:

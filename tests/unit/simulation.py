@@ -400,7 +400,7 @@ class Fleet:
         if side == "client":
             wiring = containers.with_subnets(containers.placed(wiring, observed), told, observed)
         else:
-            wiring = containers.scaled(wiring, told["network"], observed)
+            wiring = handover.with_sources(containers.scaled(wiring, told["network"], observed), held)
         served = handover.both(wiring, held, observed["addresses"]) if side == "server" and leaving == handover.KEEP else wiring
         places = containers.of_places(side, served, told, SCRIPTS, observed)
         authority = self.authority.tls(observed, **tls) if told["tls"] else None
@@ -414,13 +414,14 @@ class Fleet:
         if side == "server":
             more[handover.FILE] = handover.text(wiring, told)
         if told["engine"] == "haproxy":
-            more |= {"admitted.lst": None} if side == "server" else {}
+            more |= {"admitted.lst": None, "clients.lst": None} if side == "server" else {}
             if told["tls"]:
                 more |= {
                     "cert.pem": observed["identity"]["certificate"] or "(made by a run)\n",
                     "ca.pem": self.authority.tls(observed)["ca"],
                 }
         variables = {"ansible_managed": managed, "side": side, "links": wiring["links"], "variables": wiring["variables"]}
+        variables["sources"] = wiring["sources"]
         gateways = containers.gateways(pools, observed["addresses"])
         variables |= {"gateways": gateways, "subnets": [pool["Subnet"] for pool in pools]}
         variables |= {"image_id": observed["images"].get(containers.reference(told["image"]), "")}

@@ -29,6 +29,22 @@ def aliases(found):
     return [link["alias"] for link in found["links"]]
 
 
+def test_run_that_does_not_observe_a_client_host_keeps_its_addresses():
+    before, now = held(redis=REDIS), wiring(redis={**REDIS, "clients": "vm2:vm3"})
+    before["sources"]["vm2"] = ["198.18.0.12", "2001:db8::12"]
+    assert now["sources"] == {"vm2": ["198.18.0.12"], "vm3": ["198.18.0.13"]}
+    assert handover.with_sources(now, before)["sources"] == {**now["sources"], "vm2": ["198.18.0.12", "2001:db8::12"]}
+    # another address
+    now["sources"]["vm2"] = ["198.18.0.99"]
+    assert handover.with_sources(now, before)["sources"]["vm2"] == ["198.18.0.99"]
+    assert handover.with_sources(now, None) == now
+    # a client that leaves, but may still connect
+    assert handover.both(wiring(redis={**REDIS, "clients": "vm3"}), held(redis=REDIS), ADDRESSES)["sources"] == {
+        "vm2": ["198.18.0.12"],
+        "vm3": ["198.18.0.13"],
+    }
+
+
 def test_a_link_that_leaves_is_served_beside_what_stays_and_what_comes():
     found = handover.both(wiring(queue={**REDIS, "port": 5672}, redis=REDIS), held(redis=REDIS, plain=PLAIN), ADDRESSES)
     assert aliases(found) == ["queue", "redis", "plain"]

@@ -22,17 +22,18 @@ KERNEL = {
     "dns": {"port": 53, "servers": "vm1", "clients": "vm2", "backend": "dns:53", "protocol": "udp"},
     "pg": {"port": 5432, "servers": "vm1:vm3", "clients": "vm2", "backend": "postgres:5432", "balance": "roundrobin"},
 }
+LISTED = {"admitted.lst": None, "clients.lst": None}
 REVOKED = [{"serial": 0xABC, "since": "20261124120000Z"}, {"serial": 0x1234, "since": "20261125120000Z"}]
 
 
-def variables(side="client", engine="haproxy", tls=False, ipv6=True, **changes):
+def variables(side="client", engine="haproxy", tls=False, ipv6=True, map_=None, **changes):
     """Return what the templates read."""
     host = {"server": "vm1", "client": "vm2"}[side]
-    links = KERNEL if engine == "nftables" else LINKS
+    links = map_ or (KERNEL if engine == "nftables" else LINKS)
     wiring = Wiring(links, lambda pattern: pattern.split(":"), engine, ipv6, tls).side(host, side, HOSTVARS)
     assert wiring["problems"] == []
     told = {"ansible_managed": "Ansible managed", "side": side, "links": wiring["links"], "variables": wiring["variables"]}
-    told |= {"connections": 8000}
+    told |= {"connections": 8000, "sources": wiring["sources"]}
     told |= {"gateways": ["198.19.0.1"], "image_id": "sha256:aa", "tls": tls, "ipv6": ipv6, "revoked": [], "crl": False}
     told |= {"metrics": False, "not_after": None, "subnets": ["198.19.0.0/24", "2001:db8:1::/64"]}
     return {**told, "ports": ports(told["links"]), **changes}
@@ -492,6 +493,34 @@ def test_over_tls_each_name_is_verified():
     assert "ssl-min-ver TLSv1.3" in config
     assert "crl-file" not in config
     assert "crl-file /etc/ambassador/generations/" in generation(tls=True, crl=True)["files"]["haproxy.cfg"]
+
+
+def test_addresses_of_clients_are_listed_once():
+    found = generation(side="server", tls=True, sources={"vm2": ["198.18.0.12", "2001:db8::12"], "vm3": ["198.18.0.12"], "vm4": []}, more=LISTED)
+    assert [line for line in found["files"]["clients.lst"].splitlines() if not line.startswith("#")] == ["198.18.0.12", "2001:db8::12"]
+
+
+def test_address_of_the_host_is_no_known_client():
+    """Connections from other hosts can arrive from it, through Docker's proxy."""
+    config = generation(side="server", tls=True)["files"]["haproxy.cfg"]
+    assert "acl is_host src 198.19.0.1\n" in config
+    assert config.count("bool(true) if is_neighbor !is_host\n") == 2
+    assert "is_host" not in generation(side="server", tls=True, gateways=[])["files"]["haproxy.cfg"]
+    assert "is_neighbor" not in generation(side="server", tls=True, subnets=[])["files"]["haproxy.cfg"]
+
+
+def test_handshake_ends_after_the_time_that_client_sides_wait():
+    assert timed("server").count("    timeout client-hs 5000ms\n") == 2
+    for connect, milliseconds in ((1.5, 5000), (8, 8000), (60, 10000)):
+        assert f"    timeout client-hs {milliseconds}ms\n" in timed("server", connect=connect)
+    assert "client-hs" not in timed("server", tls=False) + timed("client")
+
+
+def test_6to4_addresses_are_no_known_clients():
+    """HAProxy compares the IPv4 address inside a 6to4 address with the IPv4 addresses of a list."""
+    config = generation(side="server", tls=True)["files"]["haproxy.cfg"]
+    assert config.count("track-sc1 str(::) table ambassador.sources if !is_client or is_6to4\n") == 2
+    assert generation(side="server")["files"]["haproxy.cfg"].count("tcp-request connection reject if is_6to4\n") == 2
 
 
 def test_who_may_connect_is_told_link_by_link_and_the_host_itself_by_its_gateways():

@@ -7,6 +7,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import
     certified,
     endpoint,
     host_address,
+    source_addresses,
     link_variables,
     networks,
     on_host,
@@ -324,6 +325,19 @@ FACTS = {
 )
 def test_address_is_found_in_the_order_of_the_contract(variables, address):
     assert host_address(variables)[0] == address
+
+
+def test_sources_of_a_host_are_the_addresses_from_which_it_connects():
+    variables = {"ambassador_address": "192.0.2.1", "ansible_facts": FACTS}
+    assert source_addresses(variables) == ["192.0.2.1", "198.18.0.11", "2001:2::11"]
+    assert source_addresses({"ambassador_address": "host.example"}) == []
+
+
+def test_server_side_knows_the_sources_of_its_clients_and_peers():
+    links = {"redis": a_link(clients="both"), "db": a_link(port=5432, servers="both", clients="VM2")}
+    assert side(links, "vm1", "server", tls=True)["sources"] == {"vm2": [HOSTVARS["vm2"]["ambassador_address"]]}
+    assert side(links, "vm2", "client", tls=True)["sources"] == {}
+    assert side({"redis": a_link()}, "vm1", "server", engine="nftables")["sources"] == {}
 
 
 def test_a_server_host_without_address_is_named_with_link_and_variable():

@@ -169,6 +169,19 @@ def test_what_is_no_handshake_gets_no_answer_of_the_service(attack, data):
     assert 'refused="' in log
 
 
+def test_a_host_that_routes_to_a_container_of_another_host_reaches_no_link(vm2, vm3):
+    container = inspect(vm2, "ambassador_client")["NetworkSettings"]["Networks"]["ambassador"]["IPAddress"]
+    vm3.check_output(f"ip route replace {container}/32 via {address(vm2)}")
+    dial = "import socket, sys; link = socket.create_connection((sys.argv[1], 6379), 5); link.sendall(b'PING\\r\\n'); print(link.recv(99))"
+    try:
+        # the packets arrive with the engine of the lab: newer engines drop them
+        seen = vm3.run("python3 -c %s %s", dial, container)
+    finally:
+        vm3.check_output(f"ip route del {container}/32")
+    assert "PONG" not in seen.stdout, seen.stdout
+    assert "ConnectionResetError" in seen.stderr or "TimeoutError" in seen.stderr, seen.stderr
+
+
 def test_half_open_handshakes_do_not_hold_up_the_real_client_and_are_closed(attack, load):
     consumer = load("redis://redis:6379", "--readonly --timeout 5")
     said, _ = attack("half_open", times=500, patience=20)

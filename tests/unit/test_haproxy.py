@@ -1,0 +1,324 @@
+"""Rendered configurations in a real HAProxy on the loopback: the program on the PATH, or the one in the lab's image."""
+
+import os
+import re
+import shutil
+import socket
+import socketserver
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+import pytest
+from test_render import LISTED, generation
+
+IMAGE = "crosshost-lab/haproxy"
+OLDEST = (3, 2)
+# the connections of an ambassador with 128 MiB
+CONNECTIONS = 1228
+CLIENT, ATTACKER, STRANGER = "127.0.0.1", "127.0.0.2", "127.0.0.3"
+# Holds half-open handshakes, and begins another one for each that the server side closes, for a limited time and number of attempts.
+FLOOD = """\
+import select, socket, sys, time
+port, count, seconds, sources = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4:]
+poll, opened, attempts, end = select.epoll(), {}, 0, time.monotonic() + seconds
+while time.monotonic() < end and attempts < 60000:
+    for _ in range(min(count - len(opened), 60)):
+        connection = socket.socket()
+        connection.setblocking(False)
+        connection.bind((sources[attempts % len(sources)], 0))
+        connection.connect_ex(("127.0.0.1", port))
+        poll.register(connection, select.EPOLLOUT | select.EPOLLRDHUP)
+        opened[connection.fileno()] = connection
+        attempts += 1
+    print(attempts, flush=True)
+    for number, events in poll.poll(0.02):
+        try:
+            if events & (select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP):
+                raise ConnectionError
+            opened[number].send(bytes.fromhex("160301020001"))
+            poll.modify(number, select.EPOLLRDHUP)
+        except OSError:
+            poll.unregister(number)
+            opened.pop(number).close()
+    time.sleep(0.02)
+"""
+
+
+def program():
+    """Return how HAProxy is started, None if there is none that is new enough."""
+    found = shutil.which("haproxy")
+    version = subprocess.run([found, "-v"], capture_output=True, text=True, check=False).stdout if found else ""
+    number = re.match(r"HAProxy version (\d+)\.(\d+)", version)
+    if number and tuple(map(int, number.groups())) >= OLDEST:
+        return [found]
+    docker = shutil.which("docker")
+    if docker and subprocess.run([docker, "image", "inspect", IMAGE], capture_output=True, check=False).returncode == 0:
+        return [docker, "run", "--rm", "--network=host", f"--user={os.getuid()}:{os.getgid()}"]
+    return None
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Echo(socketserver.ThreadingTCPServer):
+    """The backend of all links."""
+
+    daemon_threads, request_queue_size = True, 1024
+
+    def finish_request(self, request, client_address):
+        """Return all that a client sends."""
+        while data := request.recv(1000):
+            request.sendall(data)
+
+
+class Side:
+    """HAProxy with a rendered configuration.
+
+    :param pathlib.Path directory: a directory of its own
+    :param dict files: the files of the generation
+    :param list[int] listening: ports to wait for
+    """
+
+    def __init__(self, directory, name, files, listening):
+        self.directory = directory
+        # the paths of the container
+        moved = {file: text.replace("/etc/ambassador", f"{directory}/etc").replace("/run/ambassador", f"{directory}/run") for file, text in files.items()}
+        generation_directory = directory / "etc/generations" / name
+        for path in (generation_directory, directory / "run/metrics"):
+            path.mkdir(parents=True)
+        for file, text in moved.items():
+            (generation_directory / file).write_text(text)
+        command, self._container = program(), None
+        if command[1:]:
+            self._container = f"ambassador_test_{os.getpid()}_{directory.name}"
+            command += [f"--volume={directory}:{directory}", f"--name={self._container}", "--entrypoint=haproxy", IMAGE]
+        command += ["-db", "-f", str(generation_directory / "links.cfg"), "-f", str(generation_directory / "haproxy.cfg")]
+        self._log = (directory / "log").open("w+")
+        self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + 20
+        for port in listening:
+            while not _answers(port):
+                assert self._process.poll() is None and time.monotonic() < deadline, self.log()
+                time.sleep(0.05)
+
+    def log(self):
+        """Return the log so far."""
+        return (self.directory / "log").read_text()
+
+    def stop(self):
+        """Stop HAProxy."""
+        if self._container:
+            subprocess.run(["docker", "kill", self._container], capture_output=True, check=False)
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
+
+    def metrics(self, proxy):
+        """Return the counters of a frontend: name without its prefix -> value."""
+        with socket.socket(socket.AF_UNIX) as link:
+            link.connect(str(self.directory / "run/metrics/socket"))
+            link.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            text = b"".join(iter(lambda: link.recv(1 << 16), b"")).decode()
+        return {name: int(value) for name, value in re.findall(rf'^haproxy_frontend_(\w+){{proxy="{proxy}"}} (\d+)$', text, re.M)}
+
+
+def _answers(port):
+    with socket.socket() as link:
+        return link.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def echo():
+    server = Echo(("127.0.0.1", 0), None)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """A directory with ca.pem, and certificate and key of hosts in one file each."""
+    directory = tmp_path_factory.mktemp("certificates")
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    subprocess.run([*new, "-subj", "/CN=ca", "-keyout", "ca.key", "-out", "ca.pem"], cwd=directory, capture_output=True, check=True)
+    for host in ("vm1", "vm2", "vm4"):
+        command = [*new, "-CA", "ca.pem", "-CAkey", "ca.key", "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}"]
+        command += ["-keyout", f"{host}.key", "-out", f"{host}.pem"]
+        subprocess.run(command, cwd=directory, capture_output=True, check=True)
+    return directory
+
+
+@pytest.fixture
+def server_side(tmp_path, echo, certificates):
+    """Starts a server side that authorizes vm2 for the link echo; returns it and its port."""
+    if not program():
+        pytest.skip(f"neither HAProxy {'.'.join(map(str, OLDEST))} nor the image {IMAGE}")
+    started, port = [], free_port()
+
+    def start(known=(CLIENT,), tls=True):
+        links = {"echo": {"port": 7, "publish": port, "servers": "vm1", "clients": "vm2", "backend": f"127.0.0.1:{echo}", "check": "none"}}
+        more = {**LISTED, **{file: (certificates / name).read_text() for file, name in (("cert.pem", "vm1.pem"), ("ca.pem", "ca.pem"))}}
+        # without TLS, the address of vm2 is authorized
+        more |= {} if tls else {"admitted.lst": f"echo/{CLIENT}\n"}
+        options = {"ipv6": False, "connections": CONNECTIONS, "metrics": True, "subnets": [], "sources": {"vm2": list(known)}}
+        made = generation(side="server", tls=tls, map_=links, more=more, **options)
+        identity = tmp_path / "etc-identity"
+        identity.mkdir()
+        shutil.copy(certificates / "vm1.key", identity / "key.pem")
+        started.append(Side(tmp_path, made["name"], made["files"], [port]))
+        return started[0], port
+
+    yield start
+    for side in started:
+        side.stop()
+
+
+@pytest.fixture
+def flood():
+    """Starts a flood of half-open handshakes; ends it after the test."""
+    started = []
+
+    def start(port, *sources, seconds=60):
+        command = ["nice", sys.executable, "-c", FLOOD, str(port), "1600", str(seconds), *sources]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        # as many as one address begins at once
+        while int(started[-1].stdout.readline()) < 1600:
+            pass
+        threading.Thread(target=started[-1].stdout.read, daemon=True).start()
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def request(port, certificate, source=CLIENT, alpn="echo"):
+    """Send a request over a new connection; return what comes back, and the seconds."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols([alpn])
+    if certificate:
+        context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+    begin = time.monotonic()
+    try:
+        with socket.create_connection(("127.0.0.1", port), 5, (source, 0)) as connection, context.wrap_socket(connection) as link:
+            link.sendall(b"hello")
+            return link.recv(99), time.monotonic() - begin
+    except OSError:
+        return b"", time.monotonic() - begin
+
+
+def test_server_side_without_tls_refuses_strangers_and_logs_up_to_a_limit(server_side):
+    side, port = server_side(tls=False, known=(CLIENT,))
+
+    def ping(source):
+        with socket.create_connection(("127.0.0.1", port), 5, (source, 0)) as connection:
+            connection.sendall(b"hello")
+            try:
+                return connection.recv(99)
+            except ConnectionError:
+                return b""
+
+    assert [ping(ATTACKER) for _ in range(50)] == [b""] * 50
+    assert (ping(STRANGER), ping(CLIENT)) == (b"", b"hello")
+    for source, count in ((ATTACKER, 20), (STRANGER, 1)):
+        lines = lines_of(side, source)
+        assert len(lines) == count
+        assert all(f'link=echo peer={source} refused="not a client of the link"' in line for line in lines)
+
+
+@pytest.mark.parametrize("sources", [[ATTACKER], [f"127.0.1.{number}" for number in range(1, 41)]], ids=["one address", "40 addresses"])
+def test_authorized_connection_is_fast_during_a_flood_of_half_open_handshakes(server_side, flood, certificates, sources):
+    __, port = server_side()
+    flood(port, *sources)
+    results = []
+    for _ in range(200):
+        results.append(request(port, certificates / "vm2.pem"))
+        time.sleep(0.02)
+    assert [data for data, __ in results] == [b"hello"] * 200
+    assert max(seconds for __, seconds in results) < 1
+
+
+def test_client_with_an_unknown_address_connects_during_a_flood_from_another_address(server_side, flood, certificates):
+    """The address of a client behind NAT is not that of its host: the limit for one source leaves room for it."""
+    __, port = server_side(known=())
+    flood(port, ATTACKER)
+    assert [request(port, certificates / "vm2.pem", STRANGER)[0] for _ in range(20)] == [b"hello"] * 20
+
+
+def test_open_connections_of_a_client_with_an_unknown_address_do_not_count_as_handshakes(server_side, certificates):
+    side, port = server_side(known=())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["echo"])
+    context.load_cert_chain(certificates / "vm2.pem", certificates / "vm2.key")
+    # more than all strangers may have in a handshake
+    opened = [context.wrap_socket(socket.create_connection(("127.0.0.1", port), 5, (STRANGER, 0))) for _ in range(CONNECTIONS // 4 + 50)]
+    for connection in opened:
+        connection.sendall(b"hello")
+        assert connection.recv(9) == b"hello"
+        connection.close()
+    assert side.metrics(f"publish.{port}")["denied_connections_total"] == 0
+
+
+def lines_of(side, source):
+    """Return what is logged of a source, after a moment in which the log arrives."""
+    time.sleep(0.5)
+    return [line for line in side.log().splitlines() if re.match(f"{source}:", line)]
+
+
+def test_failed_handshakes_of_a_source_are_logged_up_to_a_limit_and_all_are_counted(server_side, certificates):
+    side, port = server_side(known=(CLIENT, ATTACKER))
+    for _ in range(60):
+        request(port, None, ATTACKER)
+    request(port, None, STRANGER)
+    request(port, certificates / "vm2.pem", ATTACKER)
+    assert len(lines_of(side, ATTACKER)) == 20
+    (line,) = lines_of(side, STRANGER)
+    assert re.fullmatch(
+        rf'{STRANGER}:\d+ \[\d\d/\w{{3}}/\d{{4}}:[\d:]{{8}}\.\d{{3}}\] publish\.{port} link=echo peer= refused="[^"]+, .*peer did not return a certificate"',
+        line,
+    ), line
+    found = side.metrics(f"publish.{port}")
+    # the check of the port when the test began has failed as well
+    assert found["connections_total"] - found["denied_connections_total"] - found["sessions_total"] == 62
+    assert found["sessions_total"] == 1
+
+
+def test_refused_certificates_of_a_source_are_logged_up_to_a_limit_and_all_are_counted(server_side, certificates):
+    side, port = server_side(known=(CLIENT, ATTACKER))
+    for _ in range(50):
+        assert request(port, certificates / "vm4.pem", ATTACKER)[0] == b""
+    request(port, certificates / "vm4.pem", STRANGER)
+    for source, count in ((ATTACKER, 20), (STRANGER, 1)):
+        lines = lines_of(side, source)
+        assert len(lines) == count
+        assert all('link=echo peer=vm4 refused="not a client of the link"' in line for line in lines)
+    assert side.metrics(f"publish.{port}")["requests_denied_total"] == 51
+
+
+def test_failed_handshakes_of_many_strangers_are_logged_up_to_a_limit(server_side):
+    side, port = server_side(known=(CLIENT, STRANGER))
+
+    def fail(source):
+        with socket.create_connection(("127.0.0.1", port), 5, (source, 0)) as connection:
+            connection.sendall(b"no handshake\r\n")
+            connection.recv(99)
+
+    for number in range(1, 31):
+        # a stranger that fails more often takes no more of the limit for all
+        for _ in range(40 if number == 1 else 12):
+            fail(f"127.0.2.{number}")
+    # a known address has a limit of its own
+    fail(STRANGER)
+    assert len(lines_of(side, "127.0.2.1")) == 20
+    assert len(lines_of(side, "127.0.2.[0-9]+")) == 200
+    assert len(lines_of(side, STRANGER)) == 1
