@@ -66,6 +66,16 @@ def group_of(owner):
     return os.getegid() if owner == os.geteuid() else owner
 
 
+def side_mode(owner):
+    """Return the mode of the directory of a side.
+
+    :param int owner: numeric user ID of the container
+    :rtype: int
+    """
+    # root needs no group, which system accounts of some distributions are in
+    return SIDE_DIRECTORY if owner else PRIVATE_DIRECTORY
+
+
 def set_permissions(path, owner, mode, flags=0, group=None):
     """Set owner, group, and mode of a directory or file that exists.
 
@@ -156,7 +166,8 @@ def _expected(state_dir, sides):
         generations = os.path.join(path, "generations")
         runs = [run for run in engines.runs(path) if os.path.isdir(os.path.join(path, run))]
         if runs:
-            yield side, own, SIDE_DIRECTORY, os.stat(os.path.join(path, runs[0])).st_uid
+            owner = os.stat(os.path.join(path, runs[0])).st_uid
+            yield side, own, side_mode(owner), owner
         yield f"{side}/history.json", own, FILE, None
         yield f"{side}/generations", own, DIRECTORY, None
         # a name that starts with a dot is a generation that a crash interrupted

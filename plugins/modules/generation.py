@@ -290,7 +290,7 @@ class Generations:
     def _directories(self):
         changed = False
         for path, owner, mode, group in (
-            (self.path, os.geteuid(), permissions.SIDE_DIRECTORY, self.params["owner"]),
+            (self.path, os.geteuid(), permissions.side_mode(self.params["owner"]), self.params["owner"]),
             (os.path.join(self.path, "generations"), os.geteuid(), permissions.DIRECTORY, None),
             *((run, self.params["owner"], permissions.PRIVATE_DIRECTORY, None) for run in self.runs),
             # the metrics of HAProxy have a directory of their own, because the container that reads them must reach nothing else

@@ -8,7 +8,7 @@ import stat
 import threading
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils import observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils import observation, permissions
 from ansible_collections.crosshost.ambassador.plugins.modules import generation as module_file
 from conftest import RecordedEngine, named, run_module
 
@@ -90,7 +90,7 @@ def test_metrics_have_a_directory_of_their_own_where_the_engine_tells_them(side)
 def test_the_directory_of_the_socket_is_for_the_engine_alone_and_the_files_for_everybody(side):
     generation = current(side)
     modes = {name: stat.S_IMODE(os.stat(side / name).st_mode) for name in ("", "generations", "run", "current/haproxy.cfg")}
-    assert modes == {"": 0o750, "generations": 0o755, "run": 0o700, "current/haproxy.cfg": 0o644}
+    assert modes == {"": permissions.side_mode(OWNER), "generations": 0o755, "run": 0o700, "current/haproxy.cfg": 0o644}
     (side / "run").chmod(0o777)
     assert stage(side, check=True)["changed"]
     assert stat.S_IMODE(os.stat(side / "run").st_mode) == 0o777
@@ -109,7 +109,7 @@ def test_wrong_modes_are_repaired_without_a_reload(side):
     assert module(**given, check=True)["changed"]
     assert {name: stat.S_IMODE((side / name).stat().st_mode) for name in wrong} == wrong
     assert module(**given)["changed"]
-    assert {stat.S_IMODE((side / name).stat().st_mode) for name in wrong} == {0o755, 0o750, 0o644}
+    assert {stat.S_IMODE((side / name).stat().st_mode) for name in wrong} == {0o755, permissions.side_mode(OWNER), 0o644}
     assert "reload" not in engine.asked
     assert not module(**given)["changed"]
     (side / "current/haproxy.cfg").chmod(0o640)

@@ -30,7 +30,7 @@ def test_modules_set_modes_under_any_umask(tmp_path, umask):
     assert modes(tmp_path) == {
         "srv": "755",
         "srv/ambassador": "755",
-        "srv/ambassador/client": "750",
+        "srv/ambassador/client": f"{permissions.side_mode(OWNER):o}",
         "srv/ambassador/client/history.json": "644",
         "srv/ambassador/client/generations": "755",
         f"srv/ambassador/client/generations/{generation['generation']}": "755",
@@ -72,8 +72,8 @@ def state(tmp_path):
         ("client/run/metrics", own, permissions.PRIVATE_DIRECTORY),
         ("server/generations", own, permissions.DIRECTORY),
         ("server/run", own, permissions.PRIVATE_DIRECTORY),
-        ("client", own, permissions.SIDE_DIRECTORY),
-        ("server", own, permissions.SIDE_DIRECTORY),
+        ("client", own, permissions.side_mode(OWNER)),
+        ("server", own, permissions.side_mode(OWNER)),
         ("identity", HAPROXY_UID, permissions.PRIVATE_DIRECTORY),
     ):
         permissions.make_directory(str(path / name), owner, mode)
@@ -104,9 +104,19 @@ def test_wrong_owners_and_modes_are_found(state):
     # only the group of the container gets to its own directory
     for side in permissions.SIDES:
         os.chown(state / side, -1, 98)
-        assert permissions.find_wrong(str(state)) == [(side, OWNER, permissions.SIDE_DIRECTORY, OWNER)]
+        assert permissions.find_wrong(str(state)) == [(side, OWNER, permissions.side_mode(OWNER), OWNER)]
         os.chown(state / side, -1, OWNER)
     assert permissions.find_wrong(str(state)) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize(("owner", "mode"), [(HAPROXY_UID, 0o750), (0, 0o700)])
+def test_directory_of_a_side_is_for_the_group_of_its_container_unless_that_runs_as_root(tmp_path, owner, mode):
+    path = tmp_path / "client"
+    run_module("generation", path=str(path), state="staged", owner=owner, generation="a", files={"haproxy.cfg": ""})
+    assert (stat.S_IMODE(path.stat().st_mode), path.stat().st_uid, path.stat().st_gid) == (mode, 0, owner)
+    path.chmod(mode ^ 0o050)
+    assert permissions.find_wrong(str(tmp_path)) == [("client", 0, mode, owner)]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
