@@ -128,6 +128,9 @@ class ActionModule(ActionBase):
         self.settings["tested"] = arguments.get("tested") or []
         self.redis = arguments.get("redis") or {}
         self.leaving = arguments.get("leaving") or handover.DROP
+        if self.leaving == handover.TURNED:
+            # the same run closed them before
+            self.settings["cut"] = ""
         found = self._plan(arguments.get("state") or "present").result()
         # one that did not answer will not do so now
         facts = [host for host in found["ask"].pop("facts", []) if host not in self.gathered]
@@ -362,18 +365,19 @@ class ActionModule(ActionBase):
         directory = self.settings["controller_dir"]
         ca = self.settings["ca"].strip() or read(f"{directory}/ca.pem")
         others = [host for host in wiring["hosts"] if host not in self._play_hosts()]
-        authorities, revoked = certificates.certificates(ca), [entry["serial"] for entry in certificates.revoked(self._crl())]
+        authorities, revoked = certificates.certificates(ca), certificates.revoked(self._crl())
         now = time.time()
         held = certificates.certificate(self.observed["identity"]["certificate"])
         return {
             "ca": ca,
             "authorities": authorities,
             "missing_issuers": certificates.missing_issuers(ca),
+            "unlisted": [{**one, "fault": one["fault"].value} for one in certificates.unlisted(ca, self._crl(), now)],
             "authority_key": None if self.settings["ca"] else (f"{directory}/ca.key", mode_of(f"{directory}/ca.key")),
             "held": held,
             "former_name": self._former_name(held, ca, now),
             "inventory": self.variables["groups"]["all"],
-            "revoked": revoked,
+            "revoked": certificates.revoked_serials(held, revoked),
             "holders": [*self._holders(), *(self.asked or [])] if not ca else [],
             # whoever certified a host that is not in the run has a CA as well
             "ask": others if not ca and self.asked is None else [],
@@ -407,7 +411,7 @@ class ActionModule(ActionBase):
             if host not in ends or not identity:
                 continue
             held = certificates.certificate(identity["certificate"])
-            due = plan.certificate_due(host, identity["key"], authorities, held, revoked, now)
+            due = plan.certificate_due(host, identity["key"], authorities, held, certificates.revoked_serials(held, revoked), now)
             found = plan.issued_now(self.settings, authorities, now) if due else held
             lifetimes[host] = {key: found[key] for key in ("not_before", "not_after")}
         return lifetimes

@@ -9,6 +9,7 @@ import time
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.module_utils import permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils.names import DEFAULT
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, controller, signing
 
 # variables with secrets: as options, they could be shown
@@ -21,6 +22,7 @@ OPTIONS = {
     "held": {"type": "str", "default": ""},
     "directory": {"type": "path", "required": True},
     "days": {"type": "int", "required": True},
+    "mesh": {"type": "str", "default": DEFAULT},
 }
 
 
@@ -90,7 +92,7 @@ class ActionModule(ActionBase):
             certificate = self._signed_elsewhere(request, authority)
         else:
             certificate = self._sign(request, authority, CA if given else os.path.join(self.directory, "ca.pem"), key, key_place)
-        entry = signing.log_entry(self.host, certificate, self.now)
+        entry = signing.log_entry(self.host, certificate, self.now, self.options["mesh"])
         if entry.serial not in [logged.serial for logged in signing.read_log(self.directory)]:
             signing.append(self.directory, entry)
         return certificate

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import hashlib
-import pathlib
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import signing
@@ -19,11 +18,7 @@ def revocations(host, directory):
     :return: as ``revoked_certificates`` of community.crypto.x509_crl takes them
     :rtype: list[dict]
     """
-    logged = [entry.serial for entry in signing.read_log(directory) if entry.host == host]
-    # versions before the log kept a file for each certificate
-    files = pathlib.Path(directory, "certificates", host).glob("*.pem") if host else ()
-    serials = sorted({*logged, *(int(file.stem) for file in files if file.stem.isdigit())})
-    return [{"serial_number": serial, "revocation_date": "+0s"} for serial in serials]
+    return [{"serial_number": serial, "revocation_date": "+0s"} for serial in sorted(signing.issued_to(host, directory))]
 
 
 def behind(hosts, reached, hostvars, authorities):

@@ -10,7 +10,8 @@ change
 over), *contract* (server sides give up what nobody dials any more).
 
 Settings are a dict: ``mesh``, ``engine``, ``network``, ``ipv6`` and ``tls`` (bool), ``state_dir``, ``controller_dir``, ``ca`` and
-``ca_crl`` (PEM, empty where none was given), ``ca_key`` (bool, whether one was), ``certificate_days`` (int), ``image`` (as it is pulled),
+``ca_crl`` (PEM, empty where none was given), ``ca_key`` (bool, whether one was), ``certificate_days`` (int), ``cut`` (a revoked
+host whose connections end, or an empty text), ``image`` (as it is pulled),
 ``image_name`` (as the user
 said it), ``nameservers`` (list of str, empty for those of the host), ``memory``, ``pids``, ``prove`` (bool), ``metrics``
 (``address:port``, or a port, at which metrics are told, empty for none), ``tested`` (images whose
@@ -53,6 +54,7 @@ STEPS = (
     "standin",
     "container",
     "load",
+    "cut",
     "verify",
     "variables",
     "remove",
@@ -695,6 +697,24 @@ def metrics_problems(host, wiring, observed, settings):
 # -- certificates -----------------------------------------------------------------------------------------------------
 
 
+# why HAProxy refuses all certificates of a CA -> what is wrong with its list of revoked certificates, and what to do
+LIST_PROBLEMS = {
+    "missing": "the list of revoked certificates of the CA {name} is missing. Append it. With any list, HAProxy requires one of each CA.",
+    "ended": "the list of revoked certificates of the CA {name} has ended. Replace it with the present list of this CA.",
+    "cannot_sign": "the list of the CA {name} is not valid. Issue the certificate of the CA with the key usage cRLSign.",
+}
+
+
+def list_problems(settings, unlisted):
+    """Return the CAs of which every certificate is refused, because their lists of revoked certificates are missing or not valid.
+
+    :param list[dict] unlisted: ``name`` and ``fault`` (a key of LIST_PROBLEMS) of each CA
+    :rtype: list[str]
+    """
+    place = "ambassador_ca_crl" if settings["ca"] else f"{settings['controller_dir']}/ca.crl"
+    return [f"{place}: {LIST_PROBLEMS[one['fault']].format(name=one['name'])}" for one in unlisted]
+
+
 def certificate_problems(host, observed, settings, authorities, held, missing=()):
     """Return the reasons why the certificate of a host cannot be kept or made: a wrong CA, or a missing library on the host.
 
@@ -891,7 +911,8 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     :param dict | None places: what is asked of the containers that have names, see :func:`containers.of_places`
     :param dict | None generation: ``name`` and ``files`` (name -> content on disk); None for an engine that keeps nothing on disk
     :param dict | None tls: ``authorities``, ``held``, ``revoked``, ``former_name``, ``inventory`` (see :func:`certificate_due`),
-        ``missing_issuers`` (see :func:`certificate_problems`), ``authority_key`` (path and mode of the CA's key; None if it is given),
+        ``missing_issuers`` (see :func:`certificate_problems`), ``unlisted`` (see :func:`list_problems`),
+        ``authority_key`` (path and mode of the CA's key; None if it is given),
         ``holders`` (hosts that keep this controller from making a CA), ``ask`` (hosts that are still to be asked for a certificate),
         ``peers`` (host at the other end of a link ->
         ``not_before`` and ``not_after`` of its certificate, as far as they are known) and ``now``; None without TLS
@@ -932,6 +953,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     plan.problems += default_route_problems(host, side, served["links"], asked.values(), observed, settings)
     if tls:
         plan.problems += certificate_problems(host, observed, settings, tls["authorities"], tls["held"], tls["missing_issuers"])
+        plan.problems += list_problems(settings, tls["unlisted"])
         plan.problems += authority_key_problems(*tls["authority_key"]) if tls["authority_key"] else []
         if not tls["authorities"]:
             plan.problems += holders_problems(tls["holders"], settings) if not plan.problems else []
@@ -986,6 +1008,9 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     if standins:
         plan.step("container", f"{', '.join(standins)} {'is' if len(standins) == 1 else 'are'} left of an earlier run")
         changed = changed or [container]
+    if tls and settings["cut"]:
+        plan.step("cut", f"the connections of {settings['cut']} end")
+        plan.inputs["cut"] = sorted({settings["cut"], certified(settings["cut"])})
     # one that is made where nothing was reads what is there, and is waited for by its verification
     fresh = not there and not on_disk and settings["prove"]
     if generation and not fresh and (plan.why or on_disk.get("running") != generation["name"]):
@@ -1031,6 +1056,10 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
         plan.lines += joined_lines(host, one, there.get(number), observed, settings)
         plan.lines += remade_lines(host, one, there.get(number), observed, on_disk.get("connections", {}).get(names.run(number)))
     plan.lines += gone
+    if "cut" in plan.why:
+        plan.lines.append(
+            f"- connections of {settings['cut']}: the {side} side of {host} closes all of its connections if it knows that host"
+        )
     plan.lines += [
         f"= {link['alias']} {host} -> {', '.join(link['servers'])}: proved when this run has reached its server hosts"
         for link in plan.always["late"]
@@ -1063,7 +1092,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
             for name, place in away.items()
         ],
         "standins": [*standins, *away],
-        "before": before(on_disk) if generation and on_disk.get("running") != generation["name"] else {},
+        "before": before(on_disk) if can_roll_back(on_disk, generation) else {},
         "joined": joined_networks(asked, there),
         "running": on_disk.get("running"),
         "unchecked": dialled,
@@ -1160,6 +1189,17 @@ def local_ports(wiring, observed):
             }
         )
     return found
+
+
+def can_roll_back(on_disk, generation):
+    """Return whether a run may put back the configuration of a side: not if that has another list of revoked certificates.
+
+    A revoked host that serves a link would undo its revocation, because its link works only without the list.
+    """
+    if not generation or on_disk.get("running") == generation["name"]:
+        return False
+    crl = generation["files"].get("crl.pem")
+    return on_disk.get("files", {}).get("crl.pem") == (None if crl is None else digest(crl.encode()))
 
 
 def before(on_disk):

@@ -40,6 +40,10 @@ options:
     description: Lifetime of the certificate in days. It ends with its CA at the latest.
     type: int
     required: true
+  mesh:
+    description: The mesh of the host, for C(issued.jsonl).
+    type: str
+    default: default
 attributes:
   check_mode:
     support: none

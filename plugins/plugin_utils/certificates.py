@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import enum
 import re
 
 try:
@@ -31,7 +32,7 @@ def certificate(text):
     """Return what a certificate says.
 
     :param str text: PEM; the first certificate in it counts
-    :return: ``name`` (common name), ``names`` (all DNS names), ``serial`` (int),
+    :return: ``name`` (common name), ``names`` (all DNS names), ``serial`` (int), ``issuer`` (its name, as RFC 4514 writes it),
         ``key`` and ``authority`` (identifiers of its key and of its CA's, hexadecimal digits),
         ``not_before`` and ``not_after`` (seconds since the epoch); None where there is no certificate
     :rtype: dict | None
@@ -47,6 +48,7 @@ def certificate(text):
         "name": names[0].value if names else "",
         "names": _dns_names(read),
         "serial": read.serial_number,
+        "issuer": read.issuer.rfc4514_string(),
         "key": _identifier(read, x509.SubjectKeyIdentifier, "digest"),
         "authority": _identifier(read, x509.AuthorityKeyIdentifier, "key_identifier"),
         "not_before": read.not_valid_before_utc.timestamp(),
@@ -186,12 +188,96 @@ def missing_issuers(text):
     ]
 
 
+class ListFault(enum.Enum):
+    """Why the list of revoked certificates of a CA makes HAProxy refuse all certificates of the CA."""
+
+    MISSING = "missing"
+    ENDED = "ended"
+    CANNOT_SIGN = "cannot_sign"
+
+
+def _lists(text):
+    return [x509.load_pem_x509_crl(block.encode()) for block in blocks(text, "X509 CRL")]
+
+
+def list_of(authority, text):
+    """Return the newest list of revoked certificates that a CA signed, or None.
+
+    :param x509.Certificate authority: the CA
+    :param str text: PEM, any number of lists of any CAs
+    :rtype: x509.CertificateRevocationList | None
+    :raises ValueError: if one of them cannot be read
+    """
+
+    def is_signed_by_authority(crl):
+        try:
+            return crl.issuer == authority.subject and crl.is_signature_valid(authority.public_key())
+        except (TypeError, ValueError, UnsupportedAlgorithm):
+            return False
+
+    return max(filter(is_signed_by_authority, _lists(text)), key=lambda crl: crl.last_update_utc, default=None)
+
+
+def list_fault(authority, crl, now):
+    """Return why HAProxy refuses all certificates of a CA with its list, or None.
+
+    :param x509.Certificate authority: the CA
+    :param x509.CertificateRevocationList | None crl: its list
+    :param float now: seconds since the epoch
+    :rtype: ListFault | None
+    :source: RFC 5280, section 6.3.3, (f); OpenSSL's crypto/x509/x509_vfy.c, check_crl
+    """
+    usages = extension_value(authority, x509.KeyUsage)
+    if usages is not None and not usages.crl_sign:
+        return ListFault.CANNOT_SIGN
+    if crl is None:
+        return ListFault.MISSING
+    return ListFault.ENDED if crl.next_update_utc and crl.next_update_utc.timestamp() <= now else None
+
+
+def unlisted(ca, crl, now):
+    """Return the CAs without a list of revoked certificates: with any list, HAProxy requires one of each CA, the root included.
+
+    :param str ca: the certificates of the CAs, PEM
+    :param str crl: the lists, PEM; without any list, HAProxy requires none
+    :param float now: seconds since the epoch
+    :return: ``name`` (as RFC 4514 writes it) and ``fault`` of each
+    :rtype: list[dict]
+    :source: HAProxy Configuration Manual, section 5.1, "crl-file"; OpenSSL's X509_V_FLAG_CRL_CHECK_ALL
+    """
+    if not crl.strip():
+        return []
+    try:
+        authorities = [x509.load_pem_x509_certificate(block.encode()) for block in blocks(ca, "CERTIFICATE")]
+    except ValueError:
+        return []
+    faults = [(one.subject.rfc4514_string(), list_fault(one, list_of(one, crl), now)) for one in authorities]
+    return [{"name": name, "fault": fault} for name, fault in faults if fault]
+
+
 def revoked(text):
     """Return the certificates that lists of a text revoke.
 
     :param str text: PEM, any number of lists
-    :return: ``serial`` (int) and ``since`` (``YYYYMMDDhhmmssZ``) of each
+    :return: ``serial`` (int), ``issuer`` (as RFC 4514 writes it), and ``since`` (``YYYYMMDDhhmmssZ``) of each
     :rtype: list[dict]
     """
-    lists = [x509.load_pem_x509_crl(block.encode()) for block in blocks(text, "X509 CRL")]
-    return [{"serial": entry.serial_number, "since": entry.revocation_date_utc.strftime("%Y%m%d%H%M%SZ")} for crl in lists for entry in crl]
+    return [
+        {
+            "serial": entry.serial_number,
+            "issuer": crl.issuer.rfc4514_string(),
+            "since": entry.revocation_date_utc.strftime("%Y%m%d%H%M%SZ"),
+        }
+        for crl in _lists(text)
+        for entry in crl
+    ]
+
+
+def revoked_serials(held, entries):
+    """Return the serial numbers that the issuer of a certificate revoked: another CA may use the same numbers.
+
+    :param dict | None held: the certificate, see :func:`certificate`
+    :param list[dict] entries: see :func:`revoked`
+    :rtype: list[int]
+    """
+    return [entry["serial"] for entry in entries if held and entry["issuer"] == held["issuer"]]

@@ -8,11 +8,13 @@ The names, the usages, and the lifetime come from the controller.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import enum
 import errno
 import json
 import os
+import pathlib
 from typing import NamedTuple
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import permissions
@@ -70,13 +72,18 @@ class AuthorityKeyError(Exception):
 
 
 class Issued(NamedTuple):
-    """An entry of the log of issued certificates. Times are in UTC, as ISO 8601 writes them."""
+    """An entry of the log of issued certificates. Times are in UTC, as ISO 8601 writes them.
+
+    ``authority`` is the identifier of the key of its CA (hexadecimal digits), or empty if it is not known.
+    """
 
     time: str
     host: str
     serial: int
     public_key_sha256: str
     not_after: str
+    authority: str = ""
+    mesh: str = ""
 
 
 def read_request(text, held=None):
@@ -220,7 +227,7 @@ def read_authority_key(text, passphrase, authority):
 
     :param str text: the key, PEM
     :param str passphrase: its passphrase; empty if it has none
-    :param str authority: the CA, PEM; the first certificate counts
+    :param str | None authority: the CA, PEM; the first certificate counts. None for the key of any CA
     :raises AuthorityKeyError: if it cannot be read, or it is not the key of this CA
     """
     try:
@@ -235,12 +242,12 @@ def read_authority_key(text, passphrase, authority):
         raise AuthorityKeyError("the key is encrypted, and no passphrase is given") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise AuthorityKeyError("the key cannot be read with this passphrase") from error
-    if certificates.der(key.public_key()) != certificates.public_key(authority):
+    if authority is not None and certificates.der(key.public_key()) != certificates.public_key(authority):
         raise AuthorityKeyError("the key belongs to another CA")
     return key
 
 
-def _algorithm(key):
+def algorithm(key):
     """Return the hash of a signature: SHA-256 for ECDSA and RSA; None for a key whose algorithm has its own."""
     return None if isinstance(key, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)) else hashes.SHA256()
 
@@ -283,22 +290,24 @@ def issue(public_key, names, authority, authority_key, days, now):
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(authority_identifier, critical=False)
     )
-    return builder.sign(authority_key, _algorithm(authority_key)).public_bytes(serialization.Encoding.PEM).decode()
+    return builder.sign(authority_key, algorithm(authority_key)).public_bytes(serialization.Encoding.PEM).decode()
 
 
-def log_entry(host, certificate, now):
+def log_entry(host, certificate, now, mesh=""):
     """Return the entry of a certificate in the log.
 
     :param str host: inventory name of the host
     :param str certificate: PEM
     :param float now: seconds since the epoch
+    :param str mesh: the mesh that the host uses it in
     :rtype: Issued
     """
     issued = x509.load_pem_x509_certificate(certificate.encode())
     digest = hashes.Hash(hashes.SHA256())
     digest.update(certificates.der(issued.public_key()))
     moment = datetime.datetime.fromtimestamp(int(now), datetime.UTC)
-    return Issued(moment.isoformat(), host, issued.serial_number, digest.finalize().hex(), issued.not_valid_after_utc.isoformat())
+    end, authority = issued.not_valid_after_utc.isoformat(), certificates.certificate(certificate)["authority"] or ""
+    return Issued(moment.isoformat(), host, issued.serial_number, digest.finalize().hex(), end, authority, mesh)
 
 
 def append(directory, entry):
@@ -339,3 +348,22 @@ def read_log(directory):
         except (ValueError, TypeError):
             continue
     return entries
+
+
+def issued_to(host, directory):
+    """Return the certificates that this controller issued to a host, or took from another CA for it.
+
+    :param str host: inventory name of the host
+    :param str directory: the directory on the controller
+    :return: serial number -> identifier of the key of its CA, or an empty string if it is not known
+    :rtype: dict[int, str]
+    """
+    found = {}
+    # versions before the log kept a file for each certificate
+    for file in pathlib.Path(directory, "certificates", host).glob("*.pem") if host else ():
+        if file.stem.isdigit():
+            with contextlib.suppress(ValueError, OSError):
+                found[int(file.stem)] = ""
+                certificate = certificates.certificate(file.read_text(encoding="utf-8")) or {}
+                found[int(file.stem)] = certificate.get("authority") or ""
+    return found | {entry.serial: entry.authority for entry in read_log(directory) if entry.host == host}

@@ -64,7 +64,7 @@ class Play:
                 "metrics": "",
                 "registry": "",
             },
-            **{"ca": "", "ca_key": False, "ca_crl": "", "certificate_days": 90},
+            **{"ca": "", "ca_key": False, "ca_crl": "", "certificate_days": 90, "cut": ""},
             **{"state_dir": "/var/lib/ambassador", "controller_dir": str(controller), "memory": "512M", "pids": 4096},
             **{"haproxy_image": "haproxy:3.2.26", "socat_image": "alpine/socat:1.8.0.3", "nftables_image": "ambassador-nftables:1.1.3"},
             **settings,
@@ -393,6 +393,27 @@ def test_a_list_of_revoked_ones_goes_to_all_and_makes_the_revoked_one_due(over_t
     assert said["why"]["certificate"] == "the certificate of vm2 is revoked"
     assert said["generation"]["files"]["crl.pem"] == revoked.strip()
     assert "0ABC 20261124120000Z" in over_tls.plan("vm1", "server")["generation"]["files"]["revoked.lst"]
+
+
+def test_a_list_of_one_ca_of_two_is_refused_and_its_numbers_are_not_those_of_the_other(over_tls):
+    other = Signer("other")
+    make_ca(over_tls)
+    (over_tls.controller / "ca.pem").write_text(over_tls.signer.pem + other.pem)
+    certify(over_tls, "vm2", serial=0xABC)
+    (over_tls.controller / "ca.crl").write_text(other.revoke(0xABC))
+    (problem,) = over_tls.plan("vm2", "client")["problems"]
+    assert problem.startswith(f"{over_tls.controller}/ca.crl: the list of revoked certificates of the CA CN=one is missing.")
+    (over_tls.controller / "ca.crl").write_text(other.revoke(0xABC) + over_tls.signer.revoke())
+    found = over_tls.plan("vm2", "client")
+    assert (found["problems"], "certificate" in found["steps"]) == ([], False)
+
+
+def test_connections_are_closed_once_in_a_run(over_tls):
+    make_ca(over_tls)
+    certify(over_tls, "vm1")
+    over_tls.settings["cut"] = "vm3"
+    assert "cut" in over_tls.plan("vm1", "server", leaving="keep")["steps"]
+    assert "cut" not in over_tls.plan("vm1", "server", leaving="turned")["steps"]
 
 
 @pytest.mark.parametrize(

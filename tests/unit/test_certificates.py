@@ -62,9 +62,15 @@ def test_missing_issuers_of_intermediate_cas_are_named():
 
 
 def test_what_is_revoked_is_told_from_all_lists():
-    assert certificates.revoked(ONE.revoke(7, 8) + OTHER.revoke(9)) == [
-        {"serial": serial, "since": "20261124120000Z"} for serial in (7, 8, 9)
+    found = certificates.revoked(ONE.revoke(7, 8) + OTHER.revoke(9))
+    assert found == [
+        {"serial": serial, "issuer": issuer, "since": "20261124120000Z"}
+        for serial, issuer in ((7, "CN=one"), (8, "CN=one"), (9, "CN=other"))
     ]
+    # numbers of another CA mean nothing
+    held = certificates.certificate(ONE.certify("vm1", 9))
+    assert certificates.revoked_serials(held, found) == [7, 8]
+    assert certificates.revoked_serials(None, found) == []
     assert certificates.revoked(ONE.revoke()) == certificates.revoked("") == []
 
 

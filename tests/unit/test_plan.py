@@ -5,6 +5,8 @@ import copy
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, plan
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proved
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import certified
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils.certificates import ListFault
 from hypothesis import event, given
 from hypothesis import strategies as st
 from simulation import DAY, IMAGES, NOW, SETTINGS, Fleet, Host, KilledError, Redis
@@ -773,6 +775,51 @@ def test_both_sides_of_a_host_have_one_certificate():
         ["certificate", "configuration", "load", "verify"],
         ["configuration", "load", "verify"],
     ]
+
+
+def test_connections_of_a_revoked_host_are_closed_on_each_side_once_the_list_is_loaded():
+    fleet = a_fleet(tls=True)
+    fleet.deploy()
+    # whatever else has to be done: nothing, on these hosts
+    fleet.settings["cut"] = long = "vm9." + "x" * 70
+    for host, side in (("vm1", "server"), ("vm2", "client")):
+        found = fleet.plan(host, side)
+        assert found["steps"] == ["load", "cut", "verify"]
+        # certificates shorten long names, and targets do not
+        assert found["cut"] == sorted([long, certified(long)])
+        assert found["lines"] == [f"- connections of {long}: the {side} side of {host} closes all of its connections if it knows that host"]
+
+
+def test_a_configuration_with_another_list_of_revoked_certificates_is_not_put_back(fleet):
+    """A revoked host that serves a link would undo its revocation."""
+    listed = {"name": "b" * 12, "files": {"haproxy.cfg": "", "crl.pem": "one"}}
+    disk = {"engine": "haproxy", "running": "a" * 12, "links": {"redis": {}}, "files": {"crl.pem": plan.digest(b"one")}}
+    for crl, can in (("one", True), ("two", False), (None, False)):
+        files = {"haproxy.cfg": "", **({"crl.pem": crl} if crl else {})}
+        assert plan.can_roll_back(disk, {**listed, "files": files}) is can
+    assert not plan.can_roll_back({**disk, "files": {}}, listed)
+    assert plan.can_roll_back({**disk, "files": {}}, {**listed, "files": {"haproxy.cfg": ""}})
+    assert not plan.can_roll_back({**disk, "running": "b" * 12}, listed)
+    assert not plan.can_roll_back({}, None)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (ListFault.MISSING, "the list of revoked certificates of the CA CN=root is missing. Append it."),
+        (ListFault.ENDED, "the list of revoked certificates of the CA CN=root has ended. Replace it"),
+        (ListFault.CANNOT_SIGN, "the list of the CA CN=root is not valid,"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_refuses_lists_of_revoked_certificates_with_which_every_certificate_is_refused(fault, words):
+    unlisted = [{"name": "CN=root", "fault": fault.value}]
+    fleet = a_fleet(tls=True)
+    fleet.deploy()
+    (problem,) = fleet.plan("vm2", "client", unlisted=unlisted)["problems"]
+    assert problem.startswith(f"/srv/ambassador/ca.crl: {words}")
+    (problem,) = plan.list_problems({"ca": "given"}, unlisted)
+    assert problem.startswith(f"ambassador_ca_crl: {words}")
 
 
 def test_without_tls_there_is_no_certificate():

@@ -106,7 +106,7 @@ def test_tasks_set_the_mode_of_what_they_create():
             # on the controller the user of the run owns them
             if "ambassador_state_dir" in arguments.get("path", arguments.get("dest", "")):
                 assert {"owner", "group"} <= set(arguments), (path, task["name"])
-    assert found >= 15
+    assert found >= 8
 
 
 def test_nobody_becomes_root_on_the_controller():
@@ -118,4 +118,4 @@ def test_nobody_becomes_root_on_the_controller():
                 found += 1
                 assert task["vars"]["ansible_become"] is False, (path, task["name"])
                 assert task["vars"]["ansible_connection"] == "local", (path, task["name"])
-    assert found >= 3
+    assert found >= 2

@@ -301,7 +301,7 @@ def test_log_says_what_was_issued_and_revocation_reads_it(tmp_path):
     texts = [AUTHORITY.certify(), AUTHORITY.certify(), AUTHORITY.certify(subject="vm1")]
     serials = [x509.load_pem_x509_certificate(text.encode()).serial_number for text in texts]
     for host, text in zip(("vm2", "vm2", "vm1"), texts, strict=True):
-        signing.append(directory, signing.log_entry(host, text, NOW.timestamp()))
+        signing.append(directory, signing.log_entry(host, text, NOW.timestamp(), "blue"))
     with (directory / signing.LOG).open("a") as file:
         file.write('{"time": "2026-')
     # the next entry is not lost with the one that was cut
@@ -310,7 +310,10 @@ def test_log_says_what_was_issued_and_revocation_reads_it(tmp_path):
     digest = hashes.Hash(hashes.SHA256())
     digest.update(KEY.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
     end = (NOW + datetime.timedelta(days=30)).isoformat()
-    assert entry == (NOW.isoformat(), "vm2", serials[0], digest.finalize().hex(), end)
+    authority = x509.SubjectKeyIdentifier.from_public_key(AUTHORITY.key.public_key()).digest.hex()
+    assert entry == (NOW.isoformat(), "vm2", serials[0], digest.finalize().hex(), end, authority, "blue")
+    # as a version before wrote it
+    assert signing.Issued(**dict.fromkeys(entry._fields[:5], "")).authority == ""
     assert [one.host for one in signing.read_log(directory)] == ["vm2", "vm2", "vm1", "vm3"]
     assert stat.S_IMODE((directory / signing.LOG).stat().st_mode) == 0o600
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
@@ -321,6 +324,10 @@ def test_log_says_what_was_issued_and_revocation_reads_it(tmp_path):
     expected = [{"serial_number": serial, "revocation_date": "+0s"} for serial in sorted([17, *serials[:2]])]
     assert revocations("vm2", directory) == expected
     assert revocations("", directory) == revocations("*", directory) == []
+    assert signing.issued_to("vm2", directory) == dict.fromkeys([17, *serials[:2]], authority)
+    # of another version, or cut
+    (directory / "certificates/vm2/18.pem").write_text("")
+    assert signing.issued_to("vm2", directory)[18] == ""
 
 
 # -- as a task ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,111 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Lists of revoked certificates, on the controller: one of each CA that hosts trust, because HAProxy requires all of them."""
+
+from __future__ import annotations
+
+import datetime
+from typing import NamedTuple
+
+from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import BACKDATED_SECONDS
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, signing
+
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+except ImportError:  # the plan reports it when a certificate has to be read
+    x509 = None
+
+# hosts get a new list in a run, not at a date: after this date a list refuses all certificates
+LIST_DAYS = 3650
+
+
+class Gap(NamedTuple):
+    """A CA whose list this controller cannot complete, because it does not have the key of the CA.
+
+    ``fault`` is None if the list is valid and lacks only ``serials``.
+    """
+
+    name: str
+    fault: certificates.ListFault | None
+    serials: list
+
+
+class GapError(Exception):
+    """Lists of revoked certificates are incomplete. ``gaps`` says which."""
+
+    def __init__(self, gaps):
+        super().__init__(str(gaps))
+        self.gaps = gaps
+
+
+def _identifier(authority):
+    """Return the identifier of the key of a CA, as :func:`signing.issue` writes it into certificates, in hexadecimal digits."""
+    found = certificates.extension_value(authority, x509.SubjectKeyIdentifier)
+    return (found or x509.SubjectKeyIdentifier.from_public_key(authority.public_key())).digest.hex()
+
+
+def identifiers(ca):
+    """Return the identifiers of the keys of CAs.
+
+    :param str ca: the certificates of the CAs, PEM
+    :rtype: list[str]
+    """
+    return [_identifier(x509.load_pem_x509_certificate(block.encode())) for block in certificates.blocks(ca, "CERTIFICATE")]
+
+
+def _sign(authority, key, former, serials, now):
+    """Return the next list of a CA: the entries of the former one, and serial numbers that are revoked from now on."""
+    moment = datetime.datetime.fromtimestamp(int(now), datetime.UTC)
+    entries = {entry.serial_number: entry for entry in former or ()}
+    number = certificates.extension_value(former, x509.CRLNumber) if former is not None else None
+    # clocks of hosts differ, and a list that begins later refuses all certificates
+    begin = moment - datetime.timedelta(seconds=BACKDATED_SECONDS)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(authority.subject)
+        .last_update(begin)
+        .next_update(moment + datetime.timedelta(days=LIST_DAYS))
+        .add_extension(x509.CRLNumber(number.crl_number + 1 if number else 1), critical=False)
+        # two CAs of one day have the same name
+        .add_extension(x509.AuthorityKeyIdentifier(bytes.fromhex(_identifier(authority)), None, None), critical=False)
+    )
+    for serial in serials:
+        if serial not in entries:
+            entries[serial] = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(moment).build()
+    for entry in entries.values():
+        builder = builder.add_revoked_certificate(entry)
+    return builder.sign(key, signing.algorithm(key))
+
+
+def complete(ca, lists, keys, issued, now):
+    """Return the lists of revoked certificates of all CAs, one of each.
+
+    A list that is complete stays as it is. The others are signed again if the key of the CA is here.
+
+    :param str ca: the certificates of the CAs, PEM
+    :param str lists: the present lists, PEM; those of other CAs are left out
+    :param list keys: the private keys of CAs that this controller has
+    :param dict[int, str] issued: certificates to revoke: serial number -> identifier of the key of the CA, or an empty string if it is not
+        known. Those of other CAs are left out
+    :param float now: seconds since the epoch
+    :return: PEM
+    :rtype: str
+    :raises GapError: if this controller cannot complete a list
+    """
+    signers, found, gaps = {certificates.der(key.public_key()): key for key in keys}, {}, []
+    for block in certificates.blocks(ca, "CERTIFICATE"):
+        authority = x509.load_pem_x509_certificate(block.encode())
+        crl, key = certificates.list_of(authority, lists), signers.get(certificates.der(authority.public_key()))
+        fault = certificates.list_fault(authority, crl, now)
+        due = [serial for serial, signer in issued.items() if signer == _identifier(authority) or (not signer and key)]
+        lacking = [serial for serial in due if crl is None or crl.get_revoked_certificate_by_serial_number(serial) is None]
+        if fault is certificates.ListFault.CANNOT_SIGN or ((fault or lacking) and key is None):
+            gaps.append(Gap(authority.subject.rfc4514_string(), fault, lacking))
+        elif fault or lacking:
+            crl = _sign(authority, key, crl, due, now)
+        if crl is not None:
+            found[crl.public_bytes(serialization.Encoding.PEM).decode()] = None
+    if gaps:
+        raise GapError(gaps)
+    return "".join(found)
