@@ -801,6 +801,10 @@ def test_a_configuration_with_another_list_of_revoked_certificates_is_not_put_ba
     assert plan.can_roll_back({**disk, "files": {}}, {**listed, "files": {"haproxy.cfg": ""}})
     assert not plan.can_roll_back({**disk, "running": "b" * 12}, listed)
     assert not plan.can_roll_back({}, None)
+    fleet.links = {"redis": {**REDIS, "wait": 7}}
+    assert fleet.plan("vm2", "client")["before"] != {}
+    on_disk(fleet)["files"]["crl.pem"] = plan.digest(b"one")
+    assert fleet.plan("vm2", "client")["before"] == {}
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,25 @@ def expiring():
     return answers
 
 
+def cut():
+    """Ask over a connection until it ends, then over new ones with its session; return the first answer, and the answers after the end."""
+    context, answers, end = over_tls(), [], time.time() + job["seconds"]
+    with socket.create_connection(target, timeout=5) as connection, context.wrap_socket(connection) as link:
+        answers.append(ping(link))
+        session = link.session
+        while ping(link) and time.time() < end:
+            time.sleep(0.05)
+    answers.append(time.time() < end)
+    for _ in range(20):
+        try:
+            with socket.create_connection(target, timeout=5) as connection, context.wrap_socket(connection, session=session) as link:
+                answers.append(ping(link))
+        except OSError:
+            answers.append("")
+        time.sleep(0.05)
+    return [*answers[:2], "".join(answers[2:])]
+
+
 def half_open():
     """Begin many handshakes, end none; return how many are open, and how many the server side has closed after a while."""
     begun = [socket.create_connection(target, timeout=5) for _ in range(job["times"])]
@@ -83,7 +102,7 @@ def half_open():
 
 
 try:
-    said = {"plain": plain, "encrypted": encrypted, "expiring": expiring, "half_open": half_open}[job["how"]]()
+    said = {"plain": plain, "encrypted": encrypted, "expiring": expiring, "half_open": half_open, "cut": cut}[job["how"]]()
     print(json.dumps({"said": said}))
 except OSError as error:
     print(json.dumps({"error": f"{type(error).__name__}: {error}"}))

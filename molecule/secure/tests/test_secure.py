@@ -1,15 +1,17 @@
 """Nobody gets at a link but its clients; who is refused, and why, is in the log; and the real client never notices."""
 
+import concurrent.futures
 import datetime
 import json
 import pathlib
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 import yaml
-from conftest import ROOT, everything, inspect, until
+from conftest import ROOT, engine, everything, inspect, until
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -461,8 +463,17 @@ def test_a_revoked_certificate_is_refused_and_the_log_says_which(attack, vm3, pl
     assert f"{serial} revoked" in log
 
 
-def test_a_revoked_host_that_is_in_the_map_gets_another_key_in_the_same_run(vm2, playbook):
+def test_a_revoked_host_that_is_in_the_map_gets_another_key_and_its_open_connections_end_in_the_same_run(attack, vm1, vm2, vm3, playbook):
     lost = own_certificate(vm2)
-    run = playbook("playbooks/revoke.yml", "-e", "revoke_host=vm2")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        attacker = pool.submit(attack, "cut", lost, alpn=["redis"], seconds=300)
+        is_open, deadline = re.compile(rf"src={re.escape(address(vm3))}:\d+ fe=publish\.\d+ be=redis "), time.monotonic() + 30
+        while not is_open.search(engine(vm1, "server", "@1 show sess")):
+            assert time.monotonic() < deadline, "the attacker has no connection"
+        run = playbook("playbooks/revoke.yml", "-e", "revoke_host=vm2", "-e", "cut=true")
+        said, log = attacker.result()
     assert run.returncode == 0, run.stdout
     assert own_certificate(vm2) != lost
+    assert said == {"said": ["+PONG\r\n", True, ""]}
+    serial = x509.load_pem_x509_certificate(lost.encode()).serial_number
+    assert f"{serial:X} revoked" in log, log
