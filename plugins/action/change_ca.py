@@ -117,7 +117,7 @@ class ActionModule(ActionBase):
         ca = given or self._read("ca.pem")
         # certificates of a CA that hosts no longer trust are refused without a list
         known = ("", *revocation.identifiers(ca))
-        issued = {serial: signer for serial, signer in signing.issued_to(host, self.directory).items() if signer in known}
+        issued = {(serial, signer) for serial, signer in signing.issued_to(host, self.directory) if signer in known}
         if not issued:
             raise RefusedError(
                 f"revoke_host: {self.directory} has no certificates of {host or 'the host'}."
@@ -174,7 +174,7 @@ class ActionModule(ActionBase):
         if crl.strip():
             # before the CAs, because HAProxy requires a list of each
             place = os.path.join(self.directory, "ca.crl")
-            self._write("ca.crl", self._complete(_text(trusted), crl, place, self._keys(), {}))
+            self._write("ca.crl", self._complete(_text(trusted), crl, place, self._keys(), set()))
         self._write("ca.pem", _text(trusted))
 
 

@@ -93,7 +93,7 @@ class ActionModule(ActionBase):
         else:
             certificate = self._sign(request, authority, CA if given else os.path.join(self.directory, "ca.pem"), key, key_place)
         entry = signing.log_entry(self.host, certificate, self.now, self.options["mesh"])
-        if entry.serial not in [logged.serial for logged in signing.read_log(self.directory)]:
+        if (entry.serial, entry.authority) not in [(logged.serial, logged.authority) for logged in signing.read_log(self.directory)]:
             signing.append(self.directory, entry)
         return certificate
 

@@ -18,7 +18,8 @@ def revocations(host, directory):
     :return: as ``revoked_certificates`` of community.crypto.x509_crl takes them
     :rtype: list[dict]
     """
-    return [{"serial_number": serial, "revocation_date": "+0s"} for serial in sorted(signing.issued_to(host, directory))]
+    serials = sorted({serial for serial, __ in signing.issued_to(host, directory)})
+    return [{"serial_number": serial, "revocation_date": "+0s"} for serial in serials]
 
 
 def behind(hosts, reached, hostvars, authorities):

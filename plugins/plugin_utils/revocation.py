@@ -86,8 +86,8 @@ def complete(ca, lists, keys, issued, now):
     :param str ca: the certificates of the CAs, PEM
     :param str lists: the present lists, PEM; those of other CAs are left out
     :param list keys: the private keys of CAs that this controller has
-    :param dict[int, str] issued: certificates to revoke: serial number -> identifier of the key of the CA, or an empty string if it is not
-        known. Those of other CAs are left out
+    :param set[tuple[int, str]] issued: certificates to revoke: serial number, and identifier of the key of the CA, or an empty string if it
+        is not known. Those of other CAs are left out
     :param float now: seconds since the epoch
     :return: PEM
     :rtype: str
@@ -98,7 +98,7 @@ def complete(ca, lists, keys, issued, now):
         authority = x509.load_pem_x509_certificate(block.encode())
         crl, key = certificates.list_of(authority, lists), signers.get(certificates.der(authority.public_key()))
         fault = certificates.list_fault(authority, crl, now)
-        due = [serial for serial, signer in issued.items() if signer == _identifier(authority) or (not signer and key)]
+        due = [serial for serial, signer in sorted(issued) if signer == _identifier(authority) or (not signer and key)]
         lacking = [serial for serial in due if crl is None or crl.get_revoked_certificate_by_serial_number(serial) is None]
         if fault is certificates.ListFault.CANNOT_SIGN or ((fault or lacking) and key is None):
             gaps.append(Gap(authority.subject.rfc4514_string(), fault, lacking))

@@ -355,15 +355,15 @@ def issued_to(host, directory):
 
     :param str host: inventory name of the host
     :param str directory: the directory on the controller
-    :return: serial number -> identifier of the key of its CA, or an empty string if it is not known
-    :rtype: dict[int, str]
+    :return: serial number, and identifier of the key of its CA, or an empty string if it is not known, of each
+    :rtype: set[tuple[int, str]]
     """
-    found = {}
+    found = {(entry.serial, entry.authority) for entry in read_log(directory) if entry.host == host}
     # versions before the log kept a file for each certificate
     for file in pathlib.Path(directory, "certificates", host).glob("*.pem") if host else ():
         if file.stem.isdigit():
+            authority = None
             with contextlib.suppress(ValueError, OSError):
-                found[int(file.stem)] = ""
-                certificate = certificates.certificate(file.read_text(encoding="utf-8")) or {}
-                found[int(file.stem)] = certificate.get("authority") or ""
-    return found | {entry.serial: entry.authority for entry in read_log(directory) if entry.host == host}
+                authority = (certificates.certificate(file.read_text(encoding="utf-8")) or {}).get("authority")
+            found.add((int(file.stem), authority or ""))
+    return found

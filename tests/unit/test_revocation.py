@@ -81,7 +81,7 @@ def test_every_other_host_stays_accepted_with_an_intermediate_ca_and_its_root(is
     root = Authority("root")
     issuing = Authority("issuing", root)
     ca, lost, kept = issuing.pem + root.pem, issuing.certify("vm3"), issuing.certify("vm1")
-    issued = {serial(lost): identifier(issuing)}
+    issued = {(serial(lost), identifier(issuing))}
     # the list of one CA alone refuses everybody
     assert not is_accepted(kept, ca, issuing.list(serial(lost)))
     with pytest.raises(revocation.GapError) as refused:
@@ -99,15 +99,15 @@ def test_every_other_host_stays_accepted_with_two_cas(is_accepted, names):
     one, two = map(Authority, names)
     ca = one.pem + two.pem
     lost, kept = (one.certify("vm3"), two.certify("vm3")), (one.certify("vm1"), two.certify("vm1"))
-    issued = {serial(lost[0]): identifier(one), serial(lost[1]): identifier(two)}
+    issued = {(serial(lost[0]), identifier(one)), (serial(lost[1]), identifier(two))}
     lists = revocation.complete(ca, "", [two.key, one.key], issued, NOW.timestamp())
     assert [is_accepted(text, ca, lists) for text in (*lost, *kept)] == [False, False, True, True]
     # each CA lists what it issued, and what is revoked stays so
     assert [entry["serial"] for entry in certificates.revoked(lists)] == [serial(text) for text in lost]
-    more = revocation.complete(ca, lists, [one.key], {serial(kept[0]): identifier(one)}, NOW.timestamp())
+    more = revocation.complete(ca, lists, [one.key], {(serial(kept[0]), identifier(one))}, NOW.timestamp())
     assert [is_accepted(text, ca, more) for text in (*lost, *kept)] == [False, False, False, True]
     # a list goes with its CA
-    assert certificates.blocks(revocation.complete(two.pem, more, [], {}, NOW.timestamp()), "X509 CRL") == [
+    assert certificates.blocks(revocation.complete(two.pem, more, [], set(), NOW.timestamp()), "X509 CRL") == [
         block
         for block in certificates.blocks(more, "X509 CRL")
         if certificates.list_of(x509.load_pem_x509_certificate(two.pem.encode()), block)
@@ -116,8 +116,8 @@ def test_every_other_host_stays_accepted_with_two_cas(is_accepted, names):
 
 def test_a_new_list_is_valid_for_a_host_whose_clock_is_behind_and_counts_up():
     one = Authority("one")
-    first = revocation.complete(one.pem, "", [one.key], {7: ""}, NOW.timestamp())
-    second = revocation.complete(one.pem, first, [one.key], {8: ""}, NOW.timestamp() + 1)
+    first = revocation.complete(one.pem, "", [one.key], {(7, "")}, NOW.timestamp())
+    second = revocation.complete(one.pem, first, [one.key], {(8, "")}, NOW.timestamp() + 1)
     lists = [x509.load_pem_x509_crl(text.encode()) for text in (first, second)]
     assert all(crl.last_update_utc <= NOW - datetime.timedelta(minutes=59) for crl in lists)
     assert [certificates.extension_value(crl, x509.CRLNumber).crl_number for crl in lists] == [1, 2]
@@ -128,13 +128,13 @@ def test_a_new_list_is_valid_for_a_host_whose_clock_is_behind_and_counts_up():
 def test_a_list_that_has_ended_is_signed_again_or_refused():
     one = Authority("one")
     ended = one.list(7, days=-1)
-    lists = revocation.complete(one.pem, ended, [one.key], {}, NOW.timestamp())
+    lists = revocation.complete(one.pem, ended, [one.key], set(), NOW.timestamp())
     assert [entry["serial"] for entry in certificates.revoked(lists)] == [7]
     assert certificates.unlisted(one.pem, lists, NOW.timestamp()) == []
     for crl, issued, gap in (
-        (ended, {}, ("CN=one", ListFault.ENDED, [])),
-        ("", {8: identifier(one)}, ("CN=one", ListFault.MISSING, [8])),
-        (one.list(7), {8: identifier(one), 7: identifier(one)}, ("CN=one", None, [8])),
+        (ended, set(), ("CN=one", ListFault.ENDED, [])),
+        ("", {(8, identifier(one))}, ("CN=one", ListFault.MISSING, [8])),
+        (one.list(7), {(8, identifier(one)), (7, identifier(one))}, ("CN=one", None, [8])),
     ):
         with pytest.raises(revocation.GapError) as refused:
             revocation.complete(one.pem, crl, [], issued, NOW.timestamp())
@@ -145,7 +145,7 @@ def test_a_ca_that_may_sign_no_list_is_refused(is_accepted):
     one = Authority("one", signs_lists=False)
     assert not is_accepted(one.certify("vm1"), one.pem, one.list())
     with pytest.raises(revocation.GapError) as refused:
-        revocation.complete(one.pem, "", [one.key], {7: ""}, NOW.timestamp())
+        revocation.complete(one.pem, "", [one.key], {(7, "")}, NOW.timestamp())
     assert refused.value.gaps == [("CN=one", ListFault.CANNOT_SIGN, [7])]
 
 
