@@ -6,9 +6,11 @@ import subprocess
 import types
 
 import pytest
+import yaml
 from ansible_collections.crosshost.ambassador.plugins.action import change_ca
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, revocation, signing
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils.certificates import ListFault
+from conftest import ROOT
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -328,3 +330,9 @@ def test_other_meshes_with_the_same_ca_are_named_and_a_rollover_refuses(controll
         assert not controller.take(step, separated=True).get("failed")
     # its new CA is that of one mesh
     assert controller.take("trust")["other_meshes"] == []
+
+
+def test_a_rollover_refuses_before_it_creates_a_ca_that_a_copy_of_the_directory_would_hold():
+    tasks = yaml.safe_load((ROOT / "roles/ambassador_engine/tasks/rollover.yml").read_text())
+    kinds = ["refuse" if task.get("check_mode") else "create" if "block" in task else "take" for task in tasks[-3:]]
+    assert kinds == ["refuse", "create", "take"]
