@@ -379,10 +379,10 @@ def subnets(network_names, observed):
 def with_subnets(wiring, settings, observed):
     """Return the wiring of a client side with the networks that each link serves.
 
-    These are the ambassadors' network, the link's ``networks``, and networks joined by hand. Their subnets are the ``subnets`` of a link, the
-    addresses on which the link answers, and its ``sources``, the addresses of its clients. A side that joins no network of a link answers on
-    all its addresses, and its links have no ``subnets``. A link whose port the host publishes for other hosts has no ``sources``, and
-    neither has any link before the ambassadors' network exists.
+    These are the ambassadors' network, the link's ``networks``, and networks joined by hand. Their subnets are the ``subnets`` of a link,
+    the addresses on which the link answers, and its ``sources``, the addresses of its clients. A side that joins no network of a link
+    answers on all its addresses, and its links have no ``subnets``. A link whose port the host publishes for other hosts has no
+    ``sources``, and neither has any link before the ambassadors' network exists.
 
     :param dict wiring: the wiring of the side
     :param dict settings: see :mod:`plan`

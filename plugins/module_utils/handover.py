@@ -82,7 +82,7 @@ def former(observed, settings):
 
 
 def with_sources(wiring, held):
-    """Return a wiring with the addresses of each client host that are known. A run that does not observe a host knows fewer than the former.
+    """Return a wiring with the addresses of each client host that are known. A run that does not observe a host knows fewer of them.
 
     :param dict wiring: the wiring of the side, as the map has it
     :param dict | None held: the wiring that the side has, see :func:`former`

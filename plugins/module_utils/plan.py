@@ -212,8 +212,8 @@ def open_port_warnings(host, observations):
     if not old or host != old[0]:
         return []
     return [
-        f"Docker Engine before version {CLOSED_SINCE} on {', '.join(old)}: hosts on the same network can connect to all ports of containers,"
-        f" not only to published ports. Upgrade Docker Engine to version {CLOSED_SINCE} or later."
+        f"Docker Engine before version {CLOSED_SINCE} on {', '.join(old)}: hosts on the same network can connect to all ports of"
+        f" containers, not only to published ports. Upgrade Docker Engine to version {CLOSED_SINCE} or later."
     ]
 
 

@@ -791,9 +791,10 @@ class Wiring:
             str: the link variables that are this side's input), ``publish`` (list of dicts ``alias``, ``key``, ``address``, ``port``,
             ``container_port``, ``protocol``: what is opened on the host), ``addresses`` (dict: host -> ``origin`` of its address, and
             ``others``, list of str), ``sources`` (dict: host that connects to a server side -> its addresses, as
-            :func:`source_addresses` returns them) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``number`` (the port in the names of its
-            variables), ``protocol``, ``check``, ``balance``, ``wait`` and ``drain`` (seconds), ``connect`` and ``check_interval``
-            (milliseconds, or None), ``send_proxy`` (bool), ``backend``, ``servers`` (list of str), ``name`` (what consumers dial: the
+            :func:`source_addresses` returns them) and ``links`` (list of dicts ``alias``, ``listen`` (a port), ``number`` (the port in
+            the names of its variables), ``protocol``, ``check``, ``balance``, ``wait`` and ``drain`` (seconds), ``connect`` and
+            ``check_interval`` (milliseconds, or None), ``send_proxy`` (bool), ``backend``, ``servers`` (list of str), ``name`` (what
+            consumers dial: the
             alias, but of one of
             several ports without the port), ``consumer`` (dict of str: the variables of a consumer on a client host), ``also`` (list of
             int: ports beside ``listen``; none, but where :mod:`handover` adds them), ``place`` (number of the side's container that

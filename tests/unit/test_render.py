@@ -496,7 +496,9 @@ def test_over_tls_each_name_is_verified():
 
 
 def test_addresses_of_clients_are_listed_once():
-    found = generation(side="server", tls=True, sources={"vm2": ["198.18.0.12", "2001:db8::12"], "vm3": ["198.18.0.12"], "vm4": []}, more=LISTED)
+    found = generation(
+        side="server", tls=True, sources={"vm2": ["198.18.0.12", "2001:db8::12"], "vm3": ["198.18.0.12"], "vm4": []}, more=LISTED
+    )
     assert [line for line in found["files"]["clients.lst"].splitlines() if not line.startswith("#")] == ["198.18.0.12", "2001:db8::12"]
 
 

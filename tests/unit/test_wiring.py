@@ -7,11 +7,11 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import
     certified,
     endpoint,
     host_address,
-    source_addresses,
     link_variables,
     networks,
     on_host,
     parse_endpoint,
+    source_addresses,
     variable_files,
     variable_prefix,
 )
