@@ -12,7 +12,9 @@ import threading
 import time
 
 import pytest
-from test_render import LISTED, generation
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import render
+from simulation import ROLE
+from test_render import LISTED, generation, variables
 
 IMAGE = "crosshost-lab/haproxy"
 OLDEST = (3, 2)
@@ -60,6 +62,9 @@ def program():
     return None
 
 
+pytestmark = pytest.mark.skipif(not program(), reason=f"neither HAProxy {'.'.join(map(str, OLDEST))} nor the image {IMAGE}")
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -77,39 +82,44 @@ class Echo(socketserver.ThreadingTCPServer):
             request.sendall(data)
 
 
+def command(directory, made, *options, container=""):
+    """Write a generation with the paths of the container moved to a directory; return how HAProxy is started with it.
+
+    :param pathlib.Path directory: a directory of its own
+    :param dict made: the generation
+    :param str options: further options of HAProxy
+    :param str container: name of the container, if HAProxy is in one
+    """
+    target = directory / "etc/generations" / made["name"]
+    for path in (target, directory / "run/metrics"):
+        path.mkdir(parents=True)
+    for file, text in made["files"].items():
+        (target / file).write_text(text.replace("/etc/ambassador", f"{directory}/etc").replace("/run/ambassador", f"{directory}/run"))
+    found = program()
+    if found[1:]:
+        found += [f"--volume={directory}:{directory}", f"--name={container}", "--entrypoint=haproxy", IMAGE]
+    return [*found, *options, "-f", str(target / "links.cfg"), "-f", str(target / "haproxy.cfg")]
+
+
 class Side:
     """HAProxy with a rendered configuration.
 
     :param pathlib.Path directory: a directory of its own
-    :param dict files: the files of the generation
-    :param list[int] listening: ports to wait for
+    :param dict made: the generation
+    :param int port: a port to wait for
     """
 
-    def __init__(self, directory, name, files, listening):
+    def __init__(self, directory, made, port):
         self.directory = directory
-        # the paths of the container
-        moved = {
-            file: text.replace("/etc/ambassador", f"{directory}/etc").replace("/run/ambassador", f"{directory}/run")
-            for file, text in files.items()
-        }
-        generation_directory = directory / "etc/generations" / name
-        for path in (generation_directory, directory / "run/metrics"):
-            path.mkdir(parents=True)
-        for file, text in moved.items():
-            (generation_directory / file).write_text(text)
-        command, self._container = program(), None
-        if command[1:]:
-            self._container = f"ambassador_test_{os.getpid()}_{directory.name}"
-            command += [f"--volume={directory}:{directory}", f"--name={self._container}", "--entrypoint=haproxy", IMAGE]
-        command += ["-db", "-f", str(generation_directory / "links.cfg"), "-f", str(generation_directory / "haproxy.cfg")]
+        self._container = f"ambassador_test_{os.getpid()}_{directory.name}"
         self._log = (directory / "log").open("w+")
-        self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT)
+        started = command(directory, made, "-db", container=self._container)
+        self._process = subprocess.Popen(started, stdout=self._log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + 20
-        for port in listening:
-            while not _answers(port):
-                assert self._process.poll() is None, self.log()
-                assert time.monotonic() < deadline, self.log()
-                time.sleep(0.05)
+        while not _answers(port):
+            assert self._process.poll() is None, self.log()
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.05)
 
     def log(self):
         """Return the log so far."""
@@ -117,7 +127,7 @@ class Side:
 
     def stop(self):
         """Stop HAProxy."""
-        if self._container:
+        if "docker" in self._process.args[0]:
             subprocess.run(["docker", "kill", self._container], capture_output=True, check=False)
         self._process.kill()
         self._process.wait()
@@ -159,11 +169,32 @@ def certificates(tmp_path_factory):
     return directory
 
 
+def install_key(directory, certificates):
+    """Put the key of vm1 where a configuration in a directory reads it."""
+    (directory / "etc-identity").mkdir()
+    shutil.copy(certificates / "vm1.key", directory / "etc-identity/key.pem")
+
+
+@pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize("side", ["server", "client"])
+def test_configuration_is_valid(tmp_path, certificates, side, tls, ipv6):
+    more = {file: (certificates / name).read_text() for file, name in (("cert.pem", "vm1.pem"), ("ca.pem", "ca.pem"))}
+    more |= LISTED if side == "server" else {}
+    options = {"side": side, "tls": tls, "ipv6": True}
+    served = {"subnets": ["127.0.0.0/8", "198.19.0.0/24", "2001:db8::/64"], "sources": ["127.0.0.0/8", "198.19.0.0/24"]}
+    links = [{**link, **(served if side == "client" else {})} for link in variables(**options)["links"]]
+    made = render.generation("haproxy", ROLE, {**variables(**options), "ipv6": ipv6, "links": links}, more)
+    install_key(tmp_path, certificates)
+    checked = subprocess.run(
+        command(tmp_path, made, "-c", container=f"ambassador_test_{os.getpid()}"), capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, "WARNING" in checked.stderr) == (0, False), checked.stderr
+
+
 @pytest.fixture
 def server_side(tmp_path, echo, certificates):
     """Starts a server side that authorizes vm2 for the link echo; returns it and its port."""
-    if not program():
-        pytest.skip(f"neither HAProxy {'.'.join(map(str, OLDEST))} nor the image {IMAGE}")
     started, port = [], free_port()
 
     def start(known=(CLIENT,), tls=True):
@@ -173,10 +204,8 @@ def server_side(tmp_path, echo, certificates):
         more |= {} if tls else {"admitted.lst": f"echo/{CLIENT}\n"}
         options = {"ipv6": False, "connections": CONNECTIONS, "metrics": True, "subnets": [], "sources": {"vm2": list(known)}}
         made = generation(side="server", tls=tls, map_=links, more=more, **options)
-        identity = tmp_path / "etc-identity"
-        identity.mkdir()
-        shutil.copy(certificates / "vm1.key", identity / "key.pem")
-        started.append(Side(tmp_path, made["name"], made["files"], [port]))
+        install_key(tmp_path, certificates)
+        started.append(Side(tmp_path, made, port))
         return started[0], port
 
     yield start
