@@ -53,9 +53,11 @@ docs: venv           ## the documentation site, in .cache/site/html
 readmes: venv        ## the README of every role, written anew from its argument_specs.yml
 	python docs/site/readmes.py
 
-release: venv        ## the tarball for Galaxy, in .cache/release
+release: venv        ## the tarball for Galaxy, its bill of materials (CycloneDX), and the checksums of both, in .cache/release
 	rm -rf .cache/release
 	ansible-galaxy collection build --output-path .cache/release
+	python requirements/sbom .cache/release/*.tar.gz
+	cd .cache/release && sha256sum *.tar.gz *.cdx.json > SHA256SUMS
 
 galaxy: release      ## what Galaxy asks of it, on both versions of ansible-core: its importer, and all sanity tests of ansible-test (10 minutes)
 	tests/galaxy

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import socket
 import socketserver
 import subprocess
@@ -25,6 +26,19 @@ ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "collections"))
 # as Ansible finds plugins by their full names
 init_plugin_loader([str(ROOT / "collections")])
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory):
+    """A copy of what git holds, and a home of its own."""
+    home = tmp_path_factory.mktemp("home")
+    files = subprocess.check_output(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True).splitlines()
+    for name in files:
+        target = home / "clone" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_symlink() or (ROOT / name).exists():
+            shutil.copy2(ROOT / name, target, follow_symlinks=False)
+    return home / "clone"
 
 
 def run_module(name, check=False, environment=None, **arguments):
