@@ -4,7 +4,6 @@ import ast
 import json
 import os
 import re
-import shutil
 import subprocess
 
 import jinja2
@@ -29,19 +28,6 @@ def commands(*documents):
     """Return the lines of the documents' sh blocks, without comments; a block that is a script is none."""
     shown = [block for document in documents for block in blocks(document, "sh") if not block.startswith("#!")]
     return [line.split("#")[0].strip() for block in shown for line in block.splitlines()]
-
-
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory):
-    """A copy of what git holds, and a home of its own."""
-    home = tmp_path_factory.mktemp("home")
-    files = subprocess.check_output(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True).splitlines()
-    for name in files:
-        target = home / "clone" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if (ROOT / name).is_symlink() or (ROOT / name).exists():
-            shutil.copy2(ROOT / name, target, follow_symlinks=False)
-    return home / "clone"
 
 
 def run(command, cwd):
@@ -71,6 +57,54 @@ def test_the_other_commands_of_the_documents(clone):
         result = run(checked, clone)
         assert result.returncode == 0, f"{checked}\n{result.stdout}{result.stderr}"
         assert "ERROR" not in result.stderr, result.stderr
+
+
+def test_host_pulls_signed_commits_only(tmp_path):
+    repository, checkout = tmp_path / "repository", tmp_path / "srv"
+    gitconfig, signers, unit = re.findall(
+        r"^```\w*\n(.*?)^```$", (ROOT / "docs/pull.md").read_text().partition("only signed")[2], re.M | re.S
+    )
+    for name in ("key", "other"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)], check=True)
+    signer = re.search(r"^\S+@\S+", signers, re.M)[0]
+    (tmp_path / "signers").write_text(f"{signer} {(tmp_path / 'key.pub').read_text()}")
+    (tmp_path / "gitconfig").write_text(gitconfig.replace("/etc/ambassador/allowed_signers", str(tmp_path / "signers")))
+    for old, new in (("https://git.example.com/ambassador.git", repository), ("/srv/ambassador", checkout), ("%H", "localhost")):
+        unit = unit.replace(old, str(new))
+    shims = re.compile(r"[^:]*/shims:?")
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig"), "PATH": shims.sub("", os.environ["PATH"])}
+    environment.pop("ANSIBLE_CONFIG", None)
+
+    def git(*command):
+        identity = ["-c", "user.name=ann", "-c", f"user.email={signer}"]
+        subprocess.run(["git", "-C", str(repository), *identity, *command], env=environment, capture_output=True, check=True)
+
+    def commit(key):
+        git("add", ".")
+        git("-c", f"user.signingkey={tmp_path / key}", "commit", "--gpg-sign", "--message=links")
+
+    def pull():
+        for command in re.findall(r"^ExecStart(?:Pre)?=(.*)$", unit, re.M):
+            done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        return done.returncode, "was played" in done.stdout, (tmp_path / "ran").exists()
+
+    (repository / "inventory").mkdir(parents=True)
+    git("init")
+    (repository / "inventory/hosts").write_text("localhost ansible_connection=local\n")
+    play = {"hosts": "localhost", "gather_facts": False, "tasks": [{"ansible.builtin.debug": {"msg": "was played"}}]}
+    (repository / "links.yml").write_text(yaml.safe_dump([play]))
+    commit("key")
+    assert pull() == (0, True, False)
+    # a program, as an inventory can have
+    program = repository / "inventory/program"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\necho '{{}}'\n")
+    program.chmod(0o755)
+    commit("other")
+    assert pull() == (2, False, False)
+    assert pull() == (2, False, False)
+    program.write_text(program.read_text() + "\n")
+    commit("key")
+    assert pull() == (0, True, True)
 
 
 def test_the_ssh_example_has_the_three_lines_to_edit():
