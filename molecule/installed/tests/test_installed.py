@@ -39,8 +39,9 @@ def test_a_consumer_of_their_own_reaches_the_store_by_its_alias(vm1, vm2, asked)
 def test_owners_and_modes_do_not_depend_on_the_umask(vm1, vm2):
     for host, side in ((vm1, "server"), (vm2, "client")):
         state = "/var/lib/ambassador"
-        public = f"{state} {state}/{side} {state}/{side}/generations {state}/{side}/current/"
+        public = f"{state} {state}/{side}/generations {state}/{side}/current/"
         assert set(host.check_output(f"stat -c '%U %a' {public}").splitlines()) == {"root 755"}
+        assert host.check_output(f"stat -c '%U %g %a' {state}/{side}") == "root 99 750"
         assert set(host.check_output(f"stat -c '%U %a' {state}/{side}/current/*").splitlines()) == {"root 644"}
         assert host.check_output(f"stat -c '%u %a' {state}/identity {state}/identity/key.pem").splitlines() == ["99 700", "99 600"]
 
