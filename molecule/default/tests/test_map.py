@@ -9,7 +9,7 @@ import yaml
 from conftest import ROOT, everything
 
 LINK = {"port": 6379, "servers": "VM1", "clients": "VM2", "backend": "redis_server:6379"}
-COMMON = {"ansible_connection": "community.docker.docker", "ambassador_registry": "registry.lab:5000"}
+COMMON = yaml.safe_load((ROOT / "inventory/hosts.yml").read_text())["all"]["vars"]
 CONTROLLER = str(ROOT / "inventory" / ".ambassador")
 
 
