@@ -16,7 +16,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.filter.wiring import AllVariables, hosts_of
 from ansible_collections.crosshost.ambassador.plugins.module_utils import clock, containers, handover, maps, names, plan, redis
-from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, whole
+from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, keyed, whole
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import CERTIFIED, OBSERVED, Wiring, certified, on_host
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, controller, passwords, render
 
@@ -127,6 +127,7 @@ class ActionModule(ActionBase):
         self.gathered = arguments.get("gathered") or []
         self.settings["tested"] = arguments.get("tested") or []
         self.redis = arguments.get("redis") or {}
+        self.hash_key = controller.hash_key()
         self.leaving = arguments.get("leaving") or handover.DROP
         if self.leaving == handover.TURNED:
             # the same run closed them before
@@ -434,16 +435,23 @@ class ActionModule(ActionBase):
         kept = {user: passwords.kept(directory, user, self.mesh) for user in given}
         held = {host: plain((found.get("users") or {}).get(name) or {}) for host, found in self._observations().items()}
         rules = plain(self.redis["app_rules"])
-        problems = redis.app_rule_problems(rules) + redis.judge(given, kept, held, directory, self.mesh)
+        problems = redis.app_rule_problems(rules) + redis.judge(given, kept, held, directory, self.mesh, hashed=self._hashed)
+        self._warn_of_weak_passwords(given, redis.VARIABLES)
         known = {user: given[user] or kept[user] for user in given}
         # one that is still to be made is in no file yet
         ready = all(known.values()) and not problems
-        texts = redis.server_files(known, rules) if ready else {}
-        files = {file: digest(text.encode()) for file, text in texts.items()} or dict.fromkeys(("operator",))
-        loaded = digest(redis.loaded(known, rules).encode()) if ready else None
+        memory = self.redis["memory"]
+        texts = redis.server_files(known, rules, memory) if ready else {}
+        files = {file: self._hashed(text) for file, text in texts.items()} or dict.fromkeys(("operator",))
+        loaded = self._hashed(redis.loaded(known, rules, memory)) if ready else None
         container = containers.redis_server(name, self._redis_settings())
         owned = {"owner": containers.REDIS_UID, "files": files}
-        return plan.redis("redis_server", self.host, self.observed, self.settings, container, owned, problems, self.redis["volume"], loaded)
+        inputs = self.settings, container, owned, problems, self.redis["volume"], loaded
+        found = plan.redis("redis_server", self.host, self.observed, *inputs)
+        # a run that stopped may have written the users already
+        runs_with = self.observed["loaded_users"].get(name) or self.observed["users"].get(name, {})
+        found.always["changed_users"] = redis.changed_users(known, runs_with, self._hashed) if ready else []
+        return found
 
     def _redis_client(self, name):
         wiring = self._wiring("client")
@@ -455,7 +463,8 @@ class ActionModule(ActionBase):
         kept = {user: passwords.kept(directory, user, self.mesh) for user in given}
         held = {user: file["sha256"] for user, file in self.observed["directories"].get(name, {"files": {}})["files"].items()}
         # here a file holds a password and the end of its line
-        problems += redis.judge(given, kept, {self.host: held}, directory, self.mesh, end="\n")
+        problems += redis.judge(given, kept, {self.host: held}, directory, self.mesh, end="\n", hashed=self._hashed)
+        self._warn_of_weak_passwords(given, dict.fromkeys(given, "redis_client_password") if len(given) == 1 else redis.VARIABLES)
         missing = [user for user, password in given.items() if not password and kept[user] is None]
         made = links and any(self._planned(server, PLANNED) for server in links[0]["servers"])
         if missing and not problems and not made:
@@ -466,13 +475,21 @@ class ActionModule(ActionBase):
             )
         known = {user: given[user] or kept[user] for user in given}
         ready = all(known.values()) and not problems
-        files = {file: digest(text.encode()) for file, text in redis.client_files(known).items()} if ready else dict.fromkeys(given)
+        files = {file: self._hashed(text) for file, text in redis.client_files(known).items()} if ready else dict.fromkeys(given)
         container = containers.redis_client(name, self._redis_settings(), links[0]["consumer"] if links else {}, bool(given))
         owned = {"owner": containers.REDIS_UID, "files": files}
         found = plan.redis("redis_client", self.host, self.observed, self.settings, container, owned, problems)
         found.ask = {"facts": wiring["unknown"]} if wiring["unknown"] else {}
         found.always["link"] = links[0] if links else None
         return found
+
+    def _hashed(self, text):
+        """Return the hash of a text as the module observe returns it."""
+        return keyed(digest(text.encode()), self.hash_key)
+
+    def _warn_of_weak_passwords(self, given, variables):
+        for sentence in redis.weak_passwords(given, variables):
+            self._display.warning(sentence)
 
     def _redis_settings(self):
         self._image(self.redis["image"])

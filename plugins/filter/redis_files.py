@@ -11,6 +11,7 @@ version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - A server has its users with their rules, its configuration, and the password of its operator. A client has a password in each file.
+  - V(loaded) is the file that says what a server runs with.
 options:
   _input:
     description: User to password.
@@ -19,14 +20,18 @@ options:
   kind:
     description: Of what container.
     type: str
-    choices: [server, client]
+    choices: [server, client, loaded]
     required: true
   app_rules:
     description: Additional rules of the user C(app), for a server.
     type: list
     elements: str
     default: []
-  positional: kind, app_rules
+  memory:
+    description: Memory limit of the container, for a server.
+    type: str
+    default: "0"
+positional: kind, app_rules, memory
 """
 
 EXAMPLES = r"""
@@ -44,9 +49,11 @@ _value:
 from ansible_collections.crosshost.ambassador.plugins.module_utils import redis
 
 
-def redis_files(passwords, kind, app_rules=()):
+def redis_files(passwords, kind, app_rules=(), memory="0"):
     """Return the files: see the documentation above."""
-    return redis.server_files(passwords, app_rules) if kind == "server" else redis.client_files(passwords)
+    if kind == "loaded":
+        return {"loaded": redis.loaded(passwords, app_rules, memory)}
+    return redis.server_files(passwords, app_rules, memory) if kind == "server" else redis.client_files(passwords)
 
 
 class FilterModule:

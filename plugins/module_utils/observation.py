@@ -1,6 +1,6 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a host holds, in the shape in which the plan reads it. Secrets stay on the host: of files that hold one there are hashes.
+"""What a host holds, in the shape in which the plan reads it. Secrets stay on the host: of files with one there are keyed hashes.
 
 The functions take what Docker, the kernel and the disk answer, and return the parts of the observation, which the module ``observe``
 documents.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import ipaddress
 import json
 import os
@@ -25,7 +26,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import
 # the hash of all that was asked of a container
 HASH_LABEL = "crosshost.ambassador.hash"
 SIDES = ("server", "client")
-USERS = "users.acl"
+USERS, LOADED = "users.acl", "loaded"
 # the options of a Docker network that decide whether its gateway leads out of the host, and how their names begin
 ROUTE_OPTIONS = ("enable_ip_masquerade", "inhibit_ipv4", "gateway_mode_ipv4", "gateway_mode_ipv6")
 BRIDGE_OPTION = "com.docker.network.bridge."
@@ -347,6 +348,16 @@ def digest(content):
     return hashlib.sha256(content).hexdigest()
 
 
+def keyed(sha256, key):
+    """Return a hash with a key of a hash that is known on both sides: without the key, passwords cannot be tried against it.
+
+    :param str sha256: the SHA-256 of a password, or of a file with a password, in hexadecimal digits
+    :param str key: the key
+    :rtype: str
+    """
+    return hmac.new(key.encode(), sha256.encode(), hashlib.sha256).hexdigest()
+
+
 def with_addresses(content, held):
     """Return a configuration of HAProxy in which the servers with a DNS name begin with the address that they had.
 
@@ -539,13 +550,14 @@ def variables_digest(files):
     return digest(json.dumps(files, sort_keys=True).encode())
 
 
-def state(path):
+def state(path, key):
     """Return what the state directory holds.
 
     :param str path: the state directory of the collection on this host
+    :param str key: the key of the hashes of passwords, and of files that may have one, see :func:`keyed`
     :return: ``sides`` (side -> see :func:`side`), ``identity``, ``directories`` (name -> see :func:`directory`, of what
-        is neither), ``users`` (directory -> see :func:`users`), ``entries`` (list of str: all names in it), ``variables`` (see
-        :func:`variables`), ``wrong_permissions`` (list of str, see :func:`permissions.find_wrong`)
+        is neither), ``users`` and ``loaded_users`` (directory -> see :func:`users`), ``entries`` (list of str: all names in it),
+        ``variables`` (see :func:`variables`), ``wrong_permissions`` (list of str, see :func:`permissions.find_wrong`)
     :rtype: dict
     """
     entries = sorted(os.listdir(path)) if os.path.isdir(path) else []
@@ -556,10 +568,20 @@ def state(path):
         "identity": identity(os.path.join(path, "identity")),
         "variables": variables(os.path.join(path, names.LINKS)),
         "wrong_permissions": sorted(relative for relative, *__ in permissions.find_wrong(path)),
-        "directories": {name: directory(os.path.join(path, name)) for name in others},
-        "users": {
-            name: users(_read(os.path.join(path, name, USERS)).decode(errors="replace"))
-            for name in others
-            if os.path.isfile(os.path.join(path, name, USERS))
-        },
+        "directories": {name: _private(os.path.join(path, name), key) for name in others},
+        "users": _users(path, others, USERS, key),
+        "loaded_users": _users(path, others, LOADED, key),
     }
+
+
+def _private(path, key):
+    """Return what :func:`directory` does, with keyed hashes."""
+    found = directory(path)
+    return {**found, "files": {name: {**file, "sha256": keyed(file["sha256"], key)} for name, file in found["files"].items()}}
+
+
+def _users(path, directories, file, key):
+    """Return directory -> user -> keyed hash of the password, of each directory that has the file."""
+    paths = {name: os.path.join(path, name, file) for name in directories}
+    texts = {name: _read(place).decode(errors="replace") for name, place in paths.items() if os.path.isfile(place)}
+    return {name: {user: keyed(sha256, key) for user, sha256 in users(text).items()} for name, text in texts.items()}

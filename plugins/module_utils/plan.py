@@ -1544,7 +1544,9 @@ def redis(part, host, observed, settings, container, directory, problems, volume
     if directory["files"]:
         _directory(plan, name, there, directory, loaded)
         if "directory" in plan.why:
-            password_lines.append(f"~ passwords of {name} on {host}")
+            # the file has a password as well, but that is also in the others
+            words = "memory limits" if there and _different(there, directory) == {"redis.conf"} else "passwords"
+            password_lines.append(f"~ {words} of {name} on {host}")
         if permissions.STATE_DIR in observed["wrong_permissions"]:
             plan.step("directory", "the owner or mode of the state directory is wrong")
     elif there:
@@ -1567,12 +1569,19 @@ def redis(part, host, observed, settings, container, directory, problems, volume
     plan.lines += password_lines
     plan.always = {"makes_passwords": None in directory["files"].values()}
     plan.inputs |= {"container": container, "running": bool(found and found["state"] == "running"), "volume": volume}
+    # a change of the memory limit does not restart it
+    plan.inputs["restarts"] = containers.made_anew(container, found, observed["images"])
     return plan
 
 
-def _directory(plan, name, there, directory, loaded):
+def _different(there, directory):
+    """Return the names of the files that are not as they should be."""
     wanted = {file: {"owner": directory["owner"], "mode": "0600", "sha256": sha256} for file, sha256 in directory["files"].items()}
-    files = {file: found for file, found in (there or {}).get("files", {}).items() if file != LOADED}
+    files = {file: found for file, found in there["files"].items() if file != LOADED}
+    return {file for file in {*wanted, *files} if files.get(file) != wanted.get(file)}
+
+
+def _directory(plan, name, there, directory, loaded):
     whole = there and (there["owner"], there["mode"]) == (directory["owner"], "0700")
-    if not whole or files != wanted or (loaded and there["files"].get(LOADED, {}).get("sha256") != loaded):
+    if not whole or _different(there, directory) or (loaded and there["files"].get(LOADED, {}).get("sha256") != loaded):
         plan.step("directory", f"the passwords of {name}")

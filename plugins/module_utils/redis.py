@@ -12,9 +12,12 @@ import hashlib
 import json
 import re
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, names
 
 USERS = ("app", "proof", "operator")
+# the variable with the password of each user on a server
+VARIABLES = {"app": "redis_server_password", "proof": "redis_server_proof_password", "operator": "redis_server_operator_password"}
+MIN_PASSWORD_LENGTH = 16
 # rules of each user; a client without a user can only PING and ask for the ROLE
 MAY = {
     # scripts run with the rights of all keys and can block the server
@@ -32,6 +35,12 @@ NOT_FOR_APP = re.compile(
     r"\+(function|acl|config|module|debug|shutdown|replicaof|slaveof|psync|sync|monitor|migrate|failover|cluster)(\|.*)?"
     r"|\+script(\|(flush|kill|debug))?"
 )
+
+
+# the smallest limit that Redis accepts for the request of a client, and twice of that for all clients
+MIN_REQUEST_BYTES, MIN_CLIENTS_BYTES = 1 << 20, 1 << 21
+# the clients of a container without a memory limit have the same part as with this limit
+UNLIMITED_BYTES = 512 << 20
 
 
 # kind of patterns -> how rules with them begin
@@ -94,18 +103,45 @@ def quoted(password):
     return json.dumps(password, ensure_ascii=False)
 
 
-def server_files(passwords, app_rules=()):
+def limits(memory):
+    """Return the settings that keep a server below the memory limit of its container.
+
+    Clients without a password can send requests as well. Redis closes the largest clients if all together exceed their part.
+    The rest is for fragmentation, for copies while it writes to disk, and for replicas.
+
+    :param memory: the memory limit, as Docker takes it; 0 for none
+    :return: setting -> bytes
+    :rtype: dict[str, int]
+    :source: Redis' documentation, "Client handling", section "Client eviction"
+    """
+    limit = containers.size(memory) or 0
+    clients = max((limit or UNLIMITED_BYTES) * 3 // 16, MIN_CLIENTS_BYTES)
+    return {
+        "maxmemory": limit * 11 // 16,
+        "maxmemory-clients": clients,
+        # one request does not take all of it
+        "client-query-buffer-limit": max(clients * 5 // 6, MIN_REQUEST_BYTES),
+    }
+
+
+def limit_lines(memory):
+    """Return the lines of :func:`limits` in the configuration file."""
+    return "".join(f"{name} {value}\n" for name, value in limits(memory).items())
+
+
+def server_files(passwords, app_rules, memory):
     """Return the files of a server's container.
 
     :param dict[str, str] passwords: user -> password, of all its users
     :param app_rules: additional rules of the user app
+    :param memory: the memory limit of the container
     :return: name -> content
     :rtype: dict[str, str]
     """
     return {
         "users.acl": users_acl(passwords, app_rules),
-        # a replica's own way to its master
-        "redis.conf": f"masteruser operator\nmasterauth {quoted(passwords['operator'])}\n",
+        # a replica's own way to its master; a server that runs gets all of it by CONFIG SET
+        "redis.conf": f"masteruser operator\nmasterauth {quoted(passwords['operator'])}\n{limit_lines(memory)}",
         "operator": f"{passwords['operator']}\n",
     }
 
@@ -120,14 +156,41 @@ def client_files(passwords):
     return {user: f"{password}\n" for user, password in passwords.items()}
 
 
-def loaded(passwords, app_rules=()):
-    """Return what the server reports that it runs with, once it does: no secret.
+def loaded(passwords, app_rules, memory):
+    """Return the content of the file that says what a server runs with. It has the hashes of the passwords.
 
     :param dict[str, str] passwords: user -> password
     :param app_rules: additional rules of the user app
+    :param memory: the memory limit of the container
     :rtype: str
     """
-    return digest(users_acl(passwords, app_rules))
+    return users_acl(passwords, app_rules) + limit_lines(memory)
+
+
+def changed_users(passwords, held, hashed=digest):
+    """Return the users whose sessions end, because their password changes.
+
+    :param dict[str, str] passwords: user -> password
+    :param dict[str, str] held: user -> hash of the password with which the server runs
+    :param hashed: returns the hash of a password as ``held`` has it
+    :rtype: list[str]
+    """
+    return [user for user, password in passwords.items() if user in held and held[user] != hashed(password)]
+
+
+def weak_passwords(given, variables):
+    """Return a warning for each password that was given and is short.
+
+    :param dict[str, str] given: user -> the password that was given, empty where none was
+    :param dict[str, str] variables: user -> name of the variable
+    :rtype: list[str]
+    """
+    return [
+        f"Variable {variables[user]}: the password of the Redis user {user} is shorter than {MIN_PASSWORD_LENGTH} characters."
+        " Use a longer one."
+        for user, password in given.items()
+        if 0 < len(password) < MIN_PASSWORD_LENGTH
+    ]
 
 
 def wrong(user, password, where):
@@ -139,15 +202,16 @@ def wrong(user, password, where):
     return []
 
 
-def judge(given, kept, held, directory, mesh=names.DEFAULT, end=""):
+def judge(given, kept, held, directory, mesh=names.DEFAULT, end="", hashed=digest):
     """Tell whether passwords may be used, or made.
 
     :param dict[str, str] given: user -> the password that was given, empty where none was
     :param dict[str, str | None] kept: user -> the password that the controller keeps, None where it keeps none
-    :param dict[str, dict[str, str]] held: host -> user -> SHA-256 of the password that the host holds
+    :param dict[str, dict[str, str]] held: host -> user -> hash of the password that the host holds
     :param str directory: the directory on the controller
     :param str mesh: the mesh
     :param str end: what follows a password in what was hashed
+    :param hashed: returns the hash of a text as ``held`` has it
     :return: a list of sentences, empty where all is well
     :rtype: list[str]
     """
@@ -166,7 +230,7 @@ def judge(given, kept, held, directory, mesh=names.DEFAULT, end=""):
         for user in sorted(set(users) & {user for user, password in given.items() if not password}):
             if kept[user] is None:
                 found.append(f"no {names.password(user, mesh)}")
-            elif kept[user] and digest(kept[user] + end) != users[user]:
+            elif kept[user] and hashed(kept[user] + end) != users[user]:
                 found.append(f"another one in {names.password(user, mesh)}")
         if found:
             problems.append(

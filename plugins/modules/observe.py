@@ -14,7 +14,7 @@ description:
   - >-
     Returns in one go all that the roles need to know of a host before they change it - what its Docker Engine has, what the state directory
     holds, what the engines of both sides run, and who listens where.
-  - Secrets stay on the host; of files that hold one there are hashes.
+  - Secrets stay on the host. The module returns keyed hashes of passwords, and of files with one.
   - It does not fail where the host lacks something, for that is for the plan to say. It changes nothing.
 options:
   mesh:
@@ -34,6 +34,11 @@ options:
   controller_time:
     description: The time of the controller when the task starts, in seconds since the epoch. Without it the clocks are not compared.
     type: float
+  hash_key:
+    description: >-
+      The key of the hashes of passwords. Only its owner can compare them with passwords. By default a random key, so nobody can. See
+      P(crosshost.ambassador.hash_key#lookup).
+    type: str
 extends_documentation_fragment:
   - crosshost.ambassador._docker
 attributes:
@@ -172,7 +177,8 @@ identity:
   returned: success
   type: dict
 directories:
-  description: What else is in the state directory - C(owner), C(mode), and C(files), name to C(owner), C(mode) and C(sha256).
+  description: >-
+    What else is in the state directory - C(owner), C(mode), and C(files), name to C(owner), C(mode) and C(sha256), a hash with O(hash_key).
   returned: success
   type: dict
 variables:
@@ -190,7 +196,11 @@ wrong_permissions:
   elements: str
   sample: ["server/generations/c12964c32605"]
 users:
-  description: By directory, the users of a Redis and the SHA-256 of their passwords.
+  description: By directory, the users of a Redis and the hashes of their passwords, with O(hash_key).
+  returned: success
+  type: dict
+loaded_users:
+  description: The same of the users with which the server runs.
   returned: success
   type: dict
 """
@@ -388,6 +398,7 @@ def main():
             "state_dir": {"type": "path"},
             "network": {"type": "str"},
             "controller_time": {"type": "float"},
+            "hash_key": {"type": "str", "no_log": True},
             **ARGUMENTS,
         },
         required_together=REQUIRED_TOGETHER,
@@ -401,7 +412,7 @@ def main():
     state_dir = module.params["state_dir"] or names.in_mesh(names.STATE_DIR, mesh)
     root = os.geteuid() == 0
     try:
-        state = observation.state(state_dir)
+        state = observation.state(state_dir, module.params["hash_key"] or os.urandom(32).hex())
     except PermissionError as error:
         module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
     if_inet6 = read_proc("if_inet6")

@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import hmac
+import multiprocessing
 import os
 
 from ansible import constants
@@ -22,6 +25,15 @@ def make_directory(path):
         # another process may create the same directory now
         with contextlib.suppress(FileNotFoundError, FileExistsError):
             permissions.write_file(os.path.join(path, ".gitignore"), b"*\n", os.geteuid(), permissions.FILE)
+
+
+def hash_key():
+    """Return the key with which hosts hash passwords in this run: random, and stored nowhere.
+
+    :rtype: str
+    :source: Python's documentation, "multiprocessing.Process.authkey": random, and inherited by all processes of a program
+    """
+    return hmac.new(multiprocessing.current_process().authkey, b"crosshost.ambassador", hashlib.sha256).hexdigest()
 
 
 def overriding_facts(variables):

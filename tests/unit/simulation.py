@@ -60,7 +60,7 @@ def nothing(mesh=names.DEFAULT):
         "docker": {"version": "28.5.2", "error": None},
         "python": {"executable": "/usr/bin/python3", "missing": []},
         "root": True,
-        **{name: {} for name in ("containers", "networks", "images", "volumes", "sides", "directories", "users")},
+        **{name: {} for name in ("containers", "networks", "images", "volumes", "sides", "directories", "users", "loaded_users")},
         "addresses": [],
         "nameservers": ["198.18.0.53"],
         "listening": [],
@@ -514,8 +514,8 @@ class Redis:
         """Plan it, as the action plugin does."""
         given, loaded, volume = self.passwords, None, None
         if self.part == "redis_server":
-            container, files = containers.redis_server(self.name, self.settings), redis.server_files(given)
-            loaded, volume = digest(redis.loaded(given).encode()), self.VOLUME
+            container, files = containers.redis_server(self.name, self.settings), redis.server_files(given, [], self.settings["memory"])
+            loaded, volume = digest(redis.loaded(given, [], self.settings["memory"]).encode()), self.VOLUME
         else:
             variables = {"REDIS_NAME": "/consumer/redis"}
             container, files = containers.redis_client(self.name, self.settings, variables, bool(given)), redis.client_files(given)

@@ -11,8 +11,9 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.crosshost.ambassador.plugins.action import plan as action
 from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, redis
-from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest
+from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, keyed
 from ansible_collections.crosshost.ambassador.plugins.modules import plan as documented
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import controller
 from conftest import ROOT
 from signer import Signer
 from simulation import MADE, Fleet, Host
@@ -575,9 +576,16 @@ def keep(play, **passwords):
         (play.controller / f"redis_{user}.password").write_text(f"{password}\n")
 
 
-def hold(play, host, name="redis_server", **passwords):
+def hashed(text):
+    """Return the hash of a text as a host returns it in this run."""
+    return keyed(digest(text.encode()), controller.hash_key())
+
+
+def hold(play, host, name="redis_server", where="users", **passwords):
     """Have a host hold passwords of a server, as its ACL says."""
-    play.hosts[host].observed["users"][name] = {user: redis.digest(password) for user, password in passwords.items()}
+    if where == "loaded_users":
+        hold(play, host, name, **dict.fromkeys(passwords, "written"))
+    play.hosts[host].observed[where][name] = {user: hashed(password) for user, password in passwords.items()}
 
 
 def test_passwords_that_are_missing_are_to_be_made(play):
@@ -604,13 +612,44 @@ def test_a_server_that_has_its_passwords_loaded_is_left_alone(play):
     known = {"app": "one", "proof": "two", "operator": "three"}
     keep(play, **known)
     observed = play.hosts["vm1"].observed
-    hashes = {name: digest(content.encode()) for name, content in redis.server_files(known).items()}
-    hashes["loaded"] = digest(redis.loaded(known).encode())
+    hashes = {name: hashed(content) for name, content in redis.server_files(known, [], "512M").items()}
+    hashes["loaded"] = hashed(redis.loaded(known, [], "512M"))
     files = {name: {"owner": containers.REDIS_UID, "mode": "0600", "sha256": sha256} for name, sha256 in hashes.items()}
     observed["directories"]["redis_server"] = {"owner": containers.REDIS_UID, "mode": "0700", "files": files}
     assert "directory" not in play.plan("vm1", "redis_server")["steps"]
     given = {"app": "given", "proof": "", "operator": ""}
     assert "directory" in play.plan("vm1", "redis_server", redis={"given": given})["steps"]
+
+
+@pytest.mark.parametrize("where", ["users", "loaded_users"])
+def test_sessions_of_a_user_end_with_its_password(play, where):
+    given = {"app": "one", "proof": "two", "operator": "three"}
+    assert play.plan("vm1", "redis_server", redis={"given": given})["changed_users"] == []
+    # a run that stopped has written the users, and the server runs with the former ones
+    hold(play, "vm1", where=where, **given)
+    assert play.plan("vm1", "redis_server", redis={"given": given})["changed_users"] == []
+    hold(play, "vm1", where=where, **given | {"app": "former"})
+    assert play.plan("vm1", "redis_server", redis={"given": given})["changed_users"] == ["app"]
+
+
+@pytest.mark.parametrize(
+    ("host", "part", "given", "variables"),
+    [
+        ("vm1", "redis_server", {"app": "15 characters..", "proof": "16 characters...", "operator": ""}, ["redis_server_password"]),
+        ("vm1", "redis_server", {"app": "", "proof": "p", "operator": ""}, ["redis_server_proof_password"]),
+        ("vm1", "redis_server", {"app": "", "proof": "", "operator": "o"}, ["redis_server_operator_password"]),
+        ("vm2", "redis_client", {"app": "short", "proof": "p"}, ["redis_server_password", "redis_server_proof_password"]),
+        ("vm2", "redis_client", {"app": "short"}, ["redis_client_password"]),
+        ("vm2", "redis_client", {"reader": "short"}, ["redis_client_password"]),
+        ("vm2", "redis_client", {"app": "16 characters..."}, []),
+    ],
+)
+def test_warns_of_a_short_password_and_names_its_variable(play, monkeypatch, host, part, given, variables):
+    warnings = []
+    monkeypatch.setattr("ansible.utils.display.Display.warning", lambda _, message: warnings.append(message))
+    keep(play, app="x", proof="x", operator="x")
+    play.plan(host, part, redis={"given": given})
+    assert [re.match(r"Variable (\w+): the password of the Redis user \w+ is shorter than 16", line)[1] for line in warnings] == variables
 
 
 def test_no_password_and_no_hash_of_one_is_told(play):
@@ -642,7 +681,7 @@ def test_a_client_takes_the_passwords_that_are_kept_given_or_made_by_the_servers
 
 
 def test_a_client_whose_files_hold_other_passwords_is_told(play):
-    files = {"app": {"owner": 999, "mode": "0600", "sha256": digest(b"one\n")}}
+    files = {"app": {"owner": 999, "mode": "0600", "sha256": hashed("one\n")}}
     play.hosts["vm2"].observed["directories"]["redis_client"] = {"owner": 999, "mode": "0700", "files": files}
     keep(play, app="one", proof="two")
     assert play.plan("vm2", "redis_client")["problems"] == []

@@ -25,6 +25,12 @@ ANSWERS = ROOT / "tests" / "unit" / "answers"
 DOCKER = json.loads((ANSWERS / "docker.json").read_text())
 LISTED = {container["Names"][0][1:]: container for container in DOCKER["/containers/json?all=1"] if container["Names"]}
 APP, OPERATOR = "the password of app", "the password of the operator"
+KEY = "the key of the hashes"
+
+
+def hashed(content):
+    """Return the hash of a password, or of a file with one."""
+    return observation.keyed(observation.digest(content), KEY)
 
 
 def inspected(name):
@@ -328,7 +334,7 @@ def state(tmp_path):
 
 
 def test_a_side_is_told_with_what_is_on_disk_and_what_runs(state):
-    client, server = (observation.state(str(state))["sides"][side] for side in ("client", "server"))
+    client, server = (observation.state(str(state), KEY)["sides"][side] for side in ("client", "server"))
     assert client == {
         "current": "051901f6ec76",
         "files": {"haproxy.cfg": observation.digest(b"global\n")},
@@ -388,34 +394,38 @@ def test_a_link_that_only_old_workers_know_is_none(state):
 
 def test_a_directory_is_told_with_owner_modes_and_hashes_of_its_own_files(state):
     owned = {"owner": os.getuid(), "mode": "0600"}
-    said = observation.state(str(state))
+    said = observation.state(str(state), KEY)
     assert said["entries"] == ["client", "identity", "notes.txt", "redis_client", "redis_server", "server"]
     assert said["directories"] == {
         "redis_client": {
             "owner": os.getuid(),
             "mode": "0700",
-            "files": {"app": {**owned, "sha256": observation.digest(f"{APP}\n".encode())}},
+            "files": {"app": {**owned, "sha256": hashed(f"{APP}\n".encode())}},
         },
         "redis_server": {
             "owner": os.getuid(),
             "mode": "0700",
             "files": {
-                name: {**owned, "sha256": observation.digest((state / "redis_server" / name).read_bytes())}
-                for name in ("operator", "users.acl")
+                name: {**owned, "sha256": hashed((state / "redis_server" / name).read_bytes())} for name in ("operator", "users.acl")
             },
         },
     }
-    users = {user: observation.digest(password.encode()) for user, password in (("app", APP), ("operator", OPERATOR))}
+    users = {user: hashed(password.encode()) for user, password in (("app", APP), ("operator", OPERATOR))}
     assert said["users"] == {"redis_server": users}
+    # a server that runs with other ones
+    assert said["loaded_users"] == {}
+    (state / "redis_server/loaded").write_text((state / "redis_server/users.acl").read_text().replace("app", "former"))
+    assert observation.state(str(state), KEY)["loaded_users"] == {"redis_server": {"former": users["app"], "operator": users["operator"]}}
 
 
 def test_a_host_without_a_state_directory_holds_nothing(tmp_path):
-    assert observation.state(str(tmp_path / "nothing")) == {
+    assert observation.state(str(tmp_path / "nothing"), KEY) == {
         "entries": [],
         "sides": {},
         "identity": {"certificate": "", "key": "none"},
         "directories": {},
         "users": {},
+        "loaded_users": {},
         "variables": None,
         "wrong_permissions": [],
     }
@@ -426,7 +436,7 @@ def test_link_variables_are_told_by_one_digest_that_says_whether_all_are_as_writ
     said = run_module("variable_files", path=str(state / "links"), files=files)
     assert (said["changed"], said["written"]) == (True, ["queue.env", "redis.env"])
     expected = observation.variables_digest({name: observation.digest(content.encode()) for name, content in files.items()})
-    found = observation.state(str(state))
+    found = observation.state(str(state), KEY)
     assert (found["variables"], "links" in found["directories"]) == (expected, False)
     for harm in (
         lambda: (state / "links/redis.env").write_text("REDIS_PORT=tcp://elsewhere:6379\n"),
@@ -439,9 +449,9 @@ def test_link_variables_are_told_by_one_digest_that_says_whether_all_are_as_writ
         lambda: (state / "links/queue.env").unlink(),
     ):
         harm()
-        assert observation.state(str(state))["variables"] != expected
+        assert observation.state(str(state), KEY)["variables"] != expected
         run_module("variable_files", path=str(state / "links"), files=files)
-        assert observation.state(str(state))["variables"] == expected
+        assert observation.state(str(state), KEY)["variables"] == expected
 
 
 # -- questions to Docker ------------------------------------------------------------------------------------------
@@ -694,11 +704,27 @@ def test_no_secret_leaves_the_host(observed, state):
         assert secret not in told
     # what is public is told
     assert "BEGIN CERTIFICATE" in told
-    assert observation.digest(APP.encode()) in told
+
+
+def test_no_hash_of_a_password_leaves_the_host_that_can_be_tried(docker, state):
+    def told(**options):
+        return run_module("observe", state_dir=str(state), environment=docker.environment, **options)
+
+    said = told(hash_key=KEY)
+    assert said["users"]["redis_server"]["app"] == hashed(APP.encode())
+    texts = [secret + end for secret in (APP, OPERATOR) for end in ("", "\n")]
+    texts += [path.read_text() for path in (state / "redis_server").iterdir()]
+    hashes = [observation.digest(text.encode()) for text in texts]
+    assert not [secret for secret in (KEY, *hashes) if secret in json.dumps(said)]
+    # without a key it is another one each time
+    first, second = told(), told()
+    assert len({found["users"]["redis_server"]["app"] for found in (said, first, second)}) == 3
+    assert not [secret for secret in hashes if secret in json.dumps([first, second])]
 
 
 def test_check_mode_tells_the_same(docker, state):
-    said = [run_module("observe", state_dir=str(state), environment=docker.environment, check=check) for check in (False, True)]
+    options = {"state_dir": str(state), "environment": docker.environment, "hash_key": KEY}
+    said = [run_module("observe", check=check, **options) for check in (False, True)]
     # room comes and goes
     same = {"invocation": 0, "disk": 0}
     assert {**said[0], **same} == {**said[1], **same}

@@ -43,7 +43,7 @@ def test_modules_set_modes_under_any_umask(tmp_path, umask):
         "srv/ambassador/links": "755",
         "srv/ambassador/links/redis.env": "644",
     }
-    found = observation.state(str(state))
+    found = observation.state(str(state), "a key")
     assert found["wrong_permissions"] == []
     assert found["variables"] is not None
 

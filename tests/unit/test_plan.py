@@ -2215,9 +2215,13 @@ def test_a_redis_with_another_image_is_made_anew_and_that_is_told():
     said = one.plan()
     assert said["steps"] == ["image", "container", "verify"]
     assert said["lines"] == ["~ container redis_server on vm1 is made anew: its image"]
+    assert said["restarts"] is True
     one.run()
     one.settings["memory"] = "1G"
-    assert one.plan()["lines"] == ["~ container redis_server on vm1 changes: its memory limit"]
+    said = one.plan()
+    assert said["lines"] == ["~ container redis_server on vm1 changes: its memory limit", "~ memory limits of redis_server on vm1"]
+    # the server goes on
+    assert (said["steps"], said["running"], said["restarts"]) == (["directory", "container", "verify"], True, False)
 
 
 def test_a_redis_that_asks_for_no_password_has_no_directory():

@@ -6,7 +6,7 @@ import re
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter import redis_files as files_filter
 from ansible_collections.crosshost.ambassador.plugins.filter import redis_proof as proof_filter
-from ansible_collections.crosshost.ambassador.plugins.module_utils import redis
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, redis
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import users
 
 redis_files = files_filter.FilterModule().filters()["redis_files"]
@@ -22,9 +22,12 @@ def sha256(text):
 
 
 def test_a_server_has_its_users_its_configuration_and_the_operator_s_password():
-    files = redis_files(PASSWORDS, "server")
+    files = redis_files(PASSWORDS, "server", memory="512M")
     assert list(files) == ["users.acl", "redis.conf", "operator"]
-    assert files["redis.conf"] == 'masteruser operator\nmasterauth "th\\"ree\\\\ ä"\n'
+    assert files["redis.conf"] == (
+        'masteruser operator\nmasterauth "th\\"ree\\\\ ä"\n'
+        "maxmemory 369098752\nmaxmemory-clients 100663296\nclient-query-buffer-limit 83886080\n"
+    )
     assert files["operator"] == 'th"ree\\ ä\n'
 
 
@@ -61,8 +64,8 @@ def test_app_runs_no_scripts_unless_a_rule_allows_it():
     # the last rule counts
     assert rules("+eval", "resetkeys", "~shop:*") == [*rules(), "+eval", "resetkeys", "~shop:*"]
     assert redis.users_acl(PASSWORDS, ["+eval"]).splitlines()[2:] == redis.users_acl(PASSWORDS).splitlines()[2:]
-    assert redis.loaded(PASSWORDS, ["+eval"]) != redis.loaded(PASSWORDS)
-    assert redis_files(PASSWORDS, "server", ["+eval"]) == redis.server_files(PASSWORDS, ["+eval"])
+    assert redis.loaded(PASSWORDS, ["+eval"], "1G") != redis.loaded(PASSWORDS, [], "1G")
+    assert redis_files(PASSWORDS, "server", ["+eval"], "1G") == redis.server_files(PASSWORDS, ["+eval"], "1G")
 
 
 @pytest.mark.parametrize(
@@ -110,9 +113,39 @@ def test_a_client_has_a_password_in_each_file():
     assert redis_files({}, "client") == {}
 
 
-def test_what_a_server_says_that_it_runs_with_is_no_secret_and_is_another_for_other_passwords():
-    assert redis.loaded(PASSWORDS) == sha256(redis.users_acl(PASSWORDS))
-    assert redis.loaded(PASSWORDS) != redis.loaded({**PASSWORDS, "app": "another"})
+def test_what_a_server_runs_with_has_no_password_and_differs_for_other_passwords_and_limits():
+    text = redis.loaded(PASSWORDS, [], "512M")
+    assert redis_files(PASSWORDS, "loaded", memory="512M") == {"loaded": text}
+    assert not [password for password in PASSWORDS.values() if password in text]
+    assert users(text) == {user: sha256(password) for user, password in PASSWORDS.items()}
+    assert len({text, redis.loaded({**PASSWORDS, "app": "another"}, [], "512M"), redis.loaded(PASSWORDS, [], "1G")}) == 3
+
+
+@pytest.mark.parametrize("memory", ["16M", "64M", "512M", "2G", 1 << 30, "1.5g"])
+def test_data_and_clients_together_stay_below_the_limit_of_the_container(memory):
+    limit, found = containers.size(memory), redis.limits(memory)
+    # an eighth is left for fragmentation and for copies
+    assert found["maxmemory"] + found["maxmemory-clients"] <= limit * 7 // 8
+    assert 1 << 20 <= found["client-query-buffer-limit"] < found["maxmemory-clients"]
+
+
+@pytest.mark.parametrize("memory", ["0", 0, ""])
+def test_clients_are_limited_without_a_limit_of_the_container(memory):
+    assert redis.limits(memory) == redis.limits("512M") | {"maxmemory": 0}
+
+
+@pytest.mark.parametrize(
+    ("held", "changed"),
+    [
+        ({}, []),
+        (PASSWORDS, []),
+        (PASSWORDS | {"app": "another"}, ["app"]),
+        ({"app": "another", "operator": "another", "unknown": "another"}, ["app", "operator"]),
+    ],
+    ids=["nothing held", "the same", "one", "two"],
+)
+def test_sessions_end_of_users_whose_password_changes(held, changed):
+    assert redis.changed_users(PASSWORDS, {user: sha256(password) for user, password in held.items()}) == changed
 
 
 # -- the proof ----------------------------------------------------------------------------------------------------

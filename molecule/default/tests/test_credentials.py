@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from conftest import as_user, everything, inspect
+from conftest import as_user, everything, inspect, until
 
 # what quoting could trip over
 CHANGED = {"redis_server_password": 'it\'s "new" \\ é', "redis_server_operator_password": "also new"}
@@ -35,10 +35,15 @@ def given(playbook, tmp_path):
 def test_a_password_is_changed_while_all_runs_and_is_shown_nowhere(vm1, vm2, given, passwords, ask):
     before = state(vm1, "redis_server"), state(vm2, "redis_client")
     kept = passwords()
+    session = "docker exec redis_client " + as_user("app", "blpop tests:nothing 0", "-h redis")
+    vm2.check_output("rm -f /run/ended; setsid sh -c %s > /dev/null 2>&1 &", f"{session}; touch /run/ended")
+    until(vm1, "docker exec redis_server " + as_user("operator", "info clients") + " | grep -q blocked_clients:1")
     old = {"redis_server_password": kept["app"], "redis_server_operator_password": kept["operator"]}
     try:
         said = given(CHANGED, "--diff", "-vvv")
         assert vm2.check_output(SET) == "OK"
+        # sessions with the old password end
+        assert vm2.file("/run/ended").exists
         # the controller keeps the old one
         assert "WRONGPASS" in ask(vm1, "app", "get", "tests:credentials")
         assert "role:master" in vm1.check_output(f"docker exec redis_server {as_user('operator', 'info replication')}")

@@ -65,6 +65,38 @@ def test_who_proves_and_who_operates_do_not_read_data(vm1, ask, user, command):
     assert ask(vm1, user, *command).startswith(f"NOPERM User {user} has no permissions")
 
 
+# clients without a password that send large requests and stay; the last one is another client
+LARGE_REQUESTS = r"""
+import socket, sys
+def connect():
+    return socket.create_connection((sys.argv[1], 6379), timeout=10)
+closed, links = 0, []
+for size in [200000010] * 2 + [40000000] * 10:
+    links.append(connect())
+    try:
+        links[-1].sendall(b"*2\r\n$4\r\nPING\r\n$%d\r\n" % size)
+        for _ in range(size // 65536):
+            links[-1].sendall(b"x" * 65536)
+    except OSError:
+        closed += 1
+link = connect()
+link.sendall(b"PING\r\n")
+print(closed, link.recv(99).decode().strip())
+"""
+
+
+def test_clients_without_a_password_do_not_exhaust_the_memory(vm1, ask):
+    before = inspect(vm1, "redis_server")
+    address = before["NetworkSettings"]["Networks"]["ambassador"]["IPAddress"]
+    closed, answer = vm1.check_output("python3 -c %s %s", LARGE_REQUESTS, address).split()
+    assert int(closed) >= 2
+    assert answer == "+PONG"
+    assert inspect(vm1, "redis_server")["State"]["StartedAt"] == before["State"]["StartedAt"]
+    peak = int(vm1.check_output("sed -n 's/^VmHWM:[^0-9]*\\([0-9]*\\) kB/\\1/p' /proc/%s/status", str(before["State"]["Pid"])))
+    assert peak * 1024 < before["HostConfig"]["Memory"] * 3 // 4
+    assert ask(vm1, "app", "get", "tests:none") == ""
+
+
 FILES = {
     "vm1": {"redis_server": "700", "redis_server/users.acl": "600", "redis_server/redis.conf": "600", "redis_server/operator": "600"},
     "vm2": {"redis_client": "700", "redis_client/app": "600", "redis_client/proof": "600"},
