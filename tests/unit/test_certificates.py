@@ -8,7 +8,7 @@ import stat
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
-from ansible_collections.crosshost.ambassador.plugins.filter.certificates import behind
+from ansible_collections.crosshost.ambassador.plugins.filter.behind import behind
 from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import OTHER_AUTHORITY, REVOKED, Renewal, certificate_due
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, passwords
 from cryptography import x509

@@ -74,6 +74,8 @@ DOCUMENTED = {
     "role": ["redis_server", "ambassador_server", "ambassador_client", "redis_client", "ambassador_engine"],
     "module": [
         "ambassador_info",
+        "change_ca",
+        "close_connections",
         "generation",
         "meshes",
         "observe",
@@ -94,11 +96,10 @@ DOCUMENTED = {
         "ranged",
         "redis_files",
         "redis_proof",
-        "revocations",
         "said_once",
         "wiring",
     ],
-    "lookup": ["redis_passwords"],
+    "lookup": ["hash_key", "redis_passwords"],
 }
 
 

@@ -1,0 +1,78 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A filter for the hosts that a change of the CA waits for."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: behind
+short_description: Returns the hosts that do not trust the CAs of this controller yet
+version_added: 1.0.0
+author: the crosshost.ambassador contributors (@crosshost)
+description:
+  - What a host trusts is what its sides held when the run observed them last; a host that could not be reached is behind.
+positional: reached, hostvars, authorities
+options:
+  _input:
+    description: All hosts of the play.
+    type: list
+    elements: str
+    required: true
+  reached:
+    description: Those that could be reached.
+    type: list
+    elements: str
+    required: true
+  hostvars:
+    description: The magic variable C(hostvars).
+    type: dict
+    required: true
+  authorities:
+    description: C(ca.pem) of the controller.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show who is behind
+  ansible.builtin.debug:
+    msg: >-
+      {{ ansible_play_hosts_all | crosshost.ambassador.behind(ansible_play_hosts, hostvars, lookup('ansible.builtin.file', 'ca.pem')) }}
+"""
+
+RETURN = r"""
+_value:
+  description: Names of hosts.
+  type: list
+  elements: str
+"""
+
+import hashlib
+
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED
+
+
+def behind(hosts, reached, hostvars, authorities):
+    """Return the hosts that do not trust the CAs of this controller yet, as the end of the last run of site saw them.
+
+    :param list[str] hosts: all hosts of the play
+    :param list[str] reached: those that could be reached
+    :param hostvars: the magic variable
+    :param str authorities: ``ca.pem`` of the controller
+    :rtype: list[str]
+    """
+    wanted = hashlib.sha256(authorities.encode()).hexdigest()
+    found = []
+    for host in hosts:
+        sides = (hostvars[host].get(OBSERVED) or {}).get("sides", {})
+        if host not in reached or any(side["files"].get("ca.pem", wanted) != wanted for side in sides.values()):
+            found.append(host)
+    return found
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self):
+        """Return name -> callable."""
+        return {"behind": behind}
