@@ -812,7 +812,7 @@ def test_a_configuration_with_another_list_of_revoked_certificates_is_not_put_ba
     [
         (ListFault.MISSING, "the list of revoked certificates of the CA CN=root is missing. Append it."),
         (ListFault.ENDED, "the list of revoked certificates of the CA CN=root has ended. Replace it"),
-        (ListFault.CANNOT_SIGN, "the list of the CA CN=root is not valid,"),
+        (ListFault.CANNOT_SIGN, "the list of the CA CN=root is not valid. Issue"),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
