@@ -250,7 +250,10 @@ class ActionModule(ActionBase):
         generation = None
         if settings["engine"] in render.FILES and not wiring["problems"]:
             generation = self._generation(served, pools, tls)
-        return plan.ambassador(self.part, self.host, wiring, self.observed, settings, places, generation, tls, served, self._coming())
+        loses = self.part == "server" and handover.removes_clients(self._held(), served)
+        return plan.ambassador(
+            self.part, self.host, wiring, self.observed, settings, places, generation, tls, served, self._coming(), loses
+        )
 
     def _held(self):
         """Return the wiring that the server side has, where there is one to go on with."""

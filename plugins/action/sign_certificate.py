@@ -12,6 +12,11 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import permis
 from ansible_collections.crosshost.ambassador.plugins.module_utils.names import DEFAULT
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, controller, signing
 
+try:
+    from cryptography.hazmat.primitives import serialization
+except ImportError:  # the plan reports it when a certificate has to be read
+    serialization = None
+
 # variables with secrets: as options, they could be shown
 CA = "ambassador_ca_certificate"
 CA_KEY = "ambassador_ca_key"
@@ -130,7 +135,8 @@ class ActionModule(ActionBase):
                 fault = str(error)
         if not self._is_requested(request_file, request, names):
             permissions.make_private_directories(os.path.dirname(request_file))
-            permissions.write_file(request_file, self.options["request"].encode(), os.geteuid(), permissions.FILE)
+            # encoded again: the text of the host may hold another request
+            permissions.write_file(request_file, request.public_bytes(serialization.Encoding.PEM), os.geteuid(), permissions.FILE)
         raise RefusedError(
             f"Host {self.host}: the certificate {certificate_file} {fault}."
             f" Let the CA of {os.path.join(self.directory, 'ca.pem')} sign {request_file} for {' and '.join(names)},"

@@ -42,8 +42,9 @@ _raw:
 
 import os
 
+from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import passwords
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import controller, passwords
 
 
 class LookupModule(LookupBase):
@@ -51,6 +52,9 @@ class LookupModule(LookupBase):
 
     def run(self, terms, variables=None, **kwargs):
         """Return the passwords."""
+        forged = controller.overriding_facts(variables or {})
+        if forged:
+            raise AnsibleError(f"Facts of the host replace the variables {', '.join(forged)}. No password is read or created.")
         self.set_options(var_options=variables, direct=kwargs)
         said, mesh = self.get_option("directory"), self.get_option("mesh")
         directory = os.path.realpath(os.path.expanduser(said)) if said else None

@@ -81,6 +81,18 @@ def former(observed, settings):
     return held if (held["engine"], held["tls"]) == (settings["engine"], settings["tls"]) else None
 
 
+def removes_clients(held, wiring):
+    """Return whether a server side loses authorized clients.
+
+    :param dict | None held: the wiring that the side has, see :func:`former`
+    :param dict wiring: the wiring that it gets
+    :rtype: bool
+    """
+    authorized = {(link["alias"], client) for link in wiring["links"] for client in link["admitted"]}
+    former_links = held["links"] if held else ()
+    return any((link["alias"], client) not in authorized for link in former_links for client in link["admitted"])
+
+
 def with_sources(wiring, held):
     """Return a wiring with the addresses of each client host that are known. A run that does not observe a host knows fewer of them.
 

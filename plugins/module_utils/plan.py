@@ -900,7 +900,7 @@ def authority_warnings(settings, authorities, now):
 # -- the ambassadors --------------------------------------------------------------------------------------------------
 
 
-def ambassador(side, host, wiring, observed, settings, places, generation, tls=None, served=None, coming=()):
+def ambassador(side, host, wiring, observed, settings, places, generation, tls=None, served=None, coming=(), removes_clients=False):
     """Plan a side.
 
     :param str side: ``server`` or ``client``
@@ -919,6 +919,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     :param dict | None served: the wiring that container and generation are made of, where a server side goes on serving what the map asks
         for no more (:mod:`handover`)
     :param coming: names of hosts whose server sides this run has still to reach: a link that leads to these alone is proved later
+    :param bool removes_clients: whether the side loses authorized clients
     :rtype: Plan
     """
     plan, name = Plan(side, host), wiring["holder"]
@@ -1092,7 +1093,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
             for name, place in away.items()
         ],
         "standins": [*standins, *away],
-        "before": before(on_disk) if can_roll_back(on_disk, generation) else {},
+        "before": before(on_disk) if can_roll_back(on_disk, generation, removes_clients) else {},
         "joined": joined_networks(asked, there),
         "running": on_disk.get("running"),
         "unchecked": dialled,
@@ -1191,15 +1192,23 @@ def local_ports(wiring, observed):
     return found
 
 
-def can_roll_back(on_disk, generation):
-    """Return whether a run may put back the configuration of a side: not if that has another list of revoked certificates.
+def can_roll_back(on_disk, generation, removes_clients=False):
+    """Return whether a run may put back the configuration of a side: not if that has authorizations which the new one lacks.
 
-    A revoked host that serves a link would undo its revocation, because its link works only without the list.
+    These are another list of revoked certificates, other CAs, and clients that left. An attacker with one of their keys could make the
+    proof fail, and would be authorized again.
+
+    :param dict on_disk: the side as it was observed
+    :param dict | None generation: the new configuration
+    :param bool removes_clients: whether clients left
+    :rtype: bool
     """
-    if not generation or on_disk.get("running") == generation["name"]:
+    if not generation or removes_clients or on_disk.get("running") == generation["name"]:
         return False
-    crl = generation["files"].get("crl.pem")
-    return on_disk.get("files", {}).get("crl.pem") == (None if crl is None else digest(crl.encode()))
+    old = on_disk.get("files", {})
+    new = {name: digest(generation["files"][name].encode()) for name in ("ca.pem", "crl.pem") if generation["files"].get(name)}
+    # without a CA, the links were plain
+    return old.get("crl.pem") == new.get("crl.pem") and old.get("ca.pem") in (None, new.get("ca.pem"))
 
 
 def before(on_disk):

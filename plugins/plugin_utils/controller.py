@@ -13,6 +13,10 @@ import os
 from ansible import constants
 from ansible_collections.crosshost.ambassador.plugins.module_utils import permissions
 
+# of Ansible, such as inventory_hostname and inventory_dir, and parameters of playbooks
+OWN_VARIABLES = {*constants.INTERNAL_STATIC_VARS, "revoke_host", "cut", "separated"}
+OWN_PREFIXES = ("ambassador_", "redis_server_", "redis_client_", "__ambassador_", "__redis_", "site_", "status_", "move_")
+
 
 def make_directory(path):
     """Create the directory for this user alone, and keep it out of Git. A directory that exists stays as it is.
@@ -37,13 +41,15 @@ def hash_key():
 
 
 def overriding_facts(variables):
-    """Return the facts of a host that replace variables of the collection.
+    """Return the facts of a host that replace variables of Ansible, of the collection, or of its playbooks.
 
-    Each answer of a module can hold facts, and with Ansible's default ``inject_facts_as_vars`` they replace variables of the inventory.
+    Each answer of a module can hold facts, and with Ansible's default ``inject_facts_as_vars`` they replace variables of the inventory,
+    and even ``inventory_hostname``.
 
     :param dict variables: the variables of a task
     :rtype: list[str]
     """
     facts = variables.get("ansible_facts") or {}
-    own = ("ambassador_", "redis_server_", "redis_client_", "__ambassador_", "__redis_")
-    return sorted(name for name in facts if name.startswith(own)) if constants.INJECT_FACTS_AS_VARS else []
+    if not constants.INJECT_FACTS_AS_VARS:
+        return []
+    return sorted(name for name in facts if name in OWN_VARIABLES or name.startswith(OWN_PREFIXES))

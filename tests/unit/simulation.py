@@ -409,7 +409,8 @@ class Fleet:
         generation = None
         if told["engine"] in render.FILES:
             generation = self._generation(side, served, observed, pools, managed)
-        return plan.ambassador(side, host, wiring, observed, told, places, generation, authority, served).result()
+        loses = side == "server" and handover.removes_clients(held, served)
+        return plan.ambassador(side, host, wiring, observed, told, places, generation, authority, served, (), loses).result()
 
     def _generation(self, side, wiring, observed, pools, managed):
         told, more = self.settings, {}

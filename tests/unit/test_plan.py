@@ -801,10 +801,29 @@ def test_a_configuration_with_another_list_of_revoked_certificates_is_not_put_ba
     assert plan.can_roll_back({**disk, "files": {}}, {**listed, "files": {"haproxy.cfg": ""}})
     assert not plan.can_roll_back({**disk, "running": "b" * 12}, listed)
     assert not plan.can_roll_back({}, None)
+    assert not plan.can_roll_back(disk, listed, removes_clients=True)
     fleet.links = {"redis": {**REDIS, "wait": 7}}
     assert fleet.plan("vm2", "client")["before"] != {}
     on_disk(fleet)["files"]["crl.pem"] = plan.digest(b"one")
     assert fleet.plan("vm2", "client")["before"] == {}
+
+
+def test_a_configuration_with_another_ca_is_not_put_back():
+    """A host with a certificate of the former CA would undo the change of the CA."""
+    new = {"name": "b" * 12, "files": {"ca.pem": "new"}}
+    for ca, can in ((b"new", True), (b"both", False)):
+        assert plan.can_roll_back({"running": "a" * 12, "files": {"ca.pem": plan.digest(ca)}}, new) is can
+    # from plain links to TLS
+    assert plan.can_roll_back({"running": "a" * 12, "files": {}}, new)
+
+
+def test_a_configuration_with_a_client_that_left_is_not_put_back():
+    fleet = a_fleet({"redis": {**REDIS, "clients": "vm2:vm3"}})
+    fleet.deploy()
+    fleet.links = {"redis": {**REDIS, "wait": 7, "clients": "vm2:vm3"}}
+    assert fleet.plan("vm1", "server")["before"] != {}
+    fleet.links = {"redis": REDIS}
+    assert fleet.plan("vm1", "server")["before"] == {}
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,17 @@ def test_tasks_set_the_mode_of_what_they_create():
     assert found >= 8
 
 
+def test_delegated_tasks_leave_facts_with_the_delegated_host():
+    """Each answer of a module can hold facts: without ``delegate_facts``, a host would set variables of another one."""
+    found = 0
+    for path in [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/**/*.yml")]:
+        for task in tasks_of(path) if path.parent.name != "vars" else ():
+            if task.get("delegate_to", "localhost") != "localhost":
+                found += 1
+                assert task["delegate_facts"] is True, (path, task["name"])
+    assert found >= 5
+
+
 def test_nobody_becomes_root_on_the_controller():
     """`become` of a task loses to the variable, which an inventory sets for all hosts: only a variable of the task is above that."""
     found = 0

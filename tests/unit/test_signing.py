@@ -407,6 +407,11 @@ def test_task_refuses_facts_in_the_place_of_variables_and_a_former_name_without_
     assert refused["msg"].startswith(
         "Host vm2: its facts replace the variables ambassador_ca_key, ambassador_controller_dir, so no certificate is issued."
     )
+    # with the name of another host, or the directory of another CA
+    names = ["cut", "inventory_dir", "inventory_hostname", "move_to", "revoke_host", "separated"]
+    refused, __ = sign(request(), directory, facts=dict.fromkeys(names, "a"))
+    assert f": its facts replace the variables {', '.join(names)}, so no certificate is issued." in refused["msg"]
+    assert sorted(os.listdir(directory)) == ["ca.key", "ca.pem"]
     # the right key, and a certificate that the host signed itself
     forged = Authority("CA", key=KEY).certify(KEY, "vm9", names=[x509.DNSName("vm9")])
     for held in (forged, "", "no certificate"):
@@ -451,7 +456,11 @@ def test_task_exports_a_request_and_takes_its_certificate(sign, tmp_path):
     place = f"{directory}/certificates/vm2.pem"
     remedy = f" Let the CA of {directory}/ca.pem sign {directory}/requests/vm2.csr for vm2, save the certificate as {place}, and run again."
     assert refused["msg"] == f"Host vm2: the certificate {place} is missing.{remedy}"
+    # of a text with two requests, OpenSSL may read the other one
+    os.unlink(directory / "requests/vm2.csr")
+    assert sign(f"x{request()}{request(**EVERYTHING)}", directory)[0]["failed"]
     exported = (directory / "requests/vm2.csr").read_text()
+    assert exported.count("BEGIN") == 1
     # the request of the first run stays: the CA may be at it
     assert sign(request(), directory)[0]["failed"]
     assert (directory / "requests/vm2.csr").read_text() == exported
