@@ -21,7 +21,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import
     listens,
     overlap,
     parse_endpoint,
-    side_variables,
+    variable_prefix,
 )
 
 # the file of a generation
@@ -116,24 +116,25 @@ def both(wiring, held, addresses):
     if not held or not wiring["links"]:
         return wiring
     links = {link["alias"]: link for link in wiring["links"]}
-    # without TLS one port is one link's
-    taken = set() if held["tls"] else {(link["listen"], link["protocol"]) for link in wiring["links"]}
+    # without TLS a port has one link
+    holders = {} if held["tls"] else {(link["listen"], link["protocol"]): link["alias"] for link in wiring["links"]}
+    # the engines know each link by its alias in this form
+    prefixes = {variable_prefix(alias) for alias in links}
     variables, kept = dict(wiring["variables"]), set()
     for link in held["links"]:
-        ports = [port for port in listens(link) if (port, link["protocol"]) not in taken]
-        same = links.get(link["alias"])
-        if same and same["protocol"] == link["protocol"]:
+        at = [(port, link["protocol"]) for port in listens(link)]
+        ports = [port for port, protocol in at if (port, protocol) not in holders]
+        aliases = dict.fromkeys([link["alias"], *filter(None, map(holders.get, at))])
+        successor = next((links[alias] for alias in aliases if alias in links and _succeeds(links[alias], link)), None)
+        if successor:
             # on another port it is served on both
-            more = {key: list(dict.fromkeys([*same[key], *link[key]])) for key in ("admitted", "clients")}
-            links[link["alias"]] = {**same, **more, "also": [port for port in ports if port != same["listen"]]}
-            kept |= {(port, link["protocol"]) for port in listens(link)}
-            continue
-        own = side_variables(link, wiring["holder"])
-        if same or set(own) & set(variables) or len(ports) < len(listens(link)):
-            continue
-        links[link["alias"]] = link
-        variables.update(own)
-        kept |= {(port, link["protocol"]) for port in ports}
+            more = {key: list(dict.fromkeys([*successor[key], *link[key]])) for key in ("admitted", "clients")}
+            more["also"] = [port for port in dict.fromkeys([*successor["also"], *ports]) if port != successor["listen"]]
+            links[successor["alias"]] = {**successor, **more}
+            kept.update(at)
+        elif ports and variable_prefix(link["alias"]) not in prefixes:
+            links[link["alias"]] = {**link, "listen": ports[0], "also": ports[1:], "targets": _add_targets(link, variables)}
+            kept.update((port, link["protocol"]) for port in ports)
     publish, places = list(wiring["publish"]), _places(wiring["publish"])
     for one in held["publish"]:
         at = (one["port"], one["protocol"])
@@ -143,6 +144,38 @@ def both(wiring, held, addresses):
             places.setdefault(at, []).append(one["address"])
     sources = {**held["sources"], **wiring["sources"]}
     return {**wiring, "links": list(links.values()), "variables": variables, "publish": publish, "sources": sources}
+
+
+def _succeeds(link, former):
+    """Return whether a link of the map serves the clients of a link that a server side has.
+
+    :param dict link: the link of the map
+    :param dict former: a link with the same alias, or, without TLS, with one of the same ports
+    :return: True for the same alias, and if one of both links has the port in its alias: ``port`` of the link was replaced with ``ports``,
+        or the other way round
+    :rtype: bool
+    """
+    # two ports of one name are two services
+    is_same = link["alias"] == former["alias"] or (link["name"] == former["name"] and link["name"] in (link["alias"], former["alias"]))
+    return is_same and link["protocol"] == former["protocol"]
+
+
+def _add_targets(link, variables):
+    """Return the targets of a link that the map no longer has, and add their variables. A name with another value gets a prefix.
+
+    :param dict link: the link
+    :param dict[str, str] variables: the variables of the side
+    :rtype: list[dict]
+    """
+    targets = []
+    for target in link["targets"]:
+        name, url = target["variable"], f"{link['protocol']}://{endpoint(target['address'], target['port'])}"
+        values = {"": url, "_ADDR": target["address"], "_PORT": str(target["port"]), "_PROTO": link["protocol"]}
+        while any(variables.get(name + key, value) != value for key, value in values.items()):
+            name = f"FORMER_{name}"
+        variables.update({name + key: value for key, value in values.items()})
+        targets.append({**target, "variable": name})
+    return targets
 
 
 def _places(publish):
@@ -158,8 +191,8 @@ def left(wiring, held):
 
     :param dict wiring: the wiring of the side, as the map has it
     :param dict | None held: the one that it has, see :func:`former`
-    :return: alias, names of client hosts, and the ports and addresses that are left (None: all)
-    :rtype: list[tuple[str, list[str], tuple[set[int], set[str]] | None]]
+    :return: link, names of client hosts, and the ports and addresses that are left (None: all)
+    :rtype: list[tuple[dict, list[str], tuple[set[int], set[str]] | None]]
     """
     found, now = [], {link["alias"]: link for link in wiring["links"]}
     kept, served = _places(wiring["publish"]), _places(held["publish"]) if held else {}
@@ -168,34 +201,40 @@ def left(wiring, held):
         clients = same["clients"] if same else []
         gone = [client for client in link["clients"] if client not in clients]
         if gone or not same:
-            found.append((link["alias"], gone, None))
+            found.append((link, gone, None))
         if same:
             ports, at = set(listens(link)) - {same["listen"]}, (same["listen"], same["protocol"])
             addresses = set(served.get(at, ())) - set(kept.get(at, ()))
             stay = [client for client in link["clients"] if client in clients]
             if stay and (ports or addresses):
-                found.append((link["alias"], stay, (ports, addresses)))
+                found.append((link, stay, (ports, addresses)))
     return found
 
 
-def dials(alias, host, publish, observed, places=None):
-    """Tell whether a client host still leads a link to a server host.
+def dials(link, host, held, observed, places=None):
+    """Return whether a client host still connects to a link of a server host.
 
-    :param str alias: the link
+    :param dict link: the link, as the server side has it
     :param str host: inventory name of the server host
-    :param list[dict] publish: what the server side publishes, as a wiring has it
+    :param dict held: the wiring that the server side has, see :func:`former`
     :param dict observed: the observation of the client host
-    :param tuple[set[int], set[str]] | None places: only to these ports or addresses of it
+    :param tuple[set[int], set[str]] | None places: only to these ports or addresses of the link
     :rtype: bool
     """
-    published = {endpoint(one["address"], one["port"]) for one in publish}
-    link = observed["sides"].get("client", {}).get("links", {}).get(alias, {})
-    for target in link.get("targets", []):
-        found = parse_endpoint(target["address"])
-        ours = target["name"] == host or (found and endpoint(*found) in published)
-        # one that has no address yet may be any
-        if ours and (not places or not found or found[1] in places[0] or found[0] in places[1]):
-            return True
+    published = {endpoint(one["address"], one["port"]) for one in held["publish"]}
+    for alias, dialed in observed["sides"].get("client", {}).get("links", {}).items():
+        # without TLS the server side does not learn the alias: a change between `port` and `ports` gives a port another one
+        is_other = alias != link["alias"]
+        if is_other and (held["tls"] or alias.partition(":")[0] != link["name"]):
+            continue
+        for target in dialed["targets"]:
+            found = parse_endpoint(target["address"])
+            ours = target["name"] == host or (found and endpoint(*found) in published)
+            # a target without an address may have any
+            if is_other and found and found[1] not in listens(link):
+                continue
+            if ours and (not places or not found or found[1] in places[0] or found[0] in places[1]):
+                return True
     return False
 
 
@@ -224,7 +263,7 @@ def waiting(wiring, held, host, observations, inventory, failed):
     if held is None:
         return dict.fromkeys(failed, "has failed")
     found, renamed = {}, _former_names(observations)
-    for alias, clients, places in left(wiring, held):
+    for link, clients, places in left(wiring, held):
         for client in (renamed.get(certified(name), name) for name in clients):
             if client not in inventory or client in found:
                 continue
@@ -232,6 +271,6 @@ def waiting(wiring, held, host, observations, inventory, failed):
                 found[client] = "is not in this run, or does not answer"
             elif client in failed:
                 found[client] = "has failed"
-            elif dials(alias, host, held["publish"], observations[client], places):
+            elif dials(link, host, held, observations[client], places):
                 found[client] = "still dials it"
     return found

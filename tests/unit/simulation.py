@@ -457,11 +457,13 @@ class Fleet:
         found = []
         for client, host in self.hosts.items():
             for link in host.carried("client"):
-                if not any(self._serves(target, link["alias"], client) for target in link["targets"]):
+                if not any(self._serves(target, link, client) for target in link["targets"]):
                     found.append((client, link["alias"]))
         return found
 
-    def _serves(self, target, alias, client):
+    def _serves(self, target, dialed, client):
+        # without TLS the server side does not learn the alias; a link with `ports` has one for each of its ports
+        key = "alias" if self.settings["tls"] else "name"
         server, port = target["name"], target["port"]
         there = containers.numbered("server", self.hosts[server].observed)
         publishes = [place for found in there.values() for place in found["publishes"]]
@@ -471,7 +473,7 @@ class Fleet:
         else:
             is_reached = f"{endpoint(target['address'], port)}:{port}" in publishes
         return is_reached and any(
-            link["alias"] == alias and port in [link["listen"], *link["also"]] and set(known) & set(link["admitted"])
+            link[key] == dialed[key] and port in [link["listen"], *link["also"]] and set(known) & set(link["admitted"])
             for link in self.hosts[server].carried("server")
         )
 

@@ -1,6 +1,7 @@
 """What a server side goes on serving until its clients have turned, and who keeps it from giving that up."""
 
 import base64
+import json
 import zlib
 
 import pytest
@@ -14,10 +15,34 @@ REDIS = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_ser
 PLAIN = {"port": 6380, "publish": 6379, "servers": "vm1", "clients": "vm2:vm3", "backend": "plain:6379"}
 
 
-def wiring(**links):
+# a link with several ports, and the same link with one of them
+SEVERAL = {"ports": [6379, 6380], "servers": "vm1", "clients": "vm2", "backend": "redis_server"}
+ONE = {**SEVERAL, "ports": [6379]}
+PLAINTEXT = {"engine": "haproxy", "tls": False}
+
+
+def wiring(tls=True, **links):
     """The wiring of the server side of vm1."""
-    fleet = Fleet(links, {name: Host(name) for name in HOSTVARS}, HOSTVARS, tls=True)
+    fleet = Fleet(links, {name: Host(name) for name in HOSTVARS}, HOSTVARS, tls=tls)
     return fleet.wiring().side("vm1", "server", HOSTVARS)
+
+
+def served(now, before, tls=True):
+    """What a side serves that is to change from one map to another."""
+    told = {"engine": "haproxy", "tls": tls}
+    held = handover.former({"wiring": handover.packed(handover.text(wiring(tls, **before), told).encode())}, told)
+    return handover.both(wiring(tls, **now), held, ADDRESSES)
+
+
+def places(found):
+    """Alias -> the ports on which it is served."""
+    return {link["alias"]: [link["listen"], *link["also"]] for link in found["links"]}
+
+
+def backends(found):
+    """Alias -> the address and port of its backend that the engine reads."""
+    names = {link["alias"]: link["targets"][0]["variable"] for link in found["links"]}
+    return {alias: tuple(found["variables"][f"{name}_{key}"] for key in ("ADDR", "PORT")) for alias, name in names.items()}
 
 
 def held(told=TOLD, **links):
@@ -70,6 +95,65 @@ def test_a_link_on_another_port_is_served_on_both():
     again = handover.former({"wiring": handover.packed(handover.text(found, TOLD).encode())}, TOLD)
     third = handover.both(wiring(plain={**PLAIN, "publish": 7001}), again, ADDRESSES)
     assert [(link["listen"], link["also"]) for link in third["links"]] == [(7001, [7000, 6379])]
+
+
+@pytest.mark.parametrize("tls", [True, False])
+@pytest.mark.parametrize("now", [{"queue": {**REDIS, "port": 5672}}, {"queue": {**REDIS, "port": 5672}, "redis": ONE}])
+def test_every_port_of_a_link_that_leaves_stays_open(now, tls):
+    found = served(now, {"redis": SEVERAL}, tls)
+    assert places(found) == {"queue": [5672], "redis:6379": [6379], "redis:6380": [6380]}
+    assert sorted(one["port"] for one in found["publish"]) == [5672, 6379, 6380]
+    assert backends(found)["redis:6380"] == ("redis_server", "6380")
+
+
+@pytest.mark.parametrize("backend", ["redis_server", "valkey"])
+def test_over_tls_a_port_is_served_under_both_aliases_after_a_change_from_port_to_ports(backend):
+    single, several = {"redis": {**REDIS, "clients": "vm2:vm3"}}, {"redis": {**SEVERAL, "backend": backend}}
+    found = served(several, single)
+    assert places(found) == {"redis:6379": [6379], "redis:6380": [6380], "redis": [6379]}
+    # the former link keeps its backend and its clients
+    assert (backends(found)["redis"], backends(found)["redis:6379"]) == (("redis_server", "6379"), (backend, "6379"))
+    assert [link["admitted"] for link in found["links"]] == [["vm2"], ["vm2"], ["vm2", "vm3"]]
+    back = served(single, several)
+    assert places(back) == {"redis": [6379], "redis:6379": [6379], "redis:6380": [6380]}
+    assert backends(back) == {"redis": ("redis_server", "6379"), "redis:6379": (backend, "6379"), "redis:6380": (backend, "6380")}
+    # the next run does not change what is kept
+    again = handover.former({"wiring": handover.packed(handover.text(found, TOLD).encode())}, TOLD)
+    assert handover.both(wiring(**several), again, ADDRESSES) == found
+
+
+def test_without_tls_a_port_admits_former_clients_after_a_change_between_port_and_ports():
+    single, several = {"redis": {**REDIS, "clients": "vm3"}}, {"redis": SEVERAL}
+    for now, before, ports in ((several, single, {"redis:6379": [6379], "redis:6380": [6380]}), (single, several, None)):
+        found = served(now, before, tls=False)
+        assert places(found) == (ports or {"redis": [6379], "redis:6380": [6380]})
+        assert set(found["links"][0]["clients"]) == {"vm2", "vm3"}
+        assert set(found["links"][0]["admitted"]) == {"198.18.0.12", "198.18.0.13"}
+    # another port of the name is another service
+    other = {**ONE, "ports": [6380], "publish": 6379}
+    found = served({"redis": other}, {"redis": {**ONE, "clients": "vm3"}}, tls=False)
+    assert [(link["alias"], link["clients"]) for link in found["links"]] == [("redis:6380", ["vm2"])]
+
+
+def test_without_tls_a_link_keeps_the_ports_that_no_other_link_has_now():
+    between = served({"plain": {**PLAIN, "publish": 7000}}, {"plain": PLAIN}, tls=False)
+    assert places(between) == {"plain": [7000, 6379]}
+    before = handover.former({"wiring": handover.packed(handover.text(between, PLAINTEXT).encode())}, PLAINTEXT)
+    found = handover.both(wiring(False, redis={**REDIS, "publish": 7000}), before, ADDRESSES)
+    assert (places(found), backends(found)["plain"]) == ({"redis": [7000], "plain": [6379]}, ("plain", "6379"))
+
+
+def test_reads_the_files_of_earlier_releases():
+    """They have no names, numbers, and containers of links, and no addresses of clients."""
+    content = json.loads(handover.text(wiring(redis=REDIS, plain=PLAIN), TOLD))
+    del content["sources"]
+    for link in content["links"]:
+        for key in ("name", "number", "place"):
+            del link[key]
+    before = handover.former({"wiring": handover.packed(json.dumps(content).encode())}, TOLD)
+    found = handover.both(wiring(redis=SEVERAL), before, ADDRESSES)
+    assert places(found) == {"redis:6379": [6379], "redis:6380": [6380], "redis": [6379], "plain": [6379]}
+    assert backends(found)["plain"] == ("plain", "6379")
 
 
 def test_without_tls_a_port_that_is_another_links_now_is_that_ones():
@@ -159,6 +243,24 @@ def seen(alias=None, name="vm1", address="198.18.0.11:6379"):
 def test_nothing_is_given_up_before_every_client_was_seen_to_have_turned(observations, failed, found):
     before = held(redis=REDIS, plain=PLAIN)
     assert handover.waiting(wiring(redis=REDIS), before, "vm1", observations, list(HOSTVARS), failed) == found
+
+
+@pytest.mark.parametrize(
+    ("alias", "address", "found"),
+    [
+        ("redis", "198.18.0.11:6379", {"vm3": "still dials it"}),
+        ("redis:6379", "198.18.0.11:6379", {"vm3": "still dials it"}),
+        # of another port of the link, of another link, and of another host
+        ("redis:7000", "198.18.0.11:7000", {}),
+        ("plain", "198.18.0.11:6379", {}),
+        ("redis", "198.18.0.12:6379", {}),
+    ],
+)
+def test_without_tls_a_client_that_leaves_is_waited_for_under_both_aliases(alias, address, found):
+    between = served({"redis": ONE}, {"redis": {**REDIS, "clients": "vm3"}}, tls=False)
+    before = handover.former({"wiring": handover.packed(handover.text(between, PLAINTEXT).encode())}, PLAINTEXT)
+    observations = {"vm3": seen(alias, "vm1" if "0.11:" in address else "vm2", address)}
+    assert handover.waiting(wiring(False, redis=ONE), before, "vm1", observations, list(HOSTVARS), []) == found
 
 
 def test_a_host_that_is_in_no_inventory_any_more_is_not_waited_for():

@@ -12,6 +12,7 @@ import threading
 import time
 
 import pytest
+from ansible_collections.crosshost.ambassador.plugins.module_utils import handover
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import render
 from simulation import ROLE
 from test_render import LISTED, generation, variables
@@ -246,6 +247,32 @@ def request(port, certificate, source=CLIENT, alpn="echo"):
             return link.recv(99), time.monotonic() - begin
     except OSError:
         return b"", time.monotonic() - begin
+
+
+def test_a_former_link_keeps_its_backend_beside_a_link_with_the_same_variables(tmp_path, echo, certificates):
+    class Other(Echo):
+        def finish_request(self, request, client_address):
+            request.recv(1000)
+            request.sendall(b"other")
+
+    port = free_port()
+    with Other(("127.0.0.1", 0), None) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        link = {"publish": port, "servers": "vm1", "clients": "vm2", "check": "none"}
+        before = variables("server", tls=True, map_={"echo": {**link, "port": 7, "backend": f"127.0.0.1:{echo}"}})
+        number = other.server_address[1]
+        now = variables("server", tls=True, map_={"echo": {**link, "ports": [number], "backend": "127.0.0.1"}})
+        now |= {"publish": [], "holder": "ambassador_server"}
+        told = {"engine": "haproxy", "tls": True}
+        held = handover.former({"wiring": handover.packed(handover.text({**before, "publish": []}, told).encode())}, told)
+        served = handover.both(now, held, [])
+        more = {**LISTED, **{file: (certificates / name).read_text() for file, name in (("cert.pem", "vm1.pem"), ("ca.pem", "ca.pem"))}}
+        install_key(tmp_path, certificates)
+        side = Side(tmp_path, render.generation("haproxy", ROLE, {**served, "ipv6": False, "subnets": []}, more), port)
+        answers = [request(port, certificates / "vm2.pem", alpn=alpn)[0] for alpn in ("echo", f"echo:{number}")]
+        side.stop()
+        other.shutdown()
+    assert answers == [b"hello", b"other"]
 
 
 def test_server_side_without_tls_refuses_strangers_and_logs_up_to_a_limit(server_side):

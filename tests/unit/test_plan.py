@@ -2430,18 +2430,25 @@ PORTS = {"redis": 6379, "pg": 5432, "queue": 5672}
 
 @st.composite
 def maps_in_turn(draw, shared):
-    """Return maps of the same aliases, each on ports of its own, or, as TLS allows, on any: all but their ports for consumers change."""
+    """Return maps of the same aliases, each on ports of its own, or, as TLS allows, on any.
+
+    The map of a link has ``port`` or ``ports``, so that a change adds and removes ports, and gives a port another alias.
+    """
     maps = []
     for _ in range(draw(st.integers(2, 4))):
         links = {}
         for alias in draw(st.lists(st.sampled_from(list(PORTS)), unique=True, min_size=1)):
-            links[alias] = {
-                "port": PORTS[alias],
-                "publish": draw(st.sampled_from([7000, 7001] if shared else [PORTS[alias], PORTS[alias] + 1])),
-                "servers": draw(GROUP),
-                "clients": draw(GROUP),
-            }
-            links[alias]["backend"] = draw(st.sampled_from(["db:1", "db:2"]))
+            port = PORTS[alias]
+            link = {"servers": draw(GROUP), "clients": draw(GROUP), "backend": draw(st.sampled_from(["db", "store"]))}
+            if draw(st.booleans()):
+                link["ports"] = draw(st.sampled_from([[port], [port + 1], [port, port + 1]]))
+                publish = [None, 7000, 7001] if shared else [None]
+            else:
+                link |= {"port": port, "backend": f"{link['backend']}:1"}
+                # without TLS each port is used for one service
+                publish = [7000, 7001] if shared else [port, port + 10]
+            link |= {key: value for key, value in [("publish", draw(st.sampled_from(publish)))] if value}
+            links[alias] = link
         maps.append(links)
     return maps
 
