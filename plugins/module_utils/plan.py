@@ -931,10 +931,13 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     there = containers.numbered(side, observed)
     if not wiring["links"]:
         # nothing to do, and then nothing of this host is of interest
-        if not plan.problems and (on_disk or there):
+        has_unused_key = _has_unused_key(host, wiring, observed)
+        if not plan.problems and (on_disk or there or has_unused_key):
             plan.problems = host_problems(host, observed)
             _remove(plan, _all_names(side, observed), directories_of(side), observed, settings)
             plan.lines, plan.warnings = removed_lines(side, host, wiring, on_disk), removal_warnings(side, host, wiring, on_disk)
+            if has_unused_key:
+                plan.lines += [f"- directory {path} on {host}" for path in plan.inputs["remove"]["paths"]]
             _metrics_of_the_other(plan, side, observed, settings)
         return plan
 
@@ -1328,6 +1331,19 @@ def _metrics_of_the_other(plan, side, observed, settings):
     changed = _metrics(plan, side, [], observed, settings)
     # what takes a step of a side asks for these
     plan.inputs |= {"side": side, "generation": None, "standin": [], "containers": changed}
+
+
+def _has_unused_key(host, wiring, observed):
+    """Return whether a host outside the map has a key and no side: a run stopped between its certificate and its configuration.
+
+    A host of the map gets a side later, and the side uses the key.
+
+    :param str host: inventory name of the host
+    :param dict wiring: the wiring of one of its sides, without problems
+    :param dict observed: the observation
+    :rtype: bool
+    """
+    return host not in wiring["hosts"] and "identity" in observed["entries"] and not set(SIDES) & set(observed["entries"])
 
 
 def _remove(plan, made, directories, observed, settings, volume=None):

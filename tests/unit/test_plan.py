@@ -2113,6 +2113,24 @@ def test_a_side_that_no_link_wants_any_more_takes_the_key_with_it_and_leaves_the
     assert fleet.plan("vm1", "server")["steps"] == []
 
 
+@pytest.mark.parametrize("tool", ["map", "server", "client"])
+@pytest.mark.parametrize("side", ["server", "client"])
+def test_removes_a_key_without_a_side_from_a_host_outside_the_map(side, tool):
+    fleet = a_fleet({"redis": {**REDIS, f"{side}s": "vm3"}}, tls=True)
+    fleet.run("vm3", side, ("image", "network"))
+    # it is killed after its certificate step
+    assert observed(fleet, "vm3")["entries"] == ["identity"]
+    # the other side of a host of the map does not remove the key
+    assert fleet.plan("vm3", "client" if side == "server" else "server")["steps"] == []
+    if tool == "map":
+        fleet.links = {"redis": REDIS}
+        assert fleet.plan("vm3", side)["lines"] == ["- directory /var/lib/ambassador on vm3"]
+        fleet.deploy()
+    else:
+        absent(fleet, "vm3", tool)
+    assert (observed(fleet, "vm3")["entries"], observed(fleet, "vm3")["identity"]["key"]) == ([], "none")
+
+
 def test_what_is_in_the_directory_and_is_not_its_own_stays(fleet):
     Redis(fleet.hosts["vm1"], "redis_server", PASSWORDS).run()
     observed(fleet, "vm1")["entries"].append("notes.txt")
@@ -2503,3 +2521,8 @@ def test_a_run_that_is_killed_at_any_step_leaves_every_link_served(data, tls, sh
     assert [found["problems"] for found in plans.values() if found["problems"]] == []
     assert [one for one in seen if one] == []
     at_rest(fleet)
+    # hosts outside the map keep nothing, and without links no host does
+    for links, gone in ((fleet.links, {*HOSTS} - {*fleet.wiring().hosts}), ({}, {*HOSTS})):
+        fleet.links = links
+        fleet.deploy()
+        assert {host: fleet.hosts[host].observed["entries"] for host in gone} == {host: [] for host in gone}
