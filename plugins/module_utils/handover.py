@@ -263,9 +263,11 @@ def waiting(wiring, held, host, observations, inventory, failed):
     if held is None:
         return dict.fromkeys(failed, "has failed")
     found, renamed = {}, _former_names(observations)
+    clients_now = {link["alias"]: link["clients"] for link in wiring["links"]}
     for link, clients, places in left(wiring, held):
         for client in (renamed.get(certified(name), name) for name in clients):
-            if client not in inventory or client in found:
+            # a client that left a link is refused, whatever it still does
+            if client not in inventory or client in found or client not in clients_now.get(link["alias"], [client]):
                 continue
             if client not in observations:
                 found[client] = "is not in this run, or does not answer"

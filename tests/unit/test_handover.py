@@ -256,11 +256,22 @@ def test_nothing_is_given_up_before_every_client_was_seen_to_have_turned(observa
         ("redis", "198.18.0.12:6379", {}),
     ],
 )
-def test_without_tls_a_client_that_leaves_is_waited_for_under_both_aliases(alias, address, found):
+def test_without_tls_a_client_of_a_removed_link_is_waited_for_under_both_aliases(alias, address, found):
     between = served({"redis": ONE}, {"redis": {**REDIS, "clients": "vm3"}}, tls=False)
     before = handover.former({"wiring": handover.packed(handover.text(between, PLAINTEXT).encode())}, PLAINTEXT)
-    observations = {"vm3": seen(alias, "vm1" if "0.11:" in address else "vm2", address)}
-    assert handover.waiting(wiring(False, redis=ONE), before, "vm1", observations, list(HOSTVARS), []) == found
+    observations = {"vm2": seen(), "vm3": seen(alias, "vm1" if "0.11:" in address else "vm2", address)}
+    now = wiring(False, cache={**REDIS, "port": 7001})
+    assert handover.waiting(now, before, "vm1", observations, list(HOSTVARS), []) == found
+
+
+@pytest.mark.parametrize(("failed", "is_observed"), [([], True), (["vm3"], True), ([], False)])
+def test_a_client_that_left_a_link_is_not_waited_for(failed, is_observed):
+    """Otherwise it could keep its authorization by its own answer."""
+    now, observations = wiring(redis={**REDIS, "clients": "vm2"}), {"vm2": seen("redis")}
+    if is_observed:
+        observations["vm3"] = seen("redis")
+    before = held(redis={**REDIS, "clients": "vm2:vm3"})
+    assert handover.waiting(now, before, "vm1", observations, list(HOSTVARS), failed) == {}
 
 
 def test_a_host_that_is_in_no_inventory_any_more_is_not_waited_for():
@@ -274,7 +285,7 @@ def test_a_host_that_is_in_no_inventory_any_more_is_not_waited_for():
 def test_a_renamed_client_is_waited_for_until_it_shows_its_new_name(shown, failed, found):
     observed = seen("redis")
     observed["sides"]["client"]["certificate"] = {"name": shown}
-    now = wiring(redis={**REDIS, "clients": "vm3"})
+    now = wiring(plain=PLAIN)
     assert handover.waiting(now, held(redis=REDIS), "vm1", {"new": observed}, ["vm1", "new"], failed) == found
 
 
