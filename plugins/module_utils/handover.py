@@ -21,6 +21,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import
     listens,
     overlap,
     parse_endpoint,
+    side_variables,
     variable_prefix,
 )
 
@@ -133,6 +134,8 @@ def both(wiring, held, addresses):
             links[successor["alias"]] = {**successor, **more}
             kept.update(at)
         elif ports and variable_prefix(link["alias"]) not in prefixes:
+            for name, value in side_variables(link, wiring["holder"]).items():
+                variables.setdefault(name, value)
             links[link["alias"]] = {**link, "listen": ports[0], "also": ports[1:], "targets": _add_targets(link, variables)}
             kept.update((port, link["protocol"]) for port in ports)
     publish, places = list(wiring["publish"]), _places(wiring["publish"])
