@@ -68,12 +68,20 @@ def test_host_pulls_signed_commits_only(tmp_path):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)], check=True)
     signer = re.search(r"^\S+@\S+", signers, re.M)[0]
     (tmp_path / "signers").write_text(f"{signer} {(tmp_path / 'key.pub').read_text()}")
-    (tmp_path / "gitconfig").write_text(gitconfig.replace("/etc/ambassador/allowed_signers", str(tmp_path / "signers")))
-    for old, new in (("https://git.example.com/ambassador.git", repository), ("/srv/ambassador", checkout), ("%H", "localhost")):
+    (tmp_path / ".gitconfig").write_text(gitconfig.replace("/etc/ambassador/allowed_signers", str(tmp_path / "signers")))
+    settings = (
+        ("/root", tmp_path),
+        ("https://git.example.com/ambassador.git", repository),
+        ("/srv/ambassador", checkout),
+        ("%H", "localhost"),
+    )
+    for old, new in settings:
         unit = unit.replace(old, str(new))
     shims = re.compile(r"[^:]*/shims:?")
-    environment = {**os.environ, "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig"), "PATH": shims.sub("", os.environ["PATH"])}
-    environment.pop("ANSIBLE_CONFIG", None)
+    environment = {**os.environ, "HOME": str(tmp_path), "PATH": shims.sub("", os.environ["PATH"])}
+    # systemd gives a service only what the unit sets
+    of_unit = dict(line.split("=", 1) for line in re.findall("^Environment=(.*)$", unit, re.M))
+    of_service = {"PATH": environment["PATH"], **of_unit}
 
     def git(*command):
         identity = ["-c", "user.name=ann", "-c", f"user.email={signer}"]
@@ -85,7 +93,7 @@ def test_host_pulls_signed_commits_only(tmp_path):
 
     def pull():
         for command in re.findall(r"^ExecStart(?:Pre)?=(.*)$", unit, re.M):
-            done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+            done = subprocess.run(command, shell=True, cwd=tmp_path, env=of_service, capture_output=True, text=True, check=False)
         return done.returncode, "was played" in done.stdout, (tmp_path / "ran").exists()
 
     (repository / "inventory").mkdir(parents=True)
