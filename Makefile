@@ -55,7 +55,10 @@ readmes: venv        ## the README of every role, written anew from its argument
 
 release: venv        ## the tarball for Galaxy, its bill of materials (CycloneDX), and the checksums of both, in .cache/release
 	rm -rf .cache/release
-	ansible-galaxy collection build --output-path .cache/release
+	mkdir -p .cache/release/tree
+	git ls-files -z | tar --create --null --files-from=- | tar --extract --directory=.cache/release/tree # nothing that Git does not hold
+	ansible-galaxy collection build .cache/release/tree --output-path=.cache/release
+	rm -r .cache/release/tree
 	python requirements/sbom .cache/release/*.tar.gz
 	cd .cache/release && sha256sum *.tar.gz *.cdx.json > SHA256SUMS
 

@@ -53,7 +53,12 @@ def test_no_directory_of_a_ca_gets_into_the_tarball(tmp_path):
 @pytest.fixture(scope="module")
 def release(clone):
     """The directory that `make release` writes in a clone, with the environment of these tests."""
+    for command in (["init", "--quiet"], ["add", "."]):
+        subprocess.run(["git", *command], cwd=clone, check=True)
+    secret = clone / "roles/vault-password"
+    secret.write_text("secret")
     subprocess.run(["make", "--assume-old=venv", "release"], cwd=clone, capture_output=True, check=True)
+    secret.unlink()
     return clone / ".cache/release"
 
 
@@ -63,6 +68,14 @@ def test_release_has_checksums_of_the_tarball_and_the_bill_of_materials(release)
     assert names == {tarball, tarball.replace(".tar.gz", ".cdx.json"), "SHA256SUMS"}
     verified = subprocess.check_output(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=release, text=True)
     assert verified.count(": OK") == 2
+
+
+def test_release_holds_only_files_of_git(release):
+    (tarball,) = release.glob("*.tar.gz")
+    with tarfile.open(tarball) as archive:
+        names = archive.getnames()
+    assert "roles/redis_server/defaults/main.yml" in names
+    assert [name for name in names if "vault" in name] == []
 
 
 def test_bill_of_materials_is_valid_and_lists_what_the_collection_requires(release):
