@@ -17,7 +17,10 @@ def test_the_commands_of_docker_that_the_pages_show(vm1, vm2):
     assert len(shown) == 7
     # what a host has that pulled them itself, and somebody's application
     images = [inspect(vm2, name)["Config"]["Image"] for name in ("ambassador_client", "redis_client")]
-    named = {image.rpartition("/")[2]: image for image in images} | {"app:1": lab_image(vm2)}
+    in_lab = {image.rpartition("/")[2].partition(":")[0]: image for image in images}
+    # under the names of the pages
+    archived = re.search(r"^docker save --output \S+ (.*)$", pages, re.M)[1].split()
+    named = {name: in_lab[name.partition(":")[0]] for name in archived} | {"app:1": lab_image(vm2)}
     vm2.check_output("docker pull --quiet %s", named["app:1"])
     for name, image in named.items():
         vm2.check_output("docker tag %s %s", image, name)
