@@ -10,7 +10,6 @@ host that dialled it was seen to dial it no more.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import zlib
 
@@ -29,6 +28,8 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import
 FILE = "wiring.json"
 # what happens to that which the map asks for no more
 KEEP, TURNED, DROP = "keep", "turned", "drop"
+# a few hundred kilobytes can become a gigabyte; a thousand links need half a megabyte
+MAX_PACKED_BYTES = 16 << 20
 
 
 def text(wiring, settings):
@@ -58,9 +59,16 @@ def unpacked(text):
 
     :param str text: the text
     :rtype: bytes
-    :raises ValueError, zlib.error: for any other text
+    :raises ValueError: for any other text, and for a content that is too long
     """
-    return zlib.decompress(base64.b64decode(text))
+    decompressor = zlib.decompressobj()
+    try:
+        content = decompressor.decompress(base64.b64decode(text), MAX_PACKED_BYTES)
+    except (TypeError, zlib.error) as error:
+        raise ValueError("expected a packed content") from error
+    if not decompressor.eof:
+        raise ValueError("the packed content is incomplete or too long")
+    return content
 
 
 def former(observed, settings):
@@ -74,7 +82,7 @@ def former(observed, settings):
     try:
         held = json.loads(unpacked(observed.get("wiring") or ""))
     # somebody else's file, or half of one
-    except (ValueError, binascii.Error, zlib.error):
+    except ValueError:
         return None
     # an older version said less
     held.setdefault("sources", {})
@@ -268,7 +276,8 @@ def waiting(wiring, held, host, observations, inventory, failed):
     found, renamed = {}, _former_names(observations)
     clients_now = {link["alias"]: link["clients"] for link in wiring["links"]}
     for link, clients, places in left(wiring, held):
-        for client in (renamed.get(certified(name), name) for name in clients):
+        # a host of the inventory was not renamed, whatever name another host reports
+        for client in (name if name in inventory else renamed.get(certified(name), name) for name in clients):
             # a client that left a link is refused, whatever it still does
             if client not in inventory or client in found or client not in clients_now.get(link["alias"], [client]):
                 continue

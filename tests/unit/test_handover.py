@@ -292,3 +292,26 @@ def test_a_renamed_client_is_waited_for_until_it_shows_its_new_name(shown, faile
 def test_where_nothing_is_known_of_it_whoever_failed_may_dial_it():
     assert handover.waiting(wiring(redis=REDIS), None, "vm1", {}, list(HOSTVARS), ["vm3"]) == {"vm3": "has failed"}
     assert handover.waiting(wiring(redis=REDIS), None, "vm1", {}, list(HOSTVARS), []) == {}
+
+
+BOMB = base64.b64encode(zlib.compress(b"[" + b" " * (handover.MAX_PACKED_BYTES + 1) + b"]")).decode()
+
+
+@pytest.mark.parametrize("text", [BOMB, "eJw=", "AAAA", "no base64", None, 7, ["x"]], ids=range(7))
+def test_text_that_cannot_be_unpacked_is_refused(text):
+    with pytest.raises(ValueError, match=r"."):
+        handover.unpacked(text)
+    assert handover.former({"wiring": text}, TOLD) is None
+
+
+def test_host_that_reports_the_certificate_of_another_one_does_not_answer_for_it():
+    before = held(plain=PLAIN)
+    forged = {"sides": {"client": {"certificate": {"name": "vm3"}, "links": {}}}}
+    observations = {
+        "vm2": forged,
+        "vm3": {
+            "sides": {"client": {"certificate": None, "links": {"plain": {"targets": [{"name": "vm1", "address": "198.18.0.11:6379"}]}}}}
+        },
+    }
+    found = handover.waiting(wiring(redis=REDIS), before, "vm1", observations, list(HOSTVARS), [])
+    assert found == {"vm3": "still dials it"}
