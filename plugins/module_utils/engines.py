@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import csv
 import functools
+import json
 import os
 import re
 import ssl
 import time
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import nftables_keeper
+from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints, nftables_keeper
+from ansible_collections.crosshost.ambassador.plugins.module_utils.handover import MAX_PACKED_BYTES
 from ansible_collections.crosshost.ambassador.plugins.module_utils.haproxy_cli import ask
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint
 
@@ -30,6 +32,19 @@ REPLICA = re.compile(r"(.+)\.replica[0-9]+")
 COUNTS = ("failed", "refused", "held")
 # what is summed -> its column
 SUMS = {"connections": "scur", "total": "stot", "bytes_in": "bin", "bytes_out": "bout"}
+# the columns of `show stat` that are read
+COLUMNS = {"pxname", "svname", "status", "addr", "check_status", "check_code", "check_desc", "last_chk", "check_duration", "lastchg"}
+COLUMNS |= {"chkdown", "dreq", "econ", *SUMS.values()}
+# haproxy.cfg lets HAProxy keep 20 old workers
+MAX_WORKERS = 32
+# of all workers together: 1,000 links of 21 workers have 150,000
+MAX_ROWS = 200_000
+# HAProxy 3.2 has 105
+MAX_COLUMNS = 256
+# of an answer that is an error, the characters that a message repeats
+MAX_WORDS = 200
+# where the link to the current generation may lead to
+CURRENT = re.compile(rf"generations/({endpoints.GENERATION.pattern})")
 
 
 def number(value):
@@ -38,7 +53,7 @@ def number(value):
     :param str value: the column
     :rtype: int | None
     """
-    return int(value) if value else None
+    return endpoints.number(value) if value else None
 
 
 def parse_workers(answer):
@@ -48,27 +63,36 @@ def parse_workers(answer):
 
     :param str answer: what HAProxy answered
     :rtype: list[dict]
+    :raises ValueError: if there are too many
     :source: HAProxy Management Guide, section 9.4.1, "show proc"
     """
     workers = []
-    for match in re.finditer(r"^(\d+)\s+worker\s+(\d+)\s+(\d+)d(\d+)h(\d+)m(\d+)s", answer, re.M):
+    for match in re.finditer(r"^(\d{1,9})\s+worker\s+(\d{1,9})\s+(\d{1,9})d(\d{1,9})h(\d{1,9})m(\d{1,9})s", answer, re.M):
         pid, reloads, days, hours, minutes, seconds = map(int, match.groups())
         workers.append({"pid": pid, "uptime": ((days * 24 + hours) * 60 + minutes) * 60 + seconds, "reloads": reloads})
+        if len(workers) > MAX_WORKERS:
+            raise ValueError(f"more than {MAX_WORKERS} workers")
     return sorted(workers, key=lambda worker: worker["reloads"])
 
 
-def parse_stat(answer):
+def parse_stat(answer, max_rows=MAX_ROWS):
     """Return the rows of `show stat`, or None where the answer is none (the worker has just ended).
 
     :param str answer: what HAProxy answered
-    :return: name of the proxy -> name of the row (a server, ``FRONTEND`` or ``BACKEND``) -> column -> value
+    :param int max_rows: how many rows it may have
+    :return: name of the proxy -> name of the row (a server, ``FRONTEND`` or ``BACKEND``) -> column -> value, of :data:`COLUMNS`
     :rtype: dict[str, dict[str, dict[str, str]]] | None
+    :raises ValueError, IndexError, KeyError, csv.Error: if it cannot be read
     :source: HAProxy Management Guide, section 9.1, "CSV format"
     """
     if not answer.startswith("# pxname,"):
         return None
-    proxies = {}
-    for row in csv.DictReader(answer[2:].splitlines()):
+    proxies, rows = {}, csv.reader(answer[2:].splitlines())
+    columns = {name: number for number, name in enumerate(next(rows)[:MAX_COLUMNS]) if name in COLUMNS}
+    for count, values in enumerate(filter(None, rows), 1):
+        if count > max_rows:
+            raise ValueError("too many rows")
+        row = {name: values[number] for name, number in columns.items()}
         proxies.setdefault(row["pxname"], {})[row["svname"]] = row
     return proxies
 
@@ -145,18 +169,18 @@ def read_link(alias, stats):
     for proxies in stats:
         rows, held = proxies.get(alias, {}), proxies.get(alias + HELD, {})
         for key, column in SUMS.items():
-            link[key] += int(rows.get("BACKEND", {}).get(column) or 0)
-        link["refused"] += sum(int(rows.get(row, {}).get("dreq") or 0) for row in ("FRONTEND", "BACKEND"))
-        link["failed"] += sum(int(proxy.get("BACKEND", {}).get("econ") or 0) for proxy in (rows, held))
+            link[key] += number(rows.get("BACKEND", {}).get(column)) or 0
+        link["refused"] += sum(number(rows.get(row, {}).get("dreq")) or 0 for row in ("FRONTEND", "BACKEND"))
+        link["failed"] += sum(number(proxy.get("BACKEND", {}).get("econ")) or 0 for proxy in (rows, held))
         # one that was held and has a server is like any other
-        link["held"] += int(held.get("FRONTEND", {}).get("scur") or 0)
-        link["held"] -= sum(int(row["scur"]) for row in servers(held).values())
+        link["held"] += number(held.get("FRONTEND", {}).get("scur")) or 0
+        link["held"] -= sum(endpoints.number(row["scur"]) for row in servers(held).values())
         for name, row in [*servers(rows).items(), *servers(held).items()]:
             if name in targets and row["addr"] == (targets[name]["address"] or ""):
                 for key, column in SUMS.items():
-                    targets[name][key] += int(row[column])
-            elif int(row["scur"]):
-                leaving[name, row["addr"]] = leaving.get((name, row["addr"]), 0) + int(row["scur"])
+                    targets[name][key] += endpoints.number(row[column])
+            elif endpoints.number(row["scur"]):
+                leaving[name, row["addr"]] = leaving.get((name, row["addr"]), 0) + endpoints.number(row["scur"])
     link["held"] = max(link["held"], 0)
     link["targets"] = replicated(list(targets.values()))
     link["leaving"] = [{"name": name, "address": address, "connections": count} for (name, address), count in leaving.items()]
@@ -261,29 +285,39 @@ def read_kernel(path, run, alias, timeout):
     :rtype: dict
     :raises OSError: where no keeper answers, or the kernel has no table
     """
-    answer = nftables_keeper.ask(os.path.join(path, run, KEEPER), "show", timeout)
+    answer = nftables_keeper.ask(os.path.join(path, run, KEEPER), "show", budget=endpoints.Budget(timeout))
     table, flows = nftables_keeper.table_of(answer)
     head = nftables_keeper.head_of(table)
     return {
         "engine": "nftables",
         "current": current_generation(path),
-        "generation": head.get("comment", ""),
+        "generation": endpoints.generation(head.get("comment", "")),
         "certificate": None,
         "workers": [],
         # a table that is loaded again is another one, and counts from zero
-        "counters": str(head["handle"]),
+        "counters": f"{head['handle']:d}",
         "links": kernel_links(table, flows, alias),
     }
 
 
 def current_generation(path):
-    """Return the name of the generation on disk, or None.
+    """Return the name of the generation on disk, or None if there is none, or the link leads elsewhere.
 
     :param str path: the state directory of the side
     :rtype: str | None
     """
     link = os.path.join(path, "current")
-    return os.path.basename(os.readlink(link)) if os.path.islink(link) else None
+    match = CURRENT.fullmatch(os.readlink(link)) if os.path.islink(link) else None
+    return match[1] if match else None
+
+
+def current_directory(path):
+    """Return the directory of the generation on disk, or a path that does not exist.
+
+    :param str path: the state directory of the side
+    :rtype: str
+    """
+    return os.path.join(path, "generations", current_generation(path) or "none")
 
 
 def read_haproxy(path, run, alias, timeout):
@@ -292,35 +326,49 @@ def read_haproxy(path, run, alias, timeout):
     :param str path: the state directory of the side
     :param str run: the directory of the container's endpoint in it
     :param str | None alias: only this link
-    :param int timeout: seconds to wait for each answer
+    :param int timeout: seconds to wait for all answers
     :rtype: dict
     :raises OSError: where nothing answers, or no worker does
     """
-    socket = os.path.join(path, run, "master.sock")
-    workers, stats = [], []
-    answer = ask(socket, "show proc", timeout)
+    budget = endpoints.Budget(timeout)
+    question = functools.partial(ask, os.path.join(path, run, "master.sock"), budget=budget)
+    workers, stats, rows = [], [], MAX_ROWS
+    answer = question("show proc")
     for worker in parse_workers(answer):
-        answer = ask(socket, f"@!{worker['pid']} show stat", timeout)
-        proxies = parse_stat(answer)
+        answer = question(f"@!{worker['pid']} show stat")
+        proxies = parse_stat(answer, rows)
         # one that ends, or is not ready yet, does not answer
         if proxies is not None:
             workers.append({"directory": run, **worker, "current": not workers})
             stats.append(proxies)
+            rows -= sum(map(len, proxies.values()))
     if workers:
-        answer = ask(socket, f"@!{workers[0]['pid']} show env {VARIABLE}", timeout)
-    if not answer.startswith(f"{VARIABLE}="):
-        raise OSError(answer.splitlines()[0] if answer else "no answer")
-    certificate = ask(socket, f"@!{workers[0]['pid']} show ssl cert {CERTIFICATE}", timeout)
+        answer = question(f"@!{workers[0]['pid']} show env {VARIABLE}")
+    generation = generation_of(answer)
+    certificate = question(f"@!{workers[0]['pid']} show ssl cert {CERTIFICATE}")
     return {
         "engine": "haproxy",
         "current": current_generation(path),
-        "generation": answer.partition("=")[2],
+        "generation": generation,
         "certificate": parse_certificate(certificate, time.time()),
         "workers": workers,
         # what a worker has counted ends with it
         "counters": " ".join(str(worker["pid"]) for worker in workers),
         "links": read_links(stats, alias),
     }
+
+
+def generation_of(answer):
+    """Return the name of the generation that HAProxy reports.
+
+    :param str answer: the answer to `show env`
+    :rtype: str
+    :raises OSError: if HAProxy reports none; with its words
+    """
+    if not answer.startswith(f"{VARIABLE}="):
+        raise OSError(answer.splitlines()[0][:MAX_WORDS] if answer else "no answer")
+    with endpoints.readable("HAProxy"):
+        return endpoints.generation(answer.partition("=")[2])
 
 
 def runs(path):
@@ -349,7 +397,7 @@ def read(path, alias=None, timeout=5):
 
     :param str path: the state directory of the side
     :param str | None alias: only this link
-    :param int timeout: seconds to wait for each answer
+    :param int timeout: seconds to wait for all answers of a container
     :return: as the module ``ambassador_info`` documents it
     :rtype: dict
     :raises OSError: where one does not answer; its attribute ``endpoint`` is what :func:`endpoint_of` returns. A FileNotFoundError where
@@ -359,7 +407,10 @@ def read(path, alias=None, timeout=5):
     for run in runs(path):
         name, at = endpoint_of(path, run)
         try:
-            one = (read_kernel if name == "the keeper" else read_haproxy)(path, run, alias, timeout)
+            with endpoints.readable(name):
+                one = (read_kernel if name == "the keeper" else read_haproxy)(path, run, alias, timeout)
+                if len(json.dumps(one["links"])) > MAX_PACKED_BYTES:
+                    raise ValueError("too many links")
         except OSError as error:
             error.endpoint = (name, at)
             raise

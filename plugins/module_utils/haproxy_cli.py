@@ -6,31 +6,33 @@ from __future__ import annotations
 
 import errno
 import socket
-import time
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints
 
 
-def ask(path, command, timeout=60):
+def ask(path, command, timeout=60, budget=None):
     """Send a command to HAProxy's master CLI and return the answer.
 
     :param str path: path of the Unix socket
     :param str command: the command, e.g. ``reload`` or ``@1 show env``
-    :param int timeout: seconds to wait for the answer
+    :param float timeout: seconds to wait for the answer, without a budget
+    :param endpoints.Budget | None budget: the limits of all answers of this endpoint
     :rtype: str
     :raises OSError: if nothing listens there, the path is no socket, or the answer is too long
     :source: HAProxy Management Guide, section 9.4, "Master CLI"
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as cli:
-        cli.settimeout(timeout)
+        budget = budget or endpoints.Budget(timeout)
+        cli.settimeout(budget.seconds_left())
         endpoints.connect(cli, path)
         cli.sendall(command.encode() + b"\n")
         cli.shutdown(socket.SHUT_WR)
-        answer, deadline = bytearray(), time.monotonic() + timeout
+        answer = bytearray()
         while chunk := cli.recv(65536):
             answer += chunk
             # a container that is taken over may send a byte now and then
-            cli.settimeout(max(deadline - time.monotonic(), 0.001))
-            if len(answer) > endpoints.MAX_ANSWER_BYTES:
+            cli.settimeout(budget.seconds_left())
+            if len(answer) > budget.max_bytes():
                 raise OSError(errno.EMSGSIZE, "the answer is too long", path)
+        budget.spend(len(answer))
     return answer.decode(errors="replace").strip()

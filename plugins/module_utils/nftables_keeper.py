@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import time
@@ -12,12 +11,13 @@ import time
 from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints
 
 
-def ask(path, command, timeout=60):
+def ask(path, command, timeout=60, budget=None):
     """Send a command to the keeper and return the answer.
 
     :param str path: path of the pipe
     :param str command: ``show`` or ``reload``
-    :param int timeout: seconds to wait for the answer
+    :param float timeout: seconds to wait for the answer, without a budget
+    :param endpoints.Budget | None budget: the limits of all answers of this endpoint
     :rtype: str
     :raises OSError: if no keeper reads the pipe, it does not answer in time, or something else is in the place of the pipe or the answer
     """
@@ -25,13 +25,13 @@ def ask(path, command, timeout=60):
     # without waiting: a pipe without a reader belongs to a keeper that has ended
     endpoints.write_to_pipe(path, f"{command} {name}\n".encode())
     answer = os.path.join(os.path.dirname(path), name)
-    deadline = time.monotonic() + timeout
+    budget = budget or endpoints.Budget(timeout)
     while not os.path.lexists(answer):
-        if time.monotonic() > deadline:
-            raise TimeoutError(errno.ETIMEDOUT, "no answer in time")
-        time.sleep(0.02)
+        time.sleep(min(0.02, budget.seconds_left()))
     try:
-        return endpoints.read_file(answer).decode(errors="replace").strip()
+        content = endpoints.read_file(answer, budget.max_bytes())
+        budget.spend(len(content))
+        return content.decode(errors="replace").strip()
     finally:
         os.unlink(answer)
 
@@ -46,13 +46,14 @@ def table_of(answer):
     :raises OSError: where there is no table; with the words of nft
     """
     if not answer.startswith("{"):
-        raise OSError(answer or "no answer")
+        raise OSError(answer[:200] or "no answer")
     table, *lines = answer.splitlines()
     flows = {}
     for line in lines:
         protocol, port, address, to, count = line.split()
-        flows[protocol, int(port), address, int(to)] = int(count)
-    return json.loads(table)["nftables"], flows
+        flows[protocol, endpoints.number(port), address, endpoints.number(to)] = endpoints.number(count)
+    numbers = dict.fromkeys(("parse_int", "parse_float", "parse_constant"), endpoints.number)
+    return json.loads(table, **numbers)["nftables"], flows
 
 
 def head_of(table):
@@ -71,4 +72,5 @@ def generation_of(answer):
     :rtype: str
     :raises OSError: where there is no table
     """
-    return head_of(table_of(answer)[0]).get("comment", "")
+    with endpoints.readable("the keeper"):
+        return endpoints.generation(head_of(table_of(answer)[0]).get("comment", ""))

@@ -9,6 +9,7 @@ documents.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import ipaddress
@@ -18,8 +19,8 @@ import re
 import stat
 import struct
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, names, permissions
-from ansible_collections.crosshost.ambassador.plugins.module_utils.handover import FILE, packed, unpacked
+from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints, engines, names, permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils.handover import FILE, MAX_PACKED_BYTES, packed, unpacked
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proved
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint, fact_name
 
@@ -394,19 +395,20 @@ def directory(path):
     :param str path: the directory
     :rtype: dict
     """
-    return {
-        **_ownership(os.stat(path)),
-        "files": {
-            entry.name: {**_ownership(entry.stat()), "sha256": digest(_comparable(entry.path))}
-            for entry in os.scandir(path)
-            if entry.is_file(follow_symlinks=False)
-        },
-    }
+    files = {}
+    for entry in os.scandir(path):
+        # its user removes and replaces files at any time
+        with contextlib.suppress(FileNotFoundError):
+            if entry.is_file(follow_symlinks=False):
+                files[entry.name] = {**_ownership(entry.stat(follow_symlinks=False)), "sha256": digest(_comparable(entry.path))}
+    return {**_ownership(os.stat(path)), "files": files}
 
 
 def _comparable(path):
     content = _read(path)
-    return without_addresses(content.decode()).encode() if path.endswith("haproxy.cfg") else content
+    if not path.endswith("haproxy.cfg"):
+        return content
+    return without_addresses(content.decode(errors="surrogateescape")).encode(errors="surrogateescape")
 
 
 def _ownership(found):
@@ -414,8 +416,13 @@ def _ownership(found):
 
 
 def _read(path):
-    with open(path, "rb") as file:
-        return file.read()
+    """Return the content of a file, nothing if there is none: a container, or its user, may have put something else in its place."""
+    try:
+        return endpoints.read_file(path, MAX_PACKED_BYTES)
+    except PermissionError:
+        raise
+    except OSError:
+        return b""
 
 
 def users(text):
@@ -435,7 +442,7 @@ def side(path):
     :rtype: dict
     """
     current = engines.current_generation(path)
-    at = os.path.join(path, "current")
+    at = engines.current_directory(path)
     found = {
         "current": current,
         "files": {name: file["sha256"] for name, file in directory(at)["files"].items()} if os.path.isdir(at) else {},
@@ -518,10 +525,64 @@ def whole(observed):
 
     :param dict observed: as the module ``observe`` returns it
     :rtype: dict
+    :raises ValueError: if the links cannot be unpacked
     """
     sides = observed.get("sides") or {}
     links = {name: json.loads(unpacked(one["links"])) if isinstance(one["links"], str) else one["links"] for name, one in sides.items()}
     return {**observed, "sides": {name: {**one, "links": links[name]} for name, one in sides.items()}}
+
+
+def client_side(observed):
+    """Return the client side of another host, as far as :func:`handover.waiting` reads it: the host may answer anything.
+
+    :param dict observed: what it answered
+    :return: ``sides``, with ``client``: its ``certificate``, with ``name``, or None, and its ``links``, with the ``name`` and ``address``
+        of their ``targets``
+    :rtype: dict
+    :raises ValueError: if it is not what the module ``observe`` returns
+    """
+    try:
+        # a host that was not reached has none
+        if not isinstance(observed["sides"], dict):
+            raise TypeError("expected sides")
+        client = whole(observed)["sides"].get("client") or {}
+        shown, links = client.get("certificate"), client.get("links", {})
+        return {
+            "sides": {
+                "client": {
+                    "certificate": {"name": _text(shown["name"])} if shown else None,
+                    "links": {
+                        alias: {
+                            "targets": [
+                                {"name": _text(target["name"]), "address": target["address"] and _text(target["address"])}
+                                for target in link["targets"]
+                            ]
+                        }
+                        for alias, link in links.items()
+                    },
+                }
+            }
+        }
+    except (AttributeError, KeyError, RecursionError, TypeError) as error:
+        raise ValueError("it answers something unknown") from error
+
+
+def _text(value):
+    if not isinstance(value, str):
+        raise TypeError("expected a text")
+    return value
+
+
+def text_of(answer, *keys):
+    """Return a text of what another host answered, nothing if the answer has no text there.
+
+    :param answer: anything
+    :param str keys: the way to it
+    :rtype: str
+    """
+    for key in keys:
+        answer = answer.get(key) if isinstance(answer, dict) else None
+    return answer if isinstance(answer, str) else ""
 
 
 def variables(path):

@@ -60,8 +60,10 @@ import re
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, haproxy_cli
+from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints, engines, haproxy_cli
 
+# for all answers of one HAProxy about its workers
+ANSWER_SECONDS = 15
 NOT_RUNNING = (FileNotFoundError, ConnectionRefusedError)
 # an entry of `show acl`: its number, and the file of the hosts that a server side authorizes
 ADMITTED = re.compile(r"^(\d+) \([^)]*/admitted\.lst\)", re.M)
@@ -98,19 +100,25 @@ class Endpoint:
     def __init__(self, path, timeout):
         self.path, self.timeout = path, timeout
 
-    def _workers(self):
-        return engines.parse_workers(haproxy_cli.ask(self.path, "show proc", 5))
+    def _workers(self, budget):
+        with endpoints.readable("HAProxy"):
+            return engines.parse_workers(haproxy_cli.ask(self.path, "show proc", budget=budget))
 
     def knows(self, hosts):
-        """Return whether a worker authorizes or connects to one of these hosts."""
+        """Return whether a worker authorizes or connects to one of these hosts.
+
+        :raises OSError: if HAProxy does not answer in time, or answers something unknown
+        """
         names = {*hosts, *(re.sub(r"[^A-Za-z0-9_.:-]", "_", host) for host in hosts)}
-        for worker in self._workers():
+        budget = endpoints.Budget(ANSWER_SECONDS)
+        for worker in self._workers(budget):
 
             def ask(command, pid=worker["pid"]):
-                return haproxy_cli.ask(self.path, f"@!{pid} {command}", 5)
+                return haproxy_cli.ask(self.path, f"@!{pid} {command}", budget=budget)
 
-            if names & (admitted_hosts(ask) | target_hosts(ask)):
-                return True
+            with endpoints.readable("HAProxy"):
+                if names & (admitted_hosts(ask) | target_hosts(ask)):
+                    return True
         return False
 
     def close(self):
@@ -119,12 +127,12 @@ class Endpoint:
         :raises OSError: if HAProxy refuses, or a worker does not end
         :source: HAProxy Management Guide, section 9.4.1, "hard-reload"
         """
-        former = {worker["pid"] for worker in self._workers()}
+        former = {worker["pid"] for worker in self._workers(endpoints.Budget(ANSWER_SECONDS))}
         answer = haproxy_cli.ask(self.path, "hard-reload")
         if not answer.startswith("Success=1"):
-            raise OSError(answer.splitlines()[0] if answer else "no answer")
+            raise OSError(answer.splitlines()[0][: engines.MAX_WORDS] if answer else "no answer")
         deadline = time.monotonic() + self.timeout
-        while former & {worker["pid"] for worker in self._workers()}:
+        while former & {worker["pid"] for worker in self._workers(endpoints.Budget(ANSWER_SECONDS))}:
             if time.monotonic() > deadline:
                 raise OSError("an old worker does not end")
             time.sleep(0.1)

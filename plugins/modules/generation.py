@@ -114,6 +114,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    endpoints,
     engines,
     haproxy_cli,
     names,
@@ -121,9 +122,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import (
     observation,
     permissions,
 )
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import parse_endpoint
-
-VARIABLE = "AMBASSADOR_GENERATION"
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import is_address, parse_endpoint
 
 
 def read_files(directory):
@@ -161,10 +160,7 @@ class HAProxy:
         :raises OSError: where it does not answer, or not with a generation
         """
         # what is asked while the worker starts may never be answered: it is asked again
-        answer = self.ask(self.path, f"@1 show env {VARIABLE}", timeout=5)
-        if not answer.startswith(f"{VARIABLE}="):
-            raise OSError(answer or "no answer")
-        return answer.partition("=")[2]
+        return engines.generation_of(self.ask(self.path, f"@1 show env {engines.VARIABLE}", timeout=5))
 
 
 class Nftables(HAProxy):
@@ -205,7 +201,7 @@ class Generations:
 
     def current(self):
         """Return the name of the current generation, or None."""
-        return os.path.basename(os.readlink(self.link)) if os.path.islink(self.link) else None
+        return engines.current_generation(self.path)
 
     def staged(self):
         """Write the generation that the files make."""
@@ -226,7 +222,7 @@ class Generations:
         :rtype: tuple[bool, bool, list[dict]]
         """
         generation, files = self.params["generation"], self.params["files"]
-        before = read_files(self.link)
+        before = read_files(engines.current_directory(self.path))
         changed = self._directories()
         written = read_files(self.directory(generation)) != files
         if written and not self.module.check_mode:
@@ -243,7 +239,7 @@ class Generations:
         """Return proxy and server -> the address that it has now, as the engines that answer say: each of them has links of its own."""
         found = {}
         for run in self.params["runs"]:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError), endpoints.readable(HAProxy.name):
                 links = engines.read_haproxy(self.path, run, None, timeout=5)["links"]
                 for alias, link in links.items():
                     for target in link["targets"]:
@@ -253,7 +249,7 @@ class Generations:
                         found.update({(alias, name): parse_endpoint(address) for name, address in zip(names, addresses)})
                         if len(addresses) == 1:
                             found[alias, target["name"]] = parse_endpoint(addresses[0])
-        return {server: address[0] for server, address in found.items() if address}
+        return {server: address[0] for server, address in found.items() if address and is_address(address[0])}
 
     def _write(self, generation, files):
         """Write a generation. A crash leaves no part of a new one, and an old one with each file whole."""
@@ -437,6 +433,8 @@ def main():
         supports_check_mode=True,
     )
     generations = Generations(module)
+    if not endpoints.GENERATION.fullmatch(module.params["generation"]):
+        module.fail_json(msg=f"{module.params['generation']!r} is not the name of a generation. Use 12 hexadecimal digits.")
     try:
         if module.params["state"] == "staged":
             generations.staged()

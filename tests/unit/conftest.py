@@ -1,5 +1,6 @@
 """The collection is importable by its full name from a plain clone, and its modules run as Ansible runs them."""
 
+import contextlib
 import hashlib
 import http.server
 import json
@@ -12,6 +13,7 @@ import socketserver
 import subprocess
 import sys
 import threading
+import time
 
 import hypothesis
 import pytest
@@ -80,6 +82,8 @@ class RecordedEngine(threading.Thread):
         super().__init__(daemon=True)
         text = (ROOT / f"tests/unit/answers/{name}.txt").read_text()
         self.answers = dict(re.findall(r"^> (.*)\n((?:(?!> ).*\n)*)", text, re.M))
+        #: how long each answer takes
+        self.seconds = 0
         self.asked = []
         (side / run).mkdir(parents=True)
         self.listener = socket.socket(socket.AF_UNIX)
@@ -93,8 +97,10 @@ class RecordedEngine(threading.Thread):
             with connection:
                 command = connection.makefile().read().strip()
                 self.asked.append(command)
+                time.sleep(self.seconds)
                 unknown = f"Can't find the target PID matching the prefix '{command.split()[0]}'\n"
-                connection.sendall(self.answers.get(command, unknown).encode())
+                with contextlib.suppress(OSError):
+                    connection.sendall(self.answers.get(command, unknown).encode())
 
 
 class FakeDockerBase(socketserver.ThreadingMixIn):

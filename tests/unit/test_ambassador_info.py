@@ -5,9 +5,10 @@ import calendar
 import os
 import re
 import socket
+import time
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils import engines
+from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints, engines, observation
 from conftest import RecordedEngine, run_module
 
 
@@ -261,3 +262,69 @@ def test_the_containers_behind_one_name_of_a_backend_are_told_as_one_target():
     assert engines.replicated([second, unknown])[0]["state"] == "UP"
     (gone,) = engines.replicated([unknown])
     assert (gone["name"], gone["address"], gone["state"], gone["up"]) == ("api", None, "MAINT (resolution)", False)
+
+
+HEAD = (
+    "# pxname,svname,status,addr,check_status,check_code,check_desc,last_chk,check_duration,lastchg,chkdown,dreq,econ,scur,stot,bin,bout\n"
+)
+ROW = "redis,vm1,UP,198.18.0.11:6379,L7OK,0,,,1,1,0,0,0,{scur},1,1,1\n"
+PROC = "{pid}  worker  0  0d00h00m01s  3.2.26\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        ("@!14 show stat", HEAD + ROW.format(scur="many")),
+        ("@!14 show stat", HEAD + ROW.format(scur="9" * 100_000)),
+        ("@!14 show stat", HEAD + "redis,vm1\n"),
+        ("@!14 show stat", "# pxname,\n" + "redis,\n" * 3),
+        ("@!14 show stat", "# pxname,svname\nredis,vm1\n"),
+        ("@!14 show stat", HEAD + "x" * 200_000 + ",vm1\n"),
+        ("@!14 show stat", HEAD + "".join(f"redis,{number},,,,,,,,,,,,,,,\n" for number in range(engines.MAX_ROWS + 1))),
+        ("show proc", "".join(PROC.format(pid=number) for number in range(1, 1000))),
+        ("@!14 show ssl cert @/host", CERTIFICATE.replace("Feb", "soon")),
+        ("@!14 show env AMBASSADOR_GENERATION", "AMBASSADOR_GENERATION=../../secret\n"),
+        ("@!14 show env AMBASSADOR_GENERATION", "AMBASSADOR_GENERATION=\n"),
+    ],
+    ids=range(11),
+)
+def test_engine_that_answers_something_unknown_is_one_that_does_not_answer(side, command, answer):
+    engine = RecordedEngine(side, "client")
+    engine.answers[command] = answer
+    with pytest.raises(OSError, match="HAProxy answers something unknown") as refused:
+        engines.read(str(side))
+    assert refused.value.endpoint == ("HAProxy", str(side / "run/master.sock"))
+    assert len(str(refused.value)) < 200
+    assert "HAProxy answers something unknown" in observation.side(str(side))["error"]
+    # one asks for many answers
+    assert len(engine.asked) < 12
+
+
+def test_all_answers_of_an_endpoint_have_one_limit_of_time_and_size(side, monkeypatch):
+    engine = RecordedEngine(side, "client")
+    workers = range(1, 21)
+    engine.answers["show proc"] = "".join(PROC.format(pid=pid) for pid in workers)
+    engine.answers |= {f"@!{pid} show stat": HEAD + ROW.format(scur=1) for pid in workers}
+    engine.answers["@!1 show env AMBASSADOR_GENERATION"] = "AMBASSADOR_GENERATION=051901f6ec76\n"
+    assert len(engines.read(str(side))["workers"]) == 20
+    monkeypatch.setattr(endpoints, "MAX_TOTAL_BYTES", 3000)
+    with pytest.raises(OSError, match="the answer is too long"):
+        engines.read(str(side))
+    monkeypatch.undo()
+    engine.seconds, begin = 0.2, time.monotonic()
+    with pytest.raises(TimeoutError):
+        engines.read(str(side), timeout=1)
+    assert time.monotonic() - begin < 3
+
+
+def test_generation_that_the_link_names_elsewhere_is_none(side):
+    RecordedEngine(side, "client")
+    elsewhere = side.parent / "secret"
+    elsewhere.mkdir()
+    (elsewhere / "key").write_text("secret")
+    for target in ("../secret", "generations/../../secret", str(elsewhere)):
+        (side / "current").symlink_to(target)
+        assert engines.current_generation(str(side)) is None
+        found = observation.side(str(side))
+        assert (found["current"], found["files"], found["wiring"]) == (None, {}, None)
+        (side / "current").unlink()

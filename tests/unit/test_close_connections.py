@@ -110,3 +110,20 @@ def test_connections_that_stay_open_are_reported(tmp_path, answer, ends, words):
     assert found["failed"]
     assert found["msg"] == f"The HAProxy at {tmp_path}/run/master.sock did not close its connections: {words}. Restart its container."
     assert other.asked.count("hard-reload") == 1
+
+
+@pytest.mark.parametrize("proc", ["".join(f"{pid}  worker  0  0d00h00m01s  3.2.26\n" for pid in range(1, 1000)), "rows"])
+def test_haproxy_that_answers_something_unknown_is_told(tmp_path, monkeypatch, proc):
+    engine = Engine(tmp_path, (("vm1",), ("vm1",)))
+    answer = engine._reply
+    monkeypatch.setattr(
+        engine,
+        "_reply",
+        lambda command: (
+            proc if command == "show proc" and proc != "rows" else "# pxname,\nredis\n" if "stat" in command else answer(command)
+        ),
+    )
+    failed = close(tmp_path, "vm9")
+    assert failed["failed"]
+    assert "HAProxy answers something unknown" in failed["msg"]
+    assert len(engine.asked) < 10

@@ -8,7 +8,8 @@ import threading
 import time
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints, haproxy_cli, nftables_keeper
+from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints, haproxy_cli, nftables_keeper, observation
+from ansible_collections.crosshost.ambassador.plugins.modules import generation
 from conftest import named, run_module
 
 OWNER = os.getuid()
@@ -92,6 +93,56 @@ def test_answer_of_a_socket_comes_in_time(run):
     with pytest.raises(TimeoutError):
         haproxy_cli.ask(str(run / "master.sock"), "show stat", timeout=1)
     assert time.monotonic() - begin < 4
+
+
+def test_answer_that_never_ends_is_cut_in_time(run):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(run / "master.sock"))
+    listener.listen()
+
+    def drip():
+        with listener.accept()[0] as connection, contextlib.suppress(OSError):
+            for _ in range(50_000):
+                connection.sendall(b"x")
+                time.sleep(0.0001)
+
+    threading.Thread(target=drip, daemon=True).start()
+    begin = time.monotonic()
+    with pytest.raises(TimeoutError):
+        haproxy_cli.ask(str(run / "master.sock"), "show stat", timeout=0.5)
+    assert time.monotonic() - begin < 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "{",
+        "{}",
+        '{"nftables": 1}',
+        '{"nftables": [{"table": {"handle": 1, "comment": "../../secret"}}]}',
+        '{"nftables": [{"table": {"handle": 1, "comment": ["0123456789ab"]}}]}',
+        '{"nftables": [{"table": {"handle": "1", "comment": "0123456789ab"}}]}',
+        '{"nftables": [{"table": {"handle": 1, "comment": "0123456789ab"}}, {"rule": {"comment": 1}}]}',
+        '{"nftables": [{"table": {"handle": NaN, "comment": "0123456789ab"}}]}',
+        '{"nftables": [{"table": {"handle": %s, "comment": "0123456789ab"}}]}' % ("9" * 1_000_000),
+        '{"nftables": ' + "[" * 100_000,
+        '{"nftables": []}\ntcp 6379 198.18.0.11 many 1',
+        '{"nftables": []}\ntcp',
+    ],
+    ids=range(12),
+)
+def test_keeper_that_answers_something_unknown_is_one_that_does_not_answer(run, answer):
+    (run.parent / "current").symlink_to("generations/0123456789ab")
+    keep(run, lambda path: (path.with_suffix(".new").write_text(answer), path.with_suffix(".new").rename(path)))
+    found = observation.side(str(run.parent))
+    assert "the keeper answers something unknown" in found["error"]
+    assert (found["running"], found["links"]) == (None, {})
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(run / "ask")
+    keep(run, lambda path: (path.with_suffix(".new").write_text(answer), path.with_suffix(".new").rename(path)))
+    # it reads no more than the name
+    with contextlib.suppress(OSError):
+        assert generation.Nftables(str(run)).running() == "0123456789ab"
 
 
 def keep(run, answer):

@@ -316,3 +316,42 @@ def test_each_server_of_a_dns_name_begins_with_an_address_that_the_name_has(side
 def test_without_an_engine_to_ask_nothing_is_known(side):
     wanted = NAMED.format(*["resolvers hosts init-addr none"] * 4)
     assert (side / "generations" / current(side, wanted) / "haproxy.cfg").read_text() == wanted
+
+
+def test_engine_that_reports_a_path_in_the_place_of_a_generation_chooses_no_directory(side):
+    first, second = current(side), stage(side, "two")["generation"]
+    secret = side.parent.parent / "secret"
+    secret.mkdir()
+    engine = Engine(side, "../../../secret", "Success=0\n")
+    refused = module(path=str(side), state="loaded", generation=second, timeout=1)
+    assert refused["failed"]
+    assert "HAProxy answers something unknown" in refused["msg"]
+    assert engine.asked.count("reload") == 0
+    assert os.readlink(side / "current") in (f"generations/{first}", f"generations/{second}")
+    assert "is not the name of a generation" in module(path=str(side), state="current", generation="../../secret")["msg"]
+    assert stage(side, "two")["loaded"] is False
+
+
+def test_link_to_a_generation_elsewhere_is_replaced_and_not_followed(side):
+    generation = current(side)
+    secret = side.parent.parent / "secret"
+    secret.mkdir()
+    (secret / "haproxy.cfg").write_text("secret")
+    (side / "current").unlink()
+    (side / "current").symlink_to(secret)
+    staged = stage(side, "two", check=True)
+    assert "secret" not in str(staged)
+    assert staged["current"] is False
+    assert module(path=str(side), state="current", generation=generation)["changed"]
+    assert os.readlink(side / "current") == f"generations/{generation}"
+    assert (secret / "haproxy.cfg").read_text() == "secret"
+
+
+def test_address_that_an_engine_reports_gets_into_the_configuration_only_if_it_is_one(side):
+    stage(side)
+    engine = RecordedEngine(side, "client", "run-2")
+    stat = next(command for command in engine.answers if command.endswith("show stat"))
+    engine.answers[stat] = engine.answers[stat].replace("198.18.0.13:6379", "none#x:6379")
+    files = {"haproxy.cfg": "backend redis\n  server vm3 db.example.com:1 resolvers hosts init-addr none\n"}
+    module(path=str(side), state="staged", owner=OWNER, runs=["run", "run-2"], generation="1" * 12, files=files)
+    assert (side / "generations" / ("1" * 12) / "haproxy.cfg").read_text() == files["haproxy.cfg"]

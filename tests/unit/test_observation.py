@@ -12,7 +12,7 @@ import time
 
 import pytest
 import yaml
-from ansible_collections.crosshost.ambassador.plugins.module_utils import docker_engine, names, observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils import docker_engine, names, observation, permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
 from ansible_collections.crosshost.ambassador.plugins.modules import observe
 from conftest import ROOT, FakeDockerOverTCP, RecordedEngine, run_module
@@ -755,3 +755,27 @@ def test_a_kernel_without_ipv6_is_none_that_fails():
 )
 def test_name_servers_are_those_that_containers_reach(text, found):
     assert observation.nameservers(text) == found
+
+
+def test_nothing_of_a_file_leaves_the_host_to_which_a_link_leads(tmp_path):
+    """The directories of identity and of passwords belong to the users of containers."""
+    secret = tmp_path / "secret"
+    secret.write_text(f"root only #{'a' * 64}\nuser app on #{'b' * 64}\n")
+    for number, put in enumerate((lambda path: path.symlink_to(secret), lambda path: os.link(secret, path), os.mkfifo)):
+        path = tmp_path / str(number)
+        for name in ("identity/cert.pem", "identity/key.pem", "redis_server/users.acl", "redis_server/loaded"):
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            put(path / name)
+        found = observation.state(str(path), KEY)
+        assert found["identity"] == {"certificate": "", "key": "none"}
+        assert not any([*found["users"].values(), *found["loaded_users"].values()])
+
+
+def test_file_that_is_removed_meanwhile_is_none(tmp_path, monkeypatch):
+    (tmp_path / "one").write_text("one")
+    read = observation.endpoints.read_file
+    monkeypatch.setattr(observation.endpoints, "read_file", lambda path, size: (os.unlink(path), read(path, size))[1])
+    assert observation.directory(str(tmp_path))["files"]["one"]["sha256"] == observation.digest(b"")
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(permissions, "_expected", lambda *_: [("run/metrics", 0, 0o700, None)])
+    assert permissions.find_wrong(str(tmp_path)) == []
