@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -16,7 +17,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.filter.wiring import AllVariables, hosts_of
 from ansible_collections.crosshost.ambassador.plugins.module_utils import clock, containers, handover, maps, names, plan, redis
-from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, keyed, whole
+from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import client_side, digest, keyed, text_of, whole
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import CERTIFIED, OBSERVED, Wiring, certified, on_host
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, controller, passwords, render
 
@@ -149,7 +150,8 @@ class ActionModule(ActionBase):
         if self.part in plan.SIDES and not found["problems"]:
             observations = self._observations()
             batch = self.variables.get("ansible_play_batch") or self._play_hosts()
-            found["warnings"] += plan.open_port_warnings(self.host, {host: observations.get(host, {}) for host in batch})
+            versions = {host: text_of(observations.get(host), "docker", "version") for host in batch}
+            found["warnings"] += plan.open_port_warnings(self.host, versions)
         result.update(
             found, open=bool(found["problems"] or found["ask"] or found["steps"] or lines), lines=lines, leaving=self.leaving, changed=False
         )
@@ -266,7 +268,11 @@ class ActionModule(ActionBase):
 
     def _waiting(self, wiring):
         """Return the hosts that may still dial what the map asks for no more, and why."""
-        seen = {host: whole(plain(found)) for host, found in self._observations().items() if "sides" in found}
+        seen = {}
+        for host, found in self._observations().items():
+            # a host with an answer that cannot be read has given none
+            with contextlib.suppress(ValueError):
+                seen[host] = client_side(plain(found))
         return handover.waiting(wiring, self._held(), self.host, seen, self.variables["groups"]["all"], self._failed())
 
     def _coming(self):
@@ -371,7 +377,7 @@ class ActionModule(ActionBase):
         others = [host for host in wiring["hosts"] if host not in self._play_hosts()]
         authorities, revoked = certificates.certificates(ca), certificates.revoked(self._crl())
         now = time.time()
-        held = certificates.certificate(self.observed["identity"]["certificate"])
+        held = certificates.readable(self.observed["identity"]["certificate"])
         return {
             "ca": ca,
             "authorities": authorities,
@@ -399,7 +405,7 @@ class ActionModule(ActionBase):
         if not held or held["name"] == certified(self.host) or not clock.is_valid(held, now):
             return None
         text, name = self.observed["identity"]["certificate"], held["name"]
-        others = [(found.get("identity") or {}).get("certificate", "") for host, found in self._observations().items() if host != self.host]
+        others = [found for host, found in self._certificates().items() if host != self.host]
         is_copied = certificates.public_key(text) in map(certificates.public_key, others)
         # DNS names have no case
         is_taken = name.lower() in (certified(host).lower() for host in self.variables["groups"]["all"])
@@ -411,11 +417,10 @@ class ActionModule(ActionBase):
         ends = {host for link in wiring["links"] for host in (*link["servers"], *link["clients"])} - {self.host}
         lifetimes = {}
         for host, observed in self._observations().items():
-            identity = observed.get("identity")
-            if host not in ends or not identity:
+            if host not in ends or not observed.get("identity"):
                 continue
-            held = certificates.certificate(identity["certificate"])
-            due = plan.certificate_due(host, identity["key"], authorities, held, certificates.revoked_serials(held, revoked), now)
+            key, held = (text_of(observed, "identity", "key"), certificates.readable(text_of(observed, "identity", "certificate")))
+            due = plan.certificate_due(host, key, authorities, held, certificates.revoked_serials(held, revoked), now)
             found = plan.issued_now(self.settings, authorities, now) if due else held
             lifetimes[host] = {key: found[key] for key in ("not_before", "not_after")}
         return lifetimes
@@ -428,15 +433,21 @@ class ActionModule(ActionBase):
         everyone = {host: (self.variables["hostvars"].get(host) or {}).get(OBSERVED) or {} for host in self._play_hosts()}
         return {host: found if found.get("mesh") == self.mesh else {} for host, found in everyone.items()}
 
+    def _certificates(self):
+        """Return host -> the certificate that it has, PEM, as far as one is known."""
+        found = {host: text_of(observed, "identity", "certificate") for host, observed in self._observations().items()}
+        return {host: text for host, text in found.items() if text}
+
     def _holders(self):
-        return [host for host, found in self._observations().items() if (found.get("identity") or {}).get("certificate")]
+        return list(self._certificates())
 
     # -- Redis --------------------------------------------------------------------------------------------------------
 
     def _redis_server(self, name):
         given, directory = self.redis["given"], self.settings["controller_dir"]
         kept = {user: passwords.kept(directory, user, self.mesh) for user in given}
-        held = {host: plain((found.get("users") or {}).get(name) or {}) for host, found in self._observations().items()}
+        held = {host: {user: text_of(found, "users", name, user) for user in given} for host, found in self._observations().items()}
+        held = {host: {user: sha256 for user, sha256 in users.items() if sha256} for host, users in held.items()}
         rules = plain(self.redis["app_rules"])
         problems = redis.app_rule_problems(rules) + redis.judge(given, kept, held, directory, self.mesh, hashed=self._hashed)
         self._warn_of_weak_passwords(given, redis.VARIABLES)

@@ -84,29 +84,39 @@ _value:
 import base64
 import time
 
+from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import text_of
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proof as judge
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils.certificates import certificate
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils.certificates import readable
 
 
 def proof(verified, links, host, side, before, counted=(), addresses=None, certificates=(), mesh="default", hostvars=None):
     """Judge the links of one side: see the documentation above."""
     first, last = (counted[-2], counted[-1]) if len(counted) > 1 else ([], [])
     dialled = {"links": verified.get("dialled", {}), "before": first, "after": last}
-    held = {
-        read[read["ansible_loop_var"]]: certificate(base64.b64decode(read["content"]).decode())
-        for read in certificates
-        if read.get("content")
-    }
+    held = {read[read["ansible_loop_var"]]: read_certificate(read["content"]) for read in certificates if read.get("content")}
     authorities = {holder: found["authority"] for holder, found in held.items() if found}
     lifetimes, clocks = dict(held), {}
     for name in {host, *(server for link in links for server in link["servers"])} if hostvars else ():
         observed = (hostvars.get(name) or {}).get(OBSERVED) or {}
-        clocks[name] = observed.get("clock_offset")
-        lifetimes.setdefault(name, certificate((observed.get("identity") or {}).get("certificate") or ""))
+        offset = observed.get("clock_offset")
+        clocks[name] = offset if isinstance(offset, int) else None
+        lifetimes.setdefault(name, readable(text_of(observed, "identity", "certificate")))
     times = {"lifetimes": lifetimes, "clocks": clocks, "now": time.time()}
     local = verified.get("local")
     return judge(verified["info"], links, host, side, before, dialled, addresses, authorities, mesh, times, local)
+
+
+def read_certificate(content):
+    """Return what a certificate says that was read on another host, None if it cannot be read.
+
+    :param content: anything; the content of the file in base64
+    :rtype: dict | None
+    """
+    try:
+        return readable(base64.b64decode(content).decode())
+    except (TypeError, ValueError):
+        return None
 
 
 class FilterModule:

@@ -198,16 +198,15 @@ def engine_problem(host, docker):
     )
 
 
-def open_port_warnings(host, observations):
+def open_port_warnings(host, versions):
     """Warn of Docker Engines that forward packets of neighbors to ports of containers. The first of their hosts warns for all.
 
     :param str host: inventory name of the host
-    :param dict[str, dict] observations: host -> its observation, empty if the host was not observed
+    :param dict[str, str] versions: host -> version of its Docker Engine, empty if it is not known
     :rtype: list[str]
     :source: Docker's documentation, "Docker Engine v28 release notes", 28.0.0: direct access to ports of containers is blocked
     """
-    versions = {name: str((found.get("docker") or {}).get("version") or "") for name, found in observations.items()}
-    majors = {name: re.match(r"[0-9]+", version) for name, version in versions.items()}
+    majors = {name: re.match(r"[0-9]{1,4}", version) for name, version in versions.items()}
     old = [name for name, major in majors.items() if major and int(major[0]) < CLOSED_SINCE]
     if not old or host != old[0]:
         return []

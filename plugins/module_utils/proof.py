@@ -126,15 +126,22 @@ def handed_on(alias, before, after):
     """
     handed, unknown = [], False
     for first, last in zip(before, after):
-        if alias in last.get("links", {}):
-            same = alias in first.get("links", {}) and first.get("counters") == last.get("counters")
-            handed.append(_handed(last["links"][alias]) - (_handed(first["links"][alias]) if same else 0))
+        now, was = _handed(last, alias), _handed(first, alias)
+        if now is not None:
+            same = was is not None and first.get("counters") == last.get("counters")
+            handed.append(now - was if same else now)
             unknown = unknown or not same
     return sum(handed) if sum(handed) > 0 or (handed and not unknown) else None
 
 
-def _handed(link):
-    return link["targets"][0]["total"] - link["failed"]
+def _handed(answer, alias):
+    """Return how many connections of a link a host has handed on; None if it does not know the link, or answers something unknown."""
+    try:
+        link = answer["links"][alias]
+        found = link["targets"][0]["total"] - link["failed"]
+    except (IndexError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, int) else None
 
 
 def dial_problem(alias, dialled):

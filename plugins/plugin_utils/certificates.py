@@ -56,6 +56,19 @@ def certificate(text):
     }
 
 
+def readable(text):
+    """Return what a certificate of another host says: see :func:`certificate`. None if it cannot be read.
+
+    :param text: anything
+    :rtype: dict | None
+    """
+    try:
+        return certificate(text) if isinstance(text, str) else None
+    # the parser raises many errors for a forged one
+    except Exception:
+        return None
+
+
 def extension_value(read, extension):
     """Return the value of an extension of a certificate or a request, or None if it is missing.
 
@@ -147,7 +160,8 @@ def public_key(text):
     found = blocks(text, "CERTIFICATE")
     try:
         return der(x509.load_pem_x509_certificate(found[0].encode()).public_key()) if found else None
-    except (ValueError, UnsupportedAlgorithm):
+    # see readable
+    except Exception:
         return None
 
 

@@ -1,16 +1,18 @@
 """The action plugin that plans: what it makes of the inventory, of the controller and of what was observed of the other hosts."""
 
+import base64
 import json
 import re
 import time
 import types
+import zlib
 
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.crosshost.ambassador.plugins.action import plan as action
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, redis
+from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, redis
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, keyed
 from ansible_collections.crosshost.ambassador.plugins.modules import plan as documented
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import controller
@@ -750,6 +752,43 @@ def test_what_leaves_a_host_is_served_until_its_clients_have_turned(play):
     play.run("vm2", "client")
     assert "configuration" in play.plan("vm1", "server", leaving="turned")["steps"]
     assert "configuration" in play.plan("vm1", "server")["steps"]
+
+
+BOMB = base64.b64encode(zlib.compress(b" " * (handover.MAX_PACKED_BYTES + 1))).decode()
+GARBAGE = [None, 7, "x", [], ["x"], {}, {"client": 7}, {"client": {"links": BOMB}}, {"client": {"links": "eJw="}}]
+GARBAGE += [
+    {"client": {"links": {"plain": {"targets": [7]}}}},
+    {"client": {"links": {"plain": {"targets": [{"name": [], "address": {}}]}}}},
+]
+GARBAGE += [{"client": {"links": {}, "certificate": 7}}, {"version": "9" * 10_000}, {"certificate": "-----BEGIN CERTIFICATE-----\n"}]
+GARBAGE += [{"certificate": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "key": []}, {"redis_server": ["app"]}]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
+def test_answers_of_one_host_stop_no_plan_of_another(over_tls, garbage):
+    make_ca(over_tls)
+    plain = {**LINK, "port": 6380, "backend": "plain:6379"}
+    over_tls.links = {"redis": LINK, "plain": plain}
+    for host, part in (("vm1", "server"), ("vm2", "client")):
+        certify(over_tls, host)
+        over_tls.run(host, part)
+    over_tls.hosts["vm1"].observed["clock_offset"] = 3600
+    over_tls.links = {"redis": LINK, "plain": {**plain, "servers": "vm3"}}
+    for place in ("sides", "identity", "docker", "users"):
+        true = over_tls.hosts["vm2"].observed[place]
+        over_tls.hosts["vm2"].observed[place] = garbage
+        assert over_tls.plan("vm1", "server")["problems"] == []
+        assert "problems" in over_tls.plan("vm1", "redis_server")
+        waiting = over_tls.plan("vm1", "server", leaving="turned")
+        assert waiting["problems"] == []
+        # what cannot be read is no proof that the host no longer uses the link
+        is_readable = place != "sides" or garbage == {}
+        assert any("vm2, which is not in this run, or does not answer" in line for line in waiting["lines"]) is not is_readable
+        over_tls.hosts["vm2"].observed[place] = true
+    del over_tls.hosts["vm2"].observed["sides"]
+    assert any(
+        "vm2, which is not in this run, or does not answer" in line for line in over_tls.plan("vm1", "server", leaving="turned")["lines"]
+    )
 
 
 def test_a_link_whose_server_host_is_still_to_come_is_proved_by_the_last_host_of_the_play(play):

@@ -1,5 +1,6 @@
 """What certificates say, which are revoked, and who does not trust a CA yet; the passwords that the controller keeps beside them."""
 
+import base64
 import datetime
 import hashlib
 import os
@@ -192,3 +193,14 @@ def test_what_is_not_kept_is_none_and_an_empty_file_is_an_empty_one(tmp_path):
     assert passwords.kept(str(tmp_path), "app", "default") is None
     (tmp_path / "redis_app.password").write_text("\n")
     assert passwords.kept(str(tmp_path), "app", "default") == ""
+
+
+def test_forged_certificate_is_none():
+    (block,) = certificates.blocks(ONE.certify("vm1", 7), "CERTIFICATE")
+    forged = x509.load_pem_x509_certificate(block.encode()).public_bytes(serialization.Encoding.DER)
+    for change in (lambda der: der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07"), lambda der: der[:200], lambda der: b""):
+        text = f"-----BEGIN CERTIFICATE-----\n{base64.b64encode(change(forged)).decode()}\n-----END CERTIFICATE-----\n"
+        assert certificates.readable(text) is None
+        assert certificates.public_key(text) is None
+    assert certificates.readable(["text"]) is None
+    assert certificates.readable(block)["name"] == "vm1"

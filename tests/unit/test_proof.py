@@ -8,6 +8,7 @@ from ansible_collections.crosshost.ambassador.plugins.filter.proof import Filter
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import link_of
 from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import before
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proof, refused_handshakes, unchecked, undecided
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED
 from signer import Signer
 
 
@@ -352,3 +353,24 @@ def test_the_filter_reads_the_certificates_of_both_ends():
     ends[0] = {"ansible_loop_var": "end", "end": "vm1", "unreachable": True}
     (problem,) = judge(verified, LINKS, "vm2", "client", {}, [], {}, ends)["problems"]
     assert "the log of the server side says whose certificate" in problem
+
+
+GARBAGE = [None, 7, [], {}, "x", "w6TDtg", base64.b64encode(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").decode()]
+GARBAGE += [base64.b64encode(b"\xff\xfe").decode()]
+
+
+@pytest.mark.parametrize("content", GARBAGE, ids=range(8))
+def test_answers_of_other_hosts_do_not_stop_a_rollback(content):
+    """The proof is judged before a configuration that worked is put back."""
+    judged = FilterModule().filters()["proof"](
+        {"info": info(target(up=False, check="L6RSP")), "dialled": {"redis": "open"}},
+        LINKS,
+        "vm2",
+        "client",
+        was(target()),
+        [[{"links": {"redis": content}}], [{"links": {"redis": {"targets": [content], "failed": content}}, "counters": content}]],
+        {},
+        [{"ansible_loop_var": "end", "end": "vm1", "content": content}],
+        hostvars={"vm1": {OBSERVED: {"clock_offset": content, "identity": content}}},
+    )
+    assert judged["worse"]
