@@ -57,8 +57,9 @@ class ActionModule(ActionBase):
         if arguments["mesh"] == names.ALL:
             told = meshes({host: found.get(MESHES) or {} for host, found in variables.items()})
             return {**result, "lines": self._show([(line, None) for line in told])}
-        answers = {host: self._answer(found) for host, found in variables.items()}
-        found = status.status(answers, arguments["mesh"], datetime.datetime.now(datetime.UTC))
+        now = datetime.datetime.now(datetime.UTC)
+        answers = {host: status.judged(self._answer(found), arguments["mesh"], now) for host, found in variables.items()}
+        found = status.status(answers, arguments["mesh"], now)
         if path and not self._task.check_mode:
             page.write(path, found)
         return {**result, "changed": bool(path), "status": found, "lines": self._show(status.lines(found))}

@@ -60,7 +60,20 @@ def rows(host, found):
 
 def meshes(answers):
     """Show what all meshes have: see the documentation above."""
-    return aligned([HEAD, *(row for host, found in answers.items() for row in rows(host, found))])
+    return aligned([HEAD, *(row for host, found in answers.items() for row in readable_rows(host, found))])
+
+
+def readable_rows(host, found):
+    """Return the rows of a host, which may have answered anything.
+
+    :param str host: inventory name of the host
+    :param found: its answer
+    :rtype: list[tuple]
+    """
+    try:
+        return rows(host, found)
+    except (AttributeError, KeyError, TypeError):
+        return rows(host, {"msg": "an answer that cannot be read"})
 
 
 class FilterModule:

@@ -12,7 +12,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.containers im
 from ansible_collections.crosshost.ambassador.plugins.module_utils.names import ambassador
 from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import alias_problems, engine_problem
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import seen_from, told
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils.table import aligned
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils.table import aligned, printable
 
 SIDES = ("server", "client")
 # the shape of what is returned, docs/status.schema.json
@@ -311,6 +311,21 @@ def certificate_days(certificate):
     return {"not_after": certificate["not_after"], "days": certificate["seconds_left"] // 86400} if certificate else None
 
 
+def judged(answer, mesh, now):
+    """Return what was found on a host, or ``unreachable`` if it cannot be judged: a host may answer anything.
+
+    :param dict answer: see :func:`status`
+    :param str mesh: the mesh
+    :param datetime.datetime now: the time in UTC
+    :rtype: dict
+    """
+    try:
+        lines(status({"": answer}, mesh, now))
+    except Exception as error:
+        return {"unreachable": f"an answer that cannot be read ({type(error).__name__})"}
+    return answer
+
+
 def status(answers, mesh, now):
     """Judge what was found on the hosts.
 
@@ -343,7 +358,7 @@ def status(answers, mesh, now):
             for alias, ends in sorted(judge.links.items())
         ],
         "targets": judge.targets,
-        "history": sorted(judge.history, key=lambda entry: entry["time"], reverse=True),
+        "history": sorted(judge.history, key=lambda entry: str(entry["time"]), reverse=True),
     }
 
 
@@ -372,7 +387,7 @@ def lines(found):
     return [
         (head, None),
         *zip(rows, (target["health"] for target in found["targets"]), strict=True),
-        *((f"warning: {sentence}", "warning") for sentence in found["warnings"]),
-        *((f"problem: {sentence}", "problem") for sentence in found["problems"]),
+        *((f"warning: {printable(sentence)}", "warning") for sentence in found["warnings"]),
+        *((f"problem: {printable(sentence)}", "problem") for sentence in found["problems"]),
         (found["verdict"], "up" if found["well"] else "problem"),
     ]

@@ -64,3 +64,13 @@ def test_a_docker_engine_that_does_not_answer_is_told():
     said = run_module("meshes", environment={"DOCKER_HOST": "unix:///nowhere"})
     assert said["failed"]
     assert said["msg"].startswith("The Docker Engine does not answer. unix:///nowhere: ")
+
+
+def test_answer_of_a_host_changes_neither_the_terminal_nor_the_rows_of_others():
+    one = {"name": "ambassador_client", "mesh": "default", "side": "client", "state": "up\n\x1b[2J\x9b1mvm9", "error": None, "links": {}}
+    lines = show({"vm1": {"containers": [one]}, "vm2": {"containers": [{"name": 1}]}, "vm3": {"containers": 7}})
+    assert lines[1:] == [
+        "vm1 default client ambassador_client up??[2J?1mvm9 - - - -",
+        "vm2 - - - an answer that cannot be read - - - -",
+        "vm3 - - - an answer that cannot be read - - - -",
+    ]

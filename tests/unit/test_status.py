@@ -484,3 +484,18 @@ def test_the_last_changes_of_all_sides_are_told_the_newest_first(found):
         ("vm2", "client", "2", False),
         ("vm1", "server", "1", True),
     ]
+
+
+@pytest.mark.parametrize("garbage", [None, 7, "x", [], ["x"], {"redis": 7}, {"redis": {"listen": "open"}}], ids=range(7))
+def test_host_with_an_answer_that_cannot_be_read_is_told_and_all_others_are_judged(garbage):
+    answers = find({"redis": REDIS})
+    good = judge.status(answers, "default", NOW)
+    for place in ("links", "certificate", "history"):
+        forged = copy.deepcopy(answers)
+        forged["vm1"]["server"]["info"][place] = garbage
+        read = {host: judge.judged(answer, "default", NOW) for host, answer in forged.items()}
+        found = judge.status(read, "default", NOW)
+        assert [target for target in found["targets"] if target["host"] == "vm2"] == [
+            target for target in good["targets"] if target["host"] == "vm2"
+        ]
+    assert judge.judged(answers["vm1"], "default", NOW) == answers["vm1"]
