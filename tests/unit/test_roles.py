@@ -7,6 +7,8 @@ import sys
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "docs/site"))
@@ -130,3 +132,57 @@ def test_nobody_becomes_root_on_the_controller():
                 assert task["vars"]["ansible_become"] is False, (path, task["name"])
                 assert task["vars"]["ansible_connection"] == "local", (path, task["name"])
     assert found >= 2
+
+
+def test_answers_of_a_host_choose_no_host_that_the_controller_connects_to():
+    """A container that is taken over names the servers in HAProxy's statistics."""
+    (task,) = [task for task in tasks_of(ROOT / "roles/ambassador_engine/tasks/judge.yml") if "ansible.builtin.slurp" in task]
+
+    def ends(*refused):
+        variables = {
+            "inventory_hostname": "vm2",
+            "__ambassador_engine_verified": {"refused_handshakes": list(refused)},
+            "__ambassador_engine_plan": {"wiring": {"links": [{"servers": ["vm1", "vm3"]}, {"servers": ["vm1"]}]}},
+        }
+        variables |= {name: trust_as_template(text) for name, text in task["vars"].items()}
+        return Templar(DataLoader(), variables).template(trust_as_template(task["loop"]))
+
+    assert ends("vm1") == ["vm2", "vm1"]
+    assert ends("-oProxyCommand=touch /tmp/x", "vm9", "localhost") == []
+    assert ends("localhost", "vm3") == ["vm2", "vm3"]
+
+
+def test_hosts_that_tasks_are_delegated_to_come_from_a_plan_or_the_user():
+    sources = {
+        "__ambassador_engine_end": "__ambassador_engine_refused",
+        "__ambassador_engine_other": None,
+        "__ambassador_engine_server": "__ambassador_engine_plan.unchecked",
+        "__ambassador_client_host": "__ambassador_client_plan.late_hosts",
+        "__redis_client_server": "__redis_client_plan.link",
+        "move_from": None,
+    }
+    found = set()
+    for path in [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/*.yml")]:
+        for task in tasks_of(path):
+            place = task.get("delegate_to", "localhost")
+            if place != "localhost":
+                name = place.strip("{} ")
+                found.add(name)
+                assert name in sources, (path, task["name"])
+                assert sources[name] is None or sources[name] in task["loop"], (path, task["name"])
+    assert found == set(sources)
+    ask = (ROOT / "roles/ambassador_engine/tasks/ask.yml").read_text()
+    assert "__ambassador_engine_plan.ask.facts | default([]) + __ambassador_engine_plan.ask.certificates | default([])" in ask
+
+
+def test_containers_that_run_once_have_the_limits_of_the_others():
+    once = 0
+    for path in ROOT.glob("roles/*/tasks/*.yml"):
+        for task in tasks_of(path):
+            container = task.get("community.docker.docker_container", {})
+            if "image" in container and container.get("detach") is False:
+                once += 1
+                assert {"user", "memory", "pids_limit"} <= set(container), (path, task["name"])
+                assert (container["read_only"], container["cap_drop"]) == (True, ["ALL"]), (path, task["name"])
+                assert container["security_opts"] == ["no-new-privileges"], (path, task["name"])
+    assert once == 2
