@@ -343,13 +343,14 @@ def alias_problems(host, wiring, observed, network):
     ]
 
 
-def joined_problems(host, side, wiring, observed):
+def joined_problems(host, side, wiring, observed, network):
     """Tell which Docker networks of links are missing.
 
     :param str host: inventory name of the host
     :param str side: ``server`` or ``client``
     :param dict wiring: the wiring of the side
     :param dict observed: the observation
+    :param str network: the network of the ambassadors, which the run creates
     :rtype: list[str]
     """
     key = {"server": "network", "client": "networks"}[side]
@@ -358,7 +359,7 @@ def joined_problems(host, side, wiring, observed):
         " start what makes it (docker compose up), or correct the name."
         for link in wiring["links"]
         for name in link.get("networks", [])
-        if name not in observed["networks"]
+        if name not in (network, *observed["networks"])
     ]
 
 
@@ -944,7 +945,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     if plan.problems:
         return plan
     plan.problems += network_problems(host, observed, settings) + state_problems(host, observed, settings)
-    plan.problems += joined_problems(host, side, wiring, observed)
+    plan.problems += joined_problems(host, side, wiring, observed, settings["network"])
     plan.problems += nameserver_problems(host, wiring, observed, settings)
     if side == "server":
         plan.problems += loopback_problems(host, wiring, observed, settings["network"])

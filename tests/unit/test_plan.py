@@ -1684,6 +1684,14 @@ def test_refuses_a_missing_network_that_would_be_the_default_route(fleet):
     assert problem.startswith("link redis, networks: expected a Docker network Web on host vm2, found none;")
 
 
+@pytest.mark.parametrize("changes", [{"network": "ambassador"}, {"networks": ["ambassador"]}])
+def test_the_network_that_a_run_creates_may_be_missing(changes):
+    fleet = a_fleet({"redis": {**REDIS, **changes}})
+    plans = fleet.deploy()
+    assert [(plans[key]["problems"], plans[key]["steps"][:2]) for key in SIDES] == [([], ["image", "network"])] * 2
+    assert [step for key in SIDES for step in fleet.plan(*key)["steps"] if step != "verify"] == []
+
+
 def test_a_network_that_is_missing_is_told_and_one_that_went_with_its_link_is_not(fleet):
     fleet.links = {"redis": {**REDIS, "network": "shop", "networks": ["web"]}}
     for (host, side), (key, network) in zip(SIDES, (("network", "shop"), ("networks", "web")), strict=True):
