@@ -199,7 +199,7 @@ class ActionModule(ActionBase):
         settings, variables = self.settings, AllVariables(self.variables["hostvars"])
         known = hosts_of(self.variables["groups"])
         links = self.links if self.links is not None else {}
-        wiring = Wiring(links, known, settings["engine"], settings["ipv6"], settings["tls"], self.mesh)
+        wiring = Wiring(links, known, settings["engine"], settings["ipv6"], settings["tls"], self.mesh, settings["network"])
         resolved = plain(wiring.side(self.host, side, variables))
         resolved["problems"] = self.problems or self._map_problems(resolved["hosts"], known) or resolved["problems"]
         return resolved

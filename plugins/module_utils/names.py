@@ -24,6 +24,8 @@ MESH = re.compile(r"[a-z][a-z0-9-]{0,29}")
 METRICS = "metrics"
 # a container of a side: its mesh, its side, its number
 AMBASSADOR = re.compile(rf"ambassador(?:_({MESH.pattern}))?_(server|client)(?:_([2-9]|[1-9][0-9]+))?")
+# the same, and a temporary container, as Docker's DNS compares names
+PROXY = re.compile(rf"ambassador(?:_{MESH.pattern})?_(?:server|client|client_standin)(?:_[0-9]+)?", re.I)
 
 
 def problem(mesh):

@@ -25,15 +25,26 @@ RESERVED = re.compile(r"localhost|h2|ambassador(-.*)?", re.I)
 NETWORK, NAMELESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}"), ("bridge", "host", "none")
 # The name of a backend that is the host itself.
 HOST = "host"
-# A DNS name of several labels, as RFC 1123, section 2.1, has them (and `_` before the words of an SRV record, RFC 2782): of one label the
-# meaning would depend on the host that asks.
+# A DNS name of several labels, as RFC 1123, section 2.1, has them: of one label the meaning would depend on the host that asks. HAProxy
+# looks up an SRV record for a name that begins with `_` (RFC 2782), and addresses for all others.
 DNS_NAME = re.compile(r"(?=.{1,253}$)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)+(?!-)(?=[A-Za-z0-9-]*[A-Za-z])[A-Za-z0-9-]{1,63}(?<!-)")
 # how a target begins that is an SRV record, which names hosts and ports
 SRV = "srv:"
 # what a server host publishes on whose address is a name: its addresses may change
 EVERYWHERE = "0.0.0.0"
-# What Docker accepts as the name of a container, or a DNS name.
-BACKEND_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
+# addresses that stand for all of a host
+WILDCARDS = (EVERYWHERE, "::")
+# The name of a container that DNS can hold (RFC 1035, section 2.3.4), or a DNS name. Docker accepts more.
+BACKEND_HOST = re.compile(r"(?=.{1,253}$)(?=[A-Za-z0-9])[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
+# What the resolver of the C library takes for an IPv4 address: inet(3) has "127.1" and "0x7f.1".
+NUMERIC = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*", re.I)
+# names that Docker writes to /etc/hosts of each container
+OWN_NAMES = re.compile(
+    r"(?:.*\.)?localhost|localhost\.localdomain|ip6-(?:localhost|loopback|localnet|mcastprefix|allnodes|allrouters)", re.I
+)
+# what haproxy.cfg.j2 replaces in the name of a server, and names of servers there that are not names of hosts
+SERVER_CHARACTERS = re.compile(r"[^A-Za-z0-9_.:-]")
+SERVER_NAME = re.compile(r"\..*|.*\.replica[0-9]+")
 
 KEYS = (
     *("port", "ports", "servers", "clients", "backend", "publish", "check", "check_interval", "balance", "connect", "wait", "drain"),
@@ -41,7 +52,9 @@ KEYS = (
 )
 # key of a link that earlier versions had -> why it is not needed
 REMOVED = {"user_timeout": "Connections on a dead path end within 15 seconds without it."}
-REQUIRED = ("clients", "backend")
+REQUIRED = ("clients",)
+# keys that a server side needs, and keys that only a server side uses
+SERVED, SERVER_ONLY = ("servers", "backend"), ("backend", "publish", "network")
 # keys of a link with several ports that it says without one: each of its ports leads to the same one there
 PORTLESS = ("backend", "local", "targets")
 CHOICES = {
@@ -162,11 +175,13 @@ def is_address(value):
 def spelled(address):
     """Return an address in the one spelling that the kernel, Docker and HAProxy have for it, with which it is compared.
 
+    An IPv6 address that is mapped to an IPv4 address becomes that address.
+
     :param str address: IPv4 or IPv6 address; anything else is returned as it is
     :rtype: str
     :source: RFC 5952
     """
-    return str(ipaddress.ip_address(address)) if is_address(address) else address
+    return str(_unmapped(address)) if is_address(address) else address
 
 
 def is_dialable(value):
@@ -184,9 +199,15 @@ def is_dialable(value):
 def _is_dialable(value):
     if not is_address(value):
         return False
-    address = ipaddress.ip_address(value)
+    address = _unmapped(value)
     special = address.is_link_local or address.is_loopback or address.is_multicast or address.is_unspecified
-    return not special and value != "255.255.255.255"
+    return not special and str(address) != "255.255.255.255"
+
+
+def _unmapped(value):
+    """Return an address, and the IPv4 address in the place of an IPv6 address that is mapped to it (RFC 4291, section 2.5.5.2)."""
+    address = ipaddress.ip_address(value)
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def certified(host):
@@ -208,7 +229,7 @@ def overlap(one, other):
     :param tuple[str, int] other: address and port
     :rtype: bool
     """
-    wildcards = [address in ("0.0.0.0", "::") for address, __ in (one, other)]
+    wildcards = [address in WILDCARDS for address, __ in (one, other)]
     return one[1] == other[1] and (one[0] == other[0] or any(wildcards))
 
 
@@ -235,12 +256,21 @@ def fact_name(interface):
 
 
 def is_dns_name(value):
-    """Tell whether a value is a DNS name of several labels.
+    """Tell whether a value is a DNS name of several labels that can have addresses, and is not the name of an SRV record.
 
     :param value: anything
     :rtype: bool
     """
-    return isinstance(value, str) and bool(DNS_NAME.fullmatch(value))
+    return isinstance(value, str) and not value.startswith("_") and bool(DNS_NAME.fullmatch(value))
+
+
+def is_record_name(value):
+    """Tell whether a value is the name of an SRV record.
+
+    :param value: anything
+    :rtype: bool
+    """
+    return isinstance(value, str) and value.startswith("_") and bool(DNS_NAME.fullmatch(value))
 
 
 def host_address(variables):
@@ -298,6 +328,18 @@ def other_addresses(variables, address):
     facts = network_facts(variables)
     found = [*(facts.get("all_ipv4_addresses") or []), *(facts.get("all_ipv6_addresses") or [])]
     return [str(one) for one in found if is_dialable(one) and one != address]
+
+
+def own_addresses(variables):
+    """Return the addresses of a host, as far as its variables and facts tell.
+
+    :param variables: what has ``get`` for the host's variables
+    :rtype: set[str]
+    """
+    facts = network_facts(variables)
+    found = [host_address(variables)[0], variables.get("ambassador_bind")]
+    found += [*(facts.get("all_ipv4_addresses") or []), *(facts.get("all_ipv6_addresses") or [])]
+    return {spelled(address) for address in found if is_address(address)}
 
 
 def _interface_address(fact):
@@ -474,10 +516,12 @@ class Wiring:
     :param bool ipv6: whether the ambassadors' networks have IPv6
     :param bool tls: whether ambassadors speak TLS with each other
     :param str mesh: the mesh
+    :param str | None network: the Docker network of the ambassadors; None for the default of the mesh
     """
 
-    def __init__(self, links, hosts_of, engine="haproxy", ipv6=False, tls=False, mesh=names.DEFAULT):
+    def __init__(self, links, hosts_of, engine="haproxy", ipv6=False, tls=False, mesh=names.DEFAULT, network=None):
         self._ipv6, self._tls, self._mesh = ipv6, tls, mesh
+        self._network_name = network or names.in_mesh(names.NETWORK, mesh)
         self._engine, self._resolves = engine, "a DNS name" not in ENGINES.get(engine, ())
         self._admits = "admission" not in ENGINES.get(engine, ())
         #: what is wrong with the map itself, a sentence each
@@ -504,6 +548,7 @@ class Wiring:
         self._same_port()
         self._same_local()
         self._loops()
+        self._server_names()
         self._names()
         if engine in ENGINES:
             self._abilities(engine)
@@ -513,18 +558,19 @@ class Wiring:
     def _parse_all(self, name, settings, hosts_of):
         """Return alias -> link of one entry of the map, which has a link for each of its ports, and the problems."""
         if not hasattr(settings, "items") or "ports" not in settings:
-            link, problems = self._parse(name, name, settings, hosts_of)
+            link, problems = self._parse(name, name, settings, hosts_of, settings)
             return {name: link}, problems
         one_by_one, problems = one_for_each_port(name, settings)
         found = {}
         for alias, own in one_by_one.items():
-            found[alias], more = self._parse(alias, name, own, hosts_of)
+            found[alias], more = self._parse(alias, name, own, hosts_of, settings)
             problems += more
             if not more:
                 found[alias]["shares"] = "publish" in settings and len(one_by_one) > 1
         return found, problems
 
-    def _parse(self, alias, name, settings, hosts_of):
+    def _parse(self, alias, name, settings, hosts_of, written):
+        """Return a link and the problems; ``written`` are the settings as the user wrote them."""
         problems = []
 
         def wrong(expected, found, remedy, key=None):
@@ -546,12 +592,18 @@ class Wiring:
                 close = difflib.get_close_matches(str(key), KEYS, 1)
                 remedy = f"did you mean {close[0]}?" if close else "remove it"
                 wrong(f"only the keys {', '.join(KEYS)}", repr(key), remedy.rstrip("?"))
-        required = [*REQUIRED, *([] if "targets" in settings else ["servers"])]
-        for key in ["port", *required]:
+        is_served = "targets" not in settings or "servers" in settings
+        for key in ["port", *REQUIRED, *(SERVED if is_served else ())]:
             if key not in settings:
                 wrong(f"the key {key}", "none", f"add {key} to the link")
+        for key in SERVER_ONLY if not is_served else ():
+            if key in settings:
+                problems.append(
+                    f"Link {name}, key {key}: {written[key]!r} is not used, because a link with targets and without servers has no server"
+                    f" side. Remove {key}, or add servers."
+                )
 
-        link = {"alias": alias, "name": name, "shares": False}
+        link = {"alias": alias, "name": name, "shares": False, "backend_as_written": written.get("backend")}
         link["asked"] = [key for key in ("check", "balance", *FRACTIONS, LIMIT, *SECONDS, "protocol") if key in settings]
         for key in ("port", "publish"):
             value = settings.get(key, link.get("port"))
@@ -595,10 +647,13 @@ class Wiring:
                 # HAProxy hands a connection with a header on to itself, without the address of the consumer
                 wrong("first, roundrobin or leastconn with send_proxy", "'source'", "change balance or remove send_proxy", "balance")
 
-        link["backend"] = parse_endpoint(settings.get("backend"))
-        if "backend" in settings and (not link["backend"] or not _is_host(link["backend"][0])):
+        link["backend"] = parse_address(settings.get("backend")) if is_served else None
+        if is_served and "backend" in settings and (not link["backend"] or not _is_host(link["backend"][0])):
             wrong("name:port, as the server side sees it on its own host", repr(settings["backend"]), "correct it", "backend")
-        link["network"] = self._network(settings["network"], "network", wrong) if "network" in settings else None
+            link["backend"] = None
+        link["network"] = self._network(settings["network"], "network", wrong) if "network" in settings and is_served else None
+        if link["backend"]:
+            problems += _backend_problems(link)
         link["networks"] = settings.get("networks", [])
         if not isinstance(link["networks"], list):
             wrong("a list of Docker networks of the client hosts", repr(link["networks"]), "correct it", "networks")
@@ -633,7 +688,7 @@ class Wiring:
         if "targets" not in settings:
             return None
         targets = settings["targets"]
-        if isinstance(targets, str) and targets.startswith(SRV) and is_dns_name(targets[len(SRV) :]):
+        if isinstance(targets, str) and targets.startswith(SRV) and is_record_name(targets[len(SRV) :]):
             # the record says the ports, and the variables need one
             return [(targets[len(SRV) :], settings.get("port", 0))]
         if isinstance(targets, str) or not hasattr(targets, "__iter__") or not list(targets):
@@ -641,7 +696,14 @@ class Wiring:
             return None
         parsed = [parse_address(target) for target in targets]
         for target, split in zip(targets, parsed):
-            if not split or not (is_dialable(split[0]) or is_dns_name(split[0])):
+            if split and is_record_name(split[0]):
+                wrong(
+                    "address:port, with the IP address or the DNS name of one host",
+                    f"{split[0]}, which is the name of an SRV record",
+                    f"use targets: {SRV}{split[0]} for all targets and ports of that record, or the name of a host",
+                    "targets",
+                )
+            elif not split or not (is_dialable(split[0]) or is_dns_name(split[0])):
                 wrong("address:port, with the IP address or the DNS name of one host", repr(target), "correct it", "targets")
         return parsed
 
@@ -699,12 +761,16 @@ class Wiring:
                     )
 
     def _loops(self):
-        """Follow every backend that is itself an alias on the host that serves the link: it must not lead back."""
+        """Follow every backend that is itself an alias or a ``local`` on the host that serves the link: it must not lead back."""
         named = {}
         for alias, link in self.links.items():
-            named.setdefault(link["name"], []).append(alias)
+            # Docker's names have no case
+            named.setdefault(link["name"].lower(), []).append(alias)
+        opened = [other for other, link in self.links.items() if link["local"]]
         for alias, link in self.links.items():
-            if names.AMBASSADOR.fullmatch(link["backend"][0]):
+            if not link["backend"]:
+                continue
+            if names.PROXY.fullmatch(link["backend"][0].partition(".")[0]):
                 self.problems.append(
                     f"link {alias}, backend: expected a service, found the ambassador {link['backend'][0]}; name the service."
                 )
@@ -714,15 +780,72 @@ class Wiring:
                 if step in seen:
                     continue
                 seen.add(step)
-                name, host = self.links[step[0]]["backend"][0], step[1]
-                further = [other for other in named.get(name, []) if name != HOST and host in self.links[other]["clients"]]
-                if further and name == link["name"]:
+                last, host = self.links[step[0]], step[1]
+                by_name = [other for other in self._answering(last, named) if host in self.links[other]["clients"]]
+                by_port = [other for other in opened if _opens(self.links[other], last) and host in self.links[other]["clients"]]
+                if any(self.links[other]["name"] == link["name"] for other in by_name):
                     self.problems.append(
-                        f"link {alias}, backend: expected a name that does not lead back to the link, found that {name!r} is its own alias"
-                        f" on {host} (the traffic would go round); give the container another name."
+                        f"link {alias}, backend: expected a name that does not lead back to the link, found that {last['backend'][0]!r} is"
+                        f" its own alias on {host} (the traffic would go round); give the container another name."
                     )
                     break
-                ahead += [(other, server) for other in further for server in self.links[other]["servers"]]
+                if any(self.links[other]["name"] == link["name"] for other in by_port):
+                    self.problems.append(_leads_back(link, "backend", link["backend_as_written"], host))
+                    break
+                ahead += [(other, server) for other in by_name + by_port for server in self.links[other]["servers"]]
+
+    def _answering(self, link, named):
+        """Return the aliases of the links to whose client side the backend of a link leads by its name, where that is on the same host.
+
+        Docker knows a container by its names on each of its networks, and by these with the network behind a dot.
+        """
+        name, network = (link["backend"] or ("",))[0].lower(), link["network"]
+        if name == HOST or not name:
+            return []
+        if not network and "." in name:
+            name, network = name.partition(".")[0], link["backend"][0].partition(".")[2]
+        return [
+            other
+            for other in named.get(name, [])
+            if not network or network == self._network_name or network in self.links[other]["networks"]
+        ]
+
+    def _server_names(self):
+        """Compare the names that the servers of a link have in haproxy.cfg: the backend, and the hosts that serve the link."""
+        if self._engine != "haproxy":
+            return
+        # hosts may be many, and few have another name there
+        renamed = {host: name for host in self.hosts for name in [SERVER_CHARACTERS.sub("_", host)] if name != host}
+        reserved = {host for host in self.hosts if SERVER_NAME.fullmatch(host)}
+        for alias, link in self.links.items():
+            hosts = [] if link["targets"] else link["servers"]
+            name = link["backend"][0] if link["backend"] else ""
+            called = {}
+            for host in hosts if renamed else ():
+                called.setdefault(renamed.get(host, host), []).append(host)
+            self.problems += [
+                f"Link {alias}, key servers: HAProxy has one name, {one}, for the hosts {', '.join(same)}. Rename all but one of"
+                " them in the inventory."
+                for one, same in called.items()
+                if len(same) > 1
+            ]
+            self.problems += [
+                f"Link {alias}, key servers: HAProxy has names like {host} for servers of its own. Rename the host in the"
+                " inventory; its name must not begin with a dot, or end with .replica and a number."
+                for host in hosts
+                if host in reserved
+            ]
+            if SERVER_NAME.fullmatch(name):
+                self.problems.append(
+                    f"Link {link['name']}, key backend: HAProxy has names like {name} for servers of its own. Rename the container; its"
+                    " name must not end with .replica and a number."
+                )
+            elif len(hosts) > 1 and (name in hosts or name in called):
+                self.problems.append(
+                    f"Link {link['name']}, key backend: {link['backend_as_written']!r} has the name of the server host {name}. A backend"
+                    f" is a container of each server host. Use another name for the container, or {_on_the_host(link)} for a program on the"
+                    " server host."
+                )
 
     def _names(self):
         if not self._tls:
@@ -761,7 +884,7 @@ class Wiring:
             # a check of none, and TCP, need nothing
             plain = ("check", *FRACTIONS, LIMIT, *SECONDS, PROXY)
             asked = [key if key in plain else f"{key} {link[key]}" for key in link["asked"] if link[key] != "none"]
-            if any(is_dns_name(address) for address, __ in link["targets"] or []):
+            if not all(is_address(address) for address, __ in link["targets"] or []):
                 asked.append("a DNS name")
             several = "several targets" if len(link["targets"] or link["servers"]) > 1 else None
             if several:
@@ -822,6 +945,7 @@ class Wiring:
         # behind NAT the address that others dial is none of the host's own
         bind = self._bind(resolved, alias, host, hostvars) or _published(self._address(resolved, alias, host, hostvars))
         name, port = link["backend"]
+        resolved["problems"] += self._own_backend_problems(resolved, link, host, hostvars, bind)
         # a connection that finds the backend just dead is handed on to another host that serves the link
         peers = [] if link["targets"] else [server for server in link["servers"] if server != host]
         targets = [(peer, self._address(resolved, alias, peer, hostvars), link["publish"], peer) for peer in peers]
@@ -849,6 +973,45 @@ class Wiring:
         if (link["publish"], link["protocol"]) not in [(published["port"], published["protocol"]) for published in resolved["publish"]]:
             self._publish(resolved, link, "publish", bind, link["publish"], link["publish"])
 
+    def _own_backend_problems(self, resolved, link, host, hostvars, bind):
+        """Return the problem of a backend that is a port that the ambassadors publish on the same host."""
+        name, port = link["backend"]
+        if name != HOST and not is_address(name):
+            return []
+        variables, problem, protocol = hostvars[host], None, link["protocol"]
+        own, is_everywhere = own_addresses(variables), bind in WILDCARDS
+        if any((served["publish"], served["protocol"]) == (port, protocol) and host in served["servers"] for served in self.links.values()):
+            if name == HOST and is_everywhere:
+                problem = (
+                    f"Link {link['name']}, key backend: {link['backend_as_written']!r} is the ambassador itself, which publishes this port"
+                    f" on all addresses of host {host}. Set publish to another port, or ambassador_bind of {host} to one of its addresses."
+                )
+            elif name in (bind, host_address(variables)[0]) or (is_everywhere and name in own):
+                problem = (
+                    f"Link {link['name']}, key backend: {link['backend_as_written']!r} is the ambassador itself, which publishes this port"
+                    f" on this address of host {host}. Use {_on_the_host(link)} for a program on the host."
+                )
+        if link["local"] in ((address, port) for address in WILDCARDS) and name in own and host in link["clients"]:
+            problem = problem or _leads_back(link, "backend", link["backend_as_written"], host)
+        return [problem] if problem and problem not in resolved["problems"] else []
+
+    def _own_target_problems(self, link, host, hostvars):
+        """Return the problem of targets that lead back to the link through ``local`` of links on the same host."""
+        if not link["targets"] or not link["local"]:
+            return []
+        opened = [other for other in self.links.values() if other["local"] and host in other["clients"]]
+        own, seen, ahead = own_addresses(hostvars[host]), [], [(link, target) for target in link["targets"]]
+        for last, (address, port) in ahead:
+            for other in opened:
+                at, is_open = other["local"][0], other["local"][1] == port and other["protocol"] == last["protocol"]
+                if not is_open or not (at == address or (at in WILDCARDS and address in own)) or other["alias"] in seen:
+                    continue
+                if other is link:
+                    return [_leads_back(link, "targets", endpoint(address, port), host)]
+                seen.append(other["alias"])
+                ahead += [(other, target) for target in other["targets"] or []]
+        return []
+
     def _client(self, resolved, alias, link, host, hostvars):
         if link["targets"]:
             # without a server host there is no server side that speaks TLS
@@ -864,6 +1027,7 @@ class Wiring:
             }
             targets = [(server, address, link["publish"], server) for server, address in addresses.items()]
         self._reachable(resolved, alias, host, targets)
+        resolved["problems"] += self._own_target_problems(link, host, hostvars)
         self._add(resolved, link, link["port"], link["port"], targets, backends=0)
         resolved["links"][-1].update(local=bool(link["local"]), networks=link["networks"])
         if link["local"]:
@@ -914,7 +1078,12 @@ class Wiring:
             return ""
         if host not in resolved["addresses"]:
             resolved["addresses"][host] = {"origin": origin, "others": other_addresses(hostvars[host], address)}
-        if not is_dialable(address) and not is_dns_name(address):
+        if is_record_name(address):
+            resolved["problems"].append(
+                f"Host {host}, {origin}: {address} begins with an underscore, as only names of SRV records do. Use an IP address, or a DNS"
+                " name that has addresses."
+            )
+        elif not is_dialable(address) and not is_dns_name(address):
             resolved["problems"].append(
                 f"link {alias}: expected a dialable IP address or a DNS name of host {host}, found {address!r} in {origin}; correct it."
             )
@@ -971,7 +1140,8 @@ class Wiring:
                 "balance": link["balance"],
                 **{key: link[key] for key in (*FRACTIONS, LIMIT, PROXY)},
                 **{key: int(link[key]) for key in SECONDS},
-                "backend": endpoint(*link["backend"]),
+                # without a server side, the service is the target
+                "backend": endpoint(*(link["backend"] or link["targets"][0])),
                 "servers": link["servers"],
                 "consumer": consumer_variables(link["name"], link["port"], protocol),
                 "targets": entries,
@@ -984,9 +1154,9 @@ class Wiring:
 
 def _asked(address):
     """Return the type of the DNS record behind an address, None where it is none."""
-    if not is_dns_name(address):
-        return None
-    return "SRV" if address.startswith("_") else "A"
+    if is_record_name(address):
+        return "SRV"
+    return "A" if is_dns_name(address) else None
 
 
 def _published(address):
@@ -1012,6 +1182,55 @@ def is_port(value):
 
 def _is_host(value):
     return is_address(value) or bool(BACKEND_HOST.fullmatch(value))
+
+
+def _on_the_host(link):
+    """Return how a user writes a backend that is a program on the host: with ``ports``, without a port."""
+    return HOST if link["alias"] != link["name"] else f"{HOST}:{link['backend'][1]}"
+
+
+def _backend_problems(link):
+    """Return the problem of a backend that no container reaches, or that is the ambassador itself.
+
+    :param dict link: the link
+    :rtype: list[str]
+    """
+    name, host = link["backend"][0], _on_the_host(link)
+    where = f"Link {link['name']}, key backend: {link['backend_as_written']!r}"
+    if is_address(name):
+        address = _unmapped(name)
+        if address.is_loopback or address.is_unspecified:
+            return [f"{where} is the ambassador itself, which has an address of its own. Use {host} for a program on the server host."]
+        if address.is_multicast or str(address) == "255.255.255.255" or (address.version == 6 and address.is_link_local):
+            return [f"{where} is not an address of one host that a container reaches. Use {host} for a program on the server host."]
+        return []
+    if name == HOST:
+        return []
+    if not link["network"] and OWN_NAMES.fullmatch(name):
+        return [f"{where} is the ambassador itself, which has an address of its own. Use {host} for a program on the server host."]
+    if not link["network"] and NUMERIC.fullmatch(name):
+        return [f"{where} is neither a complete IP address nor a name that DNS resolves. Write the whole address, or rename the container."]
+    if link["network"] and not BACKEND_HOST.fullmatch(f"{name}.{link['network']}"):
+        return [
+            f"Link {link['name']}, key network: Docker's DNS cannot resolve {name}.{link['network']}. Rename the network: between two dots"
+            " are 1 to 63 characters, at the end is no dot, and all has at most 253 characters."
+        ]
+    return []
+
+
+def _opens(link, last):
+    """Return whether the backend of a link leads to what another link opens on the same host."""
+    if not link["local"] or not last["backend"] or link["protocol"] != last["protocol"]:
+        return False
+    name, port = last["backend"]
+    return (name, port) == link["local"] or (name == HOST and port == link["local"][1] and link["local"][0] in WILDCARDS)
+
+
+def _leads_back(link, key, value, host):
+    return (
+        f"Link {link['name']}, key {key}: {value!r} leads back to the link, because the link opens {endpoint(*link['local'])} on host"
+        f" {host} (key local). Set {key} to the service, or local to another port."
+    )
 
 
 def _some(hosts, most=3):

@@ -199,7 +199,7 @@ def server_side(tmp_path, echo, certificates):
     started, port = [], free_port()
 
     def start(known=(CLIENT,), tls=True):
-        links = {"echo": {"port": 7, "publish": port, "servers": "vm1", "clients": "vm2", "backend": f"127.0.0.1:{echo}", "check": "none"}}
+        links = {"echo": {"port": 7, "publish": port, "servers": "vm1", "clients": "vm2", "backend": f"host:{echo}", "check": "none"}}
         more = {**LISTED, **{file: (certificates / name).read_text() for file, name in (("cert.pem", "vm1.pem"), ("ca.pem", "ca.pem"))}}
         # without TLS, the address of vm2 is authorized
         more |= {} if tls else {"admitted.lst": f"echo/{CLIENT}\n"}

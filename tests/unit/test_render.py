@@ -7,7 +7,7 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring, ports
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring, on_host, ports
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import render
 from conftest import ROOT
 from simulation import ROLE
@@ -32,6 +32,8 @@ def variables(side="client", engine="haproxy", tls=False, ipv6=True, map_=None, 
     links = map_ or (KERNEL if engine == "nftables" else LINKS)
     wiring = Wiring(links, lambda pattern: pattern.split(":"), engine, ipv6, tls).side(host, side, HOSTVARS)
     assert wiring["problems"] == []
+    # a program on the host listens on its loopback here
+    wiring = on_host(wiring, "127.0.0.1")
     told = {"ansible_managed": "Ansible managed", "side": side, "links": wiring["links"], "variables": wiring["variables"]}
     told |= {"connections": 8000, "sources": wiring["sources"]}
     told |= {"gateways": ["198.19.0.1"], "image_id": "sha256:aa", "tls": tls, "ipv6": ipv6, "revoked": [], "crl": False}

@@ -276,7 +276,7 @@ def test_a_host_can_serve_one_link_and_consume_another():
 
 
 def test_explicit_targets_win_over_the_inventory():
-    client = side({"redis": a_link(servers=None, targets=["198.18.0.99:1", "[2001:2::1]:2"])}, "vm2", "client", {}, ipv6=True)
+    client = side({"redis": a_link(servers=None, backend=None, targets=["198.18.0.99:1", "[2001:2::1]:2"])}, "vm2", "client", {}, ipv6=True)
     assert client["problems"] == []
     assert client["variables"]["REDIS_1_PORT_6379_TCP"] == "tcp://198.18.0.99:1"
     assert client["variables"]["REDIS_2_PORT_6379_TCP"] == "tcp://[2001:2::1]:2"
@@ -612,6 +612,228 @@ def test_a_backend_that_leads_back_to_its_link_is_refused():
     assert problems({"redis": a_link(backend="redis:6379")}) == []
 
 
+ADDRESSED = {"vm1": {"ambassador_address": "198.18.0.1"}, "vm2": {"ambassador_address": "198.18.0.2"}}
+# backends that are the ambassador itself, and other addresses that no container dials
+ITSELF = (
+    "localhost",
+    "LocalHost",
+    "a.localhost",
+    "ip6-localhost",
+    "127.0.0.1",
+    "127.9.9.9",
+    "[::1]",
+    "0.0.0.0",
+    "[::]",
+    "[::ffff:127.0.0.1]",
+)
+NOWHERE = ("224.0.0.1", "255.255.255.255", "[ff02::1]", "[fe80::1]", "[::ffff:224.0.0.1]")
+NO_NAMES = ("127.1", "2130706433", "0", "0x7f.1", "010.0.0.1")
+
+
+@pytest.mark.parametrize("name", [*ITSELF, *NOWHERE])
+def test_refuses_a_backend_that_no_container_dials_with_the_backend_for_a_program_on_the_host(name):
+    reason = (
+        "is the ambassador itself, which has an address of its own."
+        if name in ITSELF
+        else "is not an address of one host that a container reaches."
+    )
+    sentence = f"Link redis, key backend: '{name}:6379' {reason} Use host:6379 for a program on the server host."
+    assert problems({"redis": a_link(backend=f"{name}:6379")}) == [sentence]
+    # as the user wrote it, once for all ports
+    several = a_link(port=None, ports=[1, 2], backend=name.strip("[]"))
+    assert problems({"redis": several}) == [
+        f"Link redis, key backend: '{name.strip('[]')}' {reason} Use host for a program on the server host."
+    ]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_refuses_a_backend_that_a_resolver_takes_for_an_address(name):
+    (problem,) = problems({"redis": a_link(backend=f"{name}:6379")})
+    assert problem.startswith(f"Link redis, key backend: '{name}:6379' is neither a complete IP address nor a name that DNS resolves.")
+    # Docker's DNS resolves a container name of digits on a network
+    assert problems({"redis": a_link(backend=f"{name}:6379", network="shop")}) == []
+
+
+@pytest.mark.parametrize("name", ["a..b", "example.com.", "a" * 64, f"{'a.' * 126}aa", "-a", "_a"])
+@pytest.mark.parametrize("network", [None, "shop"])
+def test_refuses_a_backend_that_dns_cannot_hold(name, network):
+    (problem,) = problems({"redis": a_link(backend=f"{name}:1", network=network)})
+    assert problem.startswith("link redis, backend: expected name:port")
+
+
+@pytest.mark.parametrize("network", ["n..x.", "n" * 64, "x."])
+def test_refuses_a_network_in_which_dns_cannot_resolve_the_backend(network):
+    (problem,) = problems({"redis": a_link(backend="db:1", network=network)})
+    assert problem.startswith(f"Link redis, key network: Docker's DNS cannot resolve db.{network}. Rename the network:")
+    # neither the host nor an address is looked up there; and an alias has no name of the network
+    for changes in ({"backend": "host:1"}, {"backend": "198.18.0.99:1"}):
+        assert side({"redis": a_link(network=network, **changes)}, "vm1", "server")["problems"] == []
+    assert problems({"redis": a_link(networks=[network])}) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ambassador_server",
+        "AMBASSADOR_CLIENT_2",
+        "ambassador_client_standin",
+        "ambassador_blue_client_standin_3",
+        "ambassador_server.ambassador",
+    ],
+)
+def test_refuses_every_ambassador_as_a_backend(name):
+    (problem,) = problems({"redis": a_link(backend=f"{name}:6379")})
+    assert problem == f"link redis, backend: expected a service, found the ambassador {name}; name the service."
+
+
+@pytest.mark.parametrize(
+    ("backend", "variables"),
+    [
+        ("198.18.0.1:6379", {}),
+        ("[::ffff:198.18.0.1]:6379", {}),
+        ("203.0.113.7:6379", {"ambassador_address": "203.0.113.7", "ambassador_bind": "198.18.0.1"}),
+        ("198.18.0.1:6379", {"ambassador_address": "203.0.113.7", "ambassador_bind": "198.18.0.1"}),
+        # it publishes on all addresses
+        ("198.18.0.1:6379", {"ambassador_address": "vm1.example.com", "ansible_facts": {"all_ipv4_addresses": ["198.18.0.1"]}}),
+    ],
+)
+def test_refuses_a_backend_that_is_what_its_own_host_publishes(backend, variables):
+    link = a_link(backend=backend)
+    assert side({"redis": link}, "vm1", "server", {"vm1": {**ADDRESSED["vm1"], **variables}}, tls=True)["problems"] == [
+        f"Link redis, key backend: '{backend}' is the ambassador itself, which publishes this port on this address of host vm1."
+        " Use host:6379 for a program on the host."
+    ]
+    # another port, and the same address and port of another host, are services
+    for changes in ({"publish": 7000}, {"servers": "db", "clients": "VM1"}):
+        host = "db1" if "servers" in changes else "vm1"
+        assert side({"redis": link | changes}, host, "server", {"vm1": {**ADDRESSED["vm1"], **variables}}, tls=True)["problems"] == []
+
+
+def test_refuses_a_backend_on_the_host_if_the_ambassador_publishes_that_port_on_all_addresses():
+    for variables in ({"ambassador_address": "vm1.example.com"}, {"ambassador_bind": "::", **ADDRESSED["vm1"]}):
+        told = {"vm1": variables}
+        links = {"redis": a_link(publish=7000, backend="host:6379"), "pg": a_link(port=6379)}
+        (problem,) = side(links, "vm1", "server", told, tls=True)["problems"]
+        assert problem == (
+            "Link redis, key backend: 'host:6379' is the ambassador itself, which publishes this port on all addresses of host vm1."
+            " Set publish to another port, or ambassador_bind of vm1 to one of its addresses."
+        )
+        assert side({"redis": links["redis"]}, "vm1", "server", told, tls=True)["problems"] == []
+    assert side({"redis": a_link(backend="host:6379")}, "vm1", "server")["problems"] == []
+
+
+@pytest.mark.parametrize(("local", "target"), [("198.18.0.2:6379", "198.18.0.2:6379"), ("0.0.0.0:6379", "198.18.0.2:6379")])
+def test_refuses_targets_that_lead_back_to_the_link(local, target):
+    links = {"redis": a_link(servers=None, backend=None, targets=["198.18.0.99:1", target], local=local)}
+    (problem,) = side(links, "vm2", "client", ADDRESSED)["problems"]
+    assert problem == (
+        f"Link redis, key targets: '{target}' leads back to the link, because the link opens {local} on host vm2 (key local)."
+        " Set targets to the service, or local to another port."
+    )
+    # by way of another link
+    links["other"] = {**links["redis"], "port": 1, "targets": ["198.18.0.2:7000"]}
+    links["redis"]["local"] = "198.18.0.2:7000"
+    found = [side(links, "vm2", "client", ADDRESSED)["problems"]]
+    assert [[problem.partition(":")[0] for problem in one] for one in found] == [["Link redis, key targets", "Link other, key targets"]]
+    links["other"]["targets"] = ["198.18.0.99:7000"]
+    assert side(links, "vm2", "client", ADDRESSED)["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("backend", "local"), [("host:7000", "0.0.0.0:7000"), ("198.18.0.1:7000", "198.18.0.1:7000"), ("198.18.0.1:7000", "0.0.0.0:7000")]
+)
+def test_refuses_a_backend_that_leads_back_to_the_link_through_local(backend, local):
+    links = {"redis": a_link(clients="VM1", backend=backend, local=local)}
+    (problem,) = side(links, "vm1", "server", ADDRESSED)["problems"]
+    assert problem == (
+        f"Link redis, key backend: '{backend}' leads back to the link, because the link opens {local} on host vm1 (key local)."
+        " Set backend to the service, or local to another port."
+    )
+    assert side({"redis": links["redis"] | {"local": "127.0.0.1:7000"}}, "vm1", "server", ADDRESSED)["problems"] == []
+    assert side({"redis": links["redis"] | {"clients": "VM2"}}, "vm1", "server", ADDRESSED)["problems"] == []
+
+
+@pytest.mark.parametrize("backend", ["redis:6379", "REDIS:6379", "redis.ambassador:6379", "Redis.ambassador:6379"])
+def test_a_backend_leads_back_by_every_name_that_docker_resolves(backend):
+    (problem,) = problems({"Redis": a_link(servers="both", clients="both", backend=backend)})
+    assert f"found that {backend.partition(':')[0]!r} is its own alias on vm" in problem
+
+
+def test_a_backend_on_another_network_than_its_alias_leads_nowhere_back():
+    link = a_link(servers="VM1", clients="both", backend="db:5432", network="shop_default")
+    assert problems({"db": link}) == []
+    assert problems({"db": a_link(clients="both", backend="db.shop_default:5432")}) == []
+    for changes in (
+        {"networks": ["shop_default"]},
+        {"network": "ambassador"},
+        {"backend": "db.shop_default:1", "network": None, "networks": ["shop_default"]},
+    ):
+        changed = {key: value for key, value in {**link, **changes}.items() if value is not None}
+        assert "the traffic would go round" in problems({"db": changed})[0]
+    # the network of the ambassadors is named by the user, or after the mesh
+    own = a_link(clients="both", backend="redis.own:6379")
+    assert "the traffic would go round" in Wiring({"redis": own}, hosts_of, network="own").problems[0]
+    own["backend"] = "redis.ambassador-blue:6379"
+    assert "the traffic would go round" in Wiring({"redis": own}, hosts_of, mesh="blue").problems[0]
+
+
+@pytest.mark.parametrize(
+    ("names", "backend", "sentence"),
+    [
+        (["vm1", "vm3"], "vm3:1", "Link redis, key backend: 'vm3:1' has the name of the server host vm3."),
+        (["vm@1", "vm_1"], "db:1", "Link redis, key servers: HAProxy has one name, vm_1, for the hosts vm@1, vm_1."),
+        ([".held"], "db:1", "Link redis, key servers: HAProxy has names like .held for servers of its own."),
+        (["vm1.replica2"], "db:1", "Link redis, key servers: HAProxy has names like vm1.replica2 for servers of its own."),
+        (["vm1"], "db.replica2:1", "Link redis, key backend: HAProxy has names like db.replica2 for servers of its own."),
+    ],
+)
+def test_refuses_names_that_haproxy_cannot_tell_apart(names, backend, sentence):
+    def found(**changes):
+        return Wiring({"redis": a_link(servers="servers", backend=backend)}, {"servers": names, "VM2": ["vm2"]}.get, **changes).problems
+
+    (problem,) = found()
+    assert problem.startswith(sentence)
+    assert not any("HAProxy" in problem or "key backend" in problem for problem in found(engine="nftables"))
+
+
+def test_a_backend_may_have_the_name_of_the_only_server_host():
+    assert problems({"redis": a_link(backend="vm1:6379")}) == []
+
+
+@pytest.mark.parametrize(("key", "value"), [("backend", "redis_server:6379"), ("publish", 7000), ("network", "shop")])
+def test_refuses_keys_of_a_server_side_beside_targets_without_servers(key, value):
+    link = a_link(servers=None, backend=None, targets=["198.18.0.99:6379"])
+    assert problems({"redis": link}) == []
+    sentence = (
+        f"Link redis, key {key}: {value!r} is not used, because a link with targets and without servers has no server side."
+        f" Remove {key}, or add servers."
+    )
+    assert problems({"redis": link | {key: value}}) == [sentence]
+    assert problems({"redis": a_link(targets=["198.18.0.99:6379"], **{key: value})}) == []
+    assert problems({"redis": a_link(targets=["198.18.0.99:6379"], backend=None)}) == [
+        "link redis: expected the key backend, found none; add backend to the link."
+    ]
+    # the service that messages name
+    assert side({"redis": link}, "vm2", "client")["links"][0]["backend"] == "198.18.0.99:6379"
+
+
+def test_refuses_an_underscore_before_a_name_that_has_addresses():
+    (problem,) = problems({"db": a_link(targets=["_db.example.com:5432"])})
+    assert problem == (
+        "link db, targets: expected address:port, with the IP address or the DNS name of one host, found _db.example.com, which is the"
+        " name of an SRV record; use targets: srv:_db.example.com for all targets and ports of that record, or the name of a host."
+    )
+    (problem,) = problems({"db": a_link(targets="srv:db.example.com")})
+    assert "expected a list of address:port, or srv: and the name of an SRV record, found 'srv:db.example.com'" in problem
+    (problem,) = side({"db": a_link(servers="both")}, "vm2", "client", {"vm1": {"ambassador_address": "_x.example.com"}}, tls=True)[
+        "problems"
+    ]
+    assert problem == (
+        "Host vm1, ambassador_address: _x.example.com begins with an underscore, as only names of SRV records do. Use an IP address, or a"
+        " DNS name that has addresses."
+    )
+
+
 def test_a_circle_of_links_is_refused():
     links = {
         "one": a_link(port=1, servers="both", clients="both", backend="two:2"),
@@ -706,7 +928,7 @@ def test_what_the_kernel_can_is_no_problem():
 
 
 def test_a_target_is_dialled_in_its_family_and_a_name_in_those_of_the_network():
-    links = {"redis": a_link(targets=["198.18.0.1:1", "[2001:2::1]:1"], servers=None)}
+    links = {"redis": a_link(targets=["198.18.0.1:1", "[2001:2::1]:1"], servers=None, backend=None)}
     targets = side(links, "vm2", "client", ipv6=True)["links"][0]["targets"]
     assert [target["families"] for target in targets] == [["ip"], ["ip6"]]
     for ipv6, families in ((True, ["ip", "ip6"]), (False, ["ip"])):
@@ -799,7 +1021,7 @@ def test_over_tls_a_server_side_verifies_its_peers_and_not_its_backend():
 
 @pytest.mark.parametrize(
     ("changes", "verified"),
-    [({"servers": "VM1"}, ["vm1", "vm1"]), ({"servers": "db"}, ["db1", "db2"]), ({"servers": None}, [None, None])],
+    [({"servers": "VM1"}, ["vm1", "vm1"]), ({"servers": "db"}, ["db1", "db2"]), ({"servers": None, "backend": None}, [None, None])],
 )
 def test_over_tls_explicit_targets_are_the_servers_or_none_of_the_ambassadors(changes, verified):
     client = side({"redis": a_link(targets=["198.18.0.1:1", "198.18.0.2:2"], **changes)}, "vm2", "client", tls=True)

@@ -24,7 +24,7 @@ LINKS = {
     "machine": {**LINK, "ports": [PORT, PORT + 5], "backend": "198.18.0.13"},
     "api": {**LINK, "port": 7013, "backend": f"api:{PORT}", "network": "shop_default"},
     # what an SRV record names is dialled as it is
-    "listed": {"port": 7014, "clients": "VM2", "backend": f"echo:{PORT}", "targets": "srv:_echo._tcp.example"},
+    "listed": {"port": 7014, "clients": "VM2", "targets": "srv:_echo._tcp.example"},
     "seen": {**LINK, "port": 8080, "backend": "proxied:8080", "send_proxy": True},
 }
 PROXIED = """\
@@ -39,7 +39,7 @@ frontend seen
 """
 CLIENTS = ("ambassador_client", "ambassador_client_2", "ambassador_client_3")
 NAMES = ("shop", "zoo", "program", "machine")
-LATER = {"port": 7015, "clients": "VM2", "backend": f"echo:{PORT}", "targets": [f"later.example:{PORT}"]}
+LATER = {"port": 7015, "clients": "VM2", "targets": [f"later.example:{PORT}"]}
 # no host of the lab's network has this address
 DEAD = "198.18.0.250"
 
@@ -280,7 +280,7 @@ def test_a_host_pulls_its_own_configuration_without_the_key_of_the_ca(vm1, vm2, 
     # of what the page shows all but how this lab reaches its hosts
     shown = re.search(r"```yaml\n# inventory/group_vars/all/pull.yml\nansible_connection:.*?\n(.*?)```", page, re.S)[1]
     (repository / "inventory/group_vars/all/pull.yml").write_text(shown.replace("example.com", "example"))
-    pulled = {**LINKS, "pulled": {"port": 7016, "clients": "VM2", "backend": f"echo:{PORT}", "targets": [f"198.18.0.13:{PORT}"]}}
+    pulled = {**LINKS, "pulled": {"port": 7016, "clients": "VM2", "targets": [f"198.18.0.13:{PORT}"]}}
     links = json.dumps({"ambassador_links": pulled})
     (repository / "inventory/group_vars/all/links.yml").write_text(links)
     identity = ["-c", "user.name=host", "-c", "user.email=host@example.com"]

@@ -8,7 +8,7 @@ from conftest import PATIENT, as_user, inspect
 
 MOVE = "playbooks/move.yml"
 THERE = ["-e", "home=there", "-e", "move_link=redis", "-e", "move_from=vm1"]
-ELSEWHERE = {"redis": {"port": 6379, "clients": "vm2", "backend": "redis_server:6379", "targets": ["198.18.0.13:6379"], "check": "redis"}}
+ELSEWHERE = {"redis": {"port": 6379, "clients": "vm2", "targets": ["198.18.0.13:6379"], "check": "redis"}}
 BACK = ["-e", "home=here", "-e", "move_link=redis", "-e", "move_from=vm3"]
 
 
