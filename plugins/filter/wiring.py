@@ -50,6 +50,9 @@ options:
     description: The mesh.
     type: str
     default: default
+  network:
+    description: The Docker network of the ambassadors. Without it, it is the default one of the mesh.
+    type: str
 """
 
 EXAMPLES = r"""
@@ -152,9 +155,9 @@ def hosts_of(groups):
     return resolve
 
 
-def wiring(links, host, side, groups, hostvars, engine="haproxy", ipv6=False, tls=False, mesh="default"):
+def wiring(links, host, side, groups, hostvars, engine="haproxy", ipv6=False, tls=False, mesh="default", network=None):
     """Resolve the map of links for one host and side: see the documentation above and ``Wiring.side``."""
-    return Wiring(links, hosts_of(groups), engine, ipv6, tls, mesh).side(host, side, AllVariables(hostvars))
+    return Wiring(links, hosts_of(groups), engine, ipv6, tls, mesh, network).side(host, side, AllVariables(hostvars))
 
 
 class FilterModule:

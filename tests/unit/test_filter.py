@@ -61,6 +61,14 @@ def test_what_is_wrong_with_the_map_is_said_by_the_first_host_alone():
 # -- the variables of a consumer -----------------------------------------------------------------------------------
 
 
+def test_a_backend_leads_back_by_the_name_of_the_network_of_the_ambassadors():
+    links = {"redis": {**LINK, "servers": "web1", "clients": "web1", "backend": "redis.own:6379"}}
+    variables = {"web1": {"ambassador_address": "198.18.0.11"}}
+    assert wiring(links, "web1", "client", GROUPS, variables)["problems"] == []
+    (problem,) = wiring(links, "web1", "client", GROUPS, variables, network="own")["problems"]
+    assert "the traffic would go round" in problem
+
+
 def test_a_consumer_gets_the_variables_of_docker_s_links():
     links = {"my-cache": {"port": "6379"}, "dns": {"port": 53, "protocol": "udp"}, "odd": {"port": 0}, "none": None}
     assert link_variables(links, "my-cache") == {
