@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import socketserver
 import ssl
@@ -108,13 +109,14 @@ class Side:
     :param pathlib.Path directory: a directory of its own
     :param dict made: the generation
     :param int port: a port to wait for
+    :param str mode: option of HAProxy, ``-W`` for one that can reload
     """
 
-    def __init__(self, directory, made, port):
+    def __init__(self, directory, made, port, mode="-db"):
         self.directory = directory
         self._container = f"ambassador_test_{os.getpid()}_{directory.name}"
         self._log = (directory / "log").open("w+")
-        started = command(directory, made, "-db", container=self._container)
+        started = command(directory, made, "-db", mode, container=self._container)
         self._process = subprocess.Popen(started, stdout=self._log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + 20
         while not _answers(port):
@@ -125,6 +127,18 @@ class Side:
     def log(self):
         """Return the log so far."""
         return (self.directory / "log").read_text()
+
+    def reload(self):
+        """Reload the configuration, and wait for the new worker."""
+        loaded = self.log().count("Loading success")
+        if "docker" in self._process.args[0]:
+            subprocess.run(["docker", "kill", "-s", "USR2", self._container], capture_output=True, check=True)
+        else:
+            self._process.send_signal(signal.SIGUSR2)
+        deadline = time.monotonic() + 20
+        while self.log().count("Loading success") == loaded:
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.05)
 
     def stop(self):
         """Stop HAProxy."""
@@ -198,15 +212,15 @@ def server_side(tmp_path, echo, certificates):
     """Starts a server side that authorizes vm2 for the link echo; returns it and its port."""
     started, port = [], free_port()
 
-    def start(known=(CLIENT,), tls=True):
-        links = {"echo": {"port": 7, "publish": port, "servers": "vm1", "clients": "vm2", "backend": f"host:{echo}", "check": "none"}}
+    def start(known=(CLIENT,), tls=True, clients="vm2", **options):
+        link = {"port": 7, "publish": port, "servers": "vm1", "clients": clients, "backend": f"host:{echo}", "check": "none"}
         more = {**LISTED, **{file: (certificates / name).read_text() for file, name in (("cert.pem", "vm1.pem"), ("ca.pem", "ca.pem"))}}
         # without TLS, the address of vm2 is authorized
         more |= {} if tls else {"admitted.lst": f"echo/{CLIENT}\n"}
-        options = {"ipv6": False, "connections": CONNECTIONS, "metrics": True, "subnets": [], "sources": {"vm2": list(known)}}
-        made = generation(side="server", tls=tls, map_=links, more=more, **options)
+        changes = {"ipv6": False, "connections": CONNECTIONS, "metrics": True, "subnets": [], "sources": {"vm2": list(known)}}
+        made = generation(side="server", tls=tls, map_={"echo": link}, more=more, **changes)
         install_key(tmp_path, certificates)
-        started.append(Side(tmp_path, made, port))
+        started.append(Side(tmp_path, made, port, **options))
         return started[0], port
 
     yield start
@@ -233,13 +247,19 @@ def flood():
         process.wait()
 
 
-def request(port, certificate, source=CLIENT, alpn="echo"):
-    """Send a request over a new connection; return what comes back, and the seconds."""
+def context_of(certificate, alpn="echo"):
+    """Return the TLS context of a client that has a certificate, or None for no certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols([alpn])
     if certificate:
         context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+    return context
+
+
+def request(port, certificate, source=CLIENT, alpn="echo"):
+    """Send a request over a new connection; return what comes back, and the seconds."""
+    context = context_of(certificate, alpn)
     begin = time.monotonic()
     try:
         with socket.create_connection(("127.0.0.1", port), 5, (source, 0)) as connection, context.wrap_socket(connection) as link:
@@ -323,10 +343,7 @@ def test_client_with_an_unknown_address_connects_during_a_flood_from_another_add
 
 def test_open_connections_of_a_client_with_an_unknown_address_do_not_count_as_handshakes(server_side, certificates):
     side, port = server_side(known=())
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.set_alpn_protocols(["echo"])
-    context.load_cert_chain(certificates / "vm2.pem", certificates / "vm2.key")
+    context = context_of(certificates / "vm2.pem")
     # more than all strangers may have in a handshake
     opened = [context.wrap_socket(socket.create_connection(("127.0.0.1", port), 5, (STRANGER, 0))) for _ in range(CONNECTIONS // 8 + 50)]
     for connection in opened:
@@ -334,6 +351,44 @@ def test_open_connections_of_a_client_with_an_unknown_address_do_not_count_as_ha
         assert connection.recv(9) == b"hello"
         connection.close()
     assert side.metrics(f"publish.{port}")["denied_connections_total"] == 0
+
+
+def denied(side, port, source, count):
+    """Open connections from a source, and return how many of them are denied."""
+    before = side.metrics(f"publish.{port}")
+    opened = [socket.create_connection(("127.0.0.1", port), 5, (source, 0)) for _ in range(count)]
+    deadline = time.monotonic() + 20
+    while side.metrics(f"publish.{port}")["connections_total"] < before["connections_total"] + count:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    # the last ones are counted before they are denied
+    time.sleep(0.5)
+    after = side.metrics(f"publish.{port}")
+    for connection in opened:
+        connection.close()
+    return after["denied_connections_total"] - before["denied_connections_total"]
+
+
+def test_reload_keeps_the_known_addresses_of_clients(server_side, certificates):
+    side, port = server_side(known=(), mode="-W")
+    connection = socket.create_connection(("127.0.0.1", port), 5, (STRANGER, 0))
+    # an open connection keeps the old workers
+    with context_of(certificates / "vm2.pem").wrap_socket(connection) as link:
+        link.sendall(b"hello")
+        assert link.recv(9) == b"hello"
+        for _ in range(3):
+            side.reload()
+            time.sleep(0.5)
+        # more at once than a stranger may have in a handshake
+        assert denied(side, port, STRANGER, CONNECTIONS // 16 + 50) == 0
+        assert denied(side, port, ATTACKER, CONNECTIONS // 16 + 50) > 0
+
+
+@pytest.mark.parametrize("clients", ["vm2", "vm2:vm3"], ids=["one client host", "several client hosts"])
+def test_one_of_several_client_hosts_leaves_connections_to_the_others(server_side, clients):
+    side, port = server_side(known=(CLIENT, ATTACKER), tls=False, clients=clients)
+    expected = CONNECTIONS - 20 - CONNECTIONS * 7 // 8 if ":" in clients else 0
+    assert denied(side, port, CLIENT, CONNECTIONS - 20) == expected
 
 
 def lines_of(side, source):
@@ -368,6 +423,27 @@ def test_refused_certificates_of_a_source_are_logged_up_to_a_limit_and_all_are_c
         assert len(lines) == count
         assert all('link=echo peer=vm4 refused="not a client of the link"' in line for line in lines)
     assert side.metrics(f"publish.{port}")["requests_denied_total"] == 51
+
+
+def test_failed_handshakes_do_not_hide_the_refusal_of_a_certificate(server_side, certificates):
+    side, port = server_side(known=(ATTACKER,))
+    for _ in range(25):
+        request(port, None, ATTACKER)
+    request(port, certificates / "vm4.pem", ATTACKER)
+    lines = lines_of(side, ATTACKER)
+    assert (len(lines), [line for line in lines if "peer=vm4" in line]) == (21, lines[-1:])
+
+
+def test_name_in_a_self_signed_certificate_forges_no_line_of_the_log(server_side, certificates, tmp_path):
+    side, port = server_side()
+    forged = f"a\n{CLIENT}:1 fake link=echo peer=vm2 \x1b[31m"
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    new += ["-subj", f"/CN={forged}", "-keyout", "forged.key", "-out", "forged.pem"]
+    subprocess.run(new, cwd=tmp_path, capture_output=True, check=True)
+    request(port, tmp_path / "forged.pem", STRANGER)
+    (line,) = lines_of(side, STRANGER)
+    assert " peer=a?127.0.0.1:1?fake?link?echo?peer?vm2???31m refused=" in line
+    assert "fake" not in side.log().replace(line, "")
 
 
 def test_failed_handshakes_of_many_strangers_are_logged_up_to_a_limit(server_side):

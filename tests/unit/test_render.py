@@ -520,11 +520,22 @@ def test_handshake_ends_after_the_time_that_client_sides_wait():
     assert "client-hs" not in timed("server", tls=False) + timed("client")
 
 
-def test_6to4_addresses_are_no_known_clients():
-    """HAProxy compares the IPv4 address inside a 6to4 address with the IPv4 addresses of a list."""
+def test_addresses_with_an_embedded_ipv4_address_are_no_known_clients():
+    """HAProxy compares the IPv4 address inside a 6to4 or IPv4-compatible address with the IPv4 addresses of a list."""
     config = generation(side="server", tls=True)["files"]["haproxy.cfg"]
-    assert config.count("track-sc1 str(::) table ambassador.sources if !is_client or is_6to4\n") == 2
-    assert generation(side="server")["files"]["haproxy.cfg"].count("tcp-request connection reject if is_6to4\n") == 2
+    assert config.count("track-sc1 str(::) table ambassador.sources if !is_client or is_embedded_ipv4 !is_loopback\n") == 2
+    plain = generation(side="server")["files"]["haproxy.cfg"]
+    links = [{**link, "sources": ["198.19.0.0/24"]} for link in variables()["links"]]
+    for config in (plain, generation(links=links)["files"]["haproxy.cfg"]):
+        assert config.count("acl is_embedded_ipv4 src 2002::/16 ::/96\n") == 2
+        assert config.count("tcp-request connection reject if is_embedded_ipv4 !is_loopback\n") == 2
+
+
+def test_one_of_several_client_hosts_does_not_take_all_connections():
+    limit = "    tcp-request connection reject if { sc0_conn_cur gt 7000 }\n"
+    for tls in (True, False):
+        assert generation(side="server", tls=tls)["files"]["haproxy.cfg"].count(limit) == 2
+        assert limit not in generation(side="server", tls=tls, map_={"redis": {**LINKS["redis"], "clients": "vm2"}})["files"]["haproxy.cfg"]
 
 
 def test_who_may_connect_is_told_link_by_link_and_the_host_itself_by_its_gateways():
