@@ -279,9 +279,9 @@ def test_a_former_link_keeps_its_backend_beside_a_link_with_the_same_variables(t
     with Other(("127.0.0.1", 0), None) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
         link = {"publish": port, "servers": "vm1", "clients": "vm2", "check": "none"}
-        before = variables("server", tls=True, map_={"echo": {**link, "port": 7, "backend": f"127.0.0.1:{echo}"}})
+        before = variables("server", tls=True, map_={"echo": {**link, "port": 7, "backend": f"host:{echo}"}})
         number = other.server_address[1]
-        now = variables("server", tls=True, map_={"echo": {**link, "ports": [number], "backend": "127.0.0.1"}})
+        now = variables("server", tls=True, map_={"echo": {**link, "ports": [number], "backend": "host"}})
         now |= {"publish": [], "holder": "ambassador_server"}
         told = {"engine": "haproxy", "tls": True}
         held = handover.former({"wiring": handover.packed(handover.text({**before, "publish": []}, told).encode())}, told)
