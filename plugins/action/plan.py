@@ -449,12 +449,13 @@ class ActionModule(ActionBase):
         held = {host: {user: text_of(found, "users", name, user) for user in given} for host, found in self._observations().items()}
         held = {host: {user: sha256 for user, sha256 in users.items() if sha256} for host, users in held.items()}
         rules = plain(self.redis["app_rules"])
-        problems = redis.app_rule_problems(rules) + redis.judge(given, kept, held, directory, self.mesh, hashed=self._hashed)
+        memory = self.redis["memory"]
+        problems = redis.app_rule_problems(rules) + redis.memory_problems(memory)
+        problems += redis.judge(given, kept, held, directory, self.mesh, hashed=self._hashed)
         self._warn_of_weak_passwords(given, redis.VARIABLES)
         known = {user: given[user] or kept[user] for user in given}
         # one that is still to be made is in no file yet
         ready = all(known.values()) and not problems
-        memory = self.redis["memory"]
         texts = redis.server_files(known, rules, memory) if ready else {}
         files = {file: self._hashed(text) for file, text in texts.items()} or dict.fromkeys(("operator",))
         loaded = self._hashed(redis.loaded(known, rules, memory)) if ready else None

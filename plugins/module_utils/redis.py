@@ -37,10 +37,12 @@ NOT_FOR_APP = re.compile(
 )
 
 
-# the smallest limit that Redis accepts for the request of a client, and twice of that for all clients
-MIN_REQUEST_BYTES, MIN_CLIENTS_BYTES = 1 << 20, 1 << 21
-# the clients of a container without a memory limit have the same part as with this limit
-UNLIMITED_BYTES = 512 << 20
+# the least that Redis accepts for a request, and the default that is the most that it stores as one value
+MIN_REQUEST_BYTES, MAX_VALUE_BYTES = 1 << 20, 512 << 20
+# an idle server has 14 MiB; below the minimum, little is left for data
+IDLE_BYTES, MIN_MEMORY_BYTES = 16 << 20, 32 << 20
+# the clients of a container without a memory limit have the same part as with this limit; the replicas have Redis' default
+UNLIMITED_BYTES, UNLIMITED_REPLICAS_BYTES = 512 << 20, 256 << 20
 
 
 # kind of patterns -> how rules with them begin
@@ -103,24 +105,47 @@ def quoted(password):
     return json.dumps(password, ensure_ascii=False)
 
 
+def memory_problems(memory):
+    """Return why the memory limit of a server is refused.
+
+    :param memory: the variable ``redis_server_memory``; 0 for no limit
+    :return: a list of at most one message
+    :rtype: list[str]
+    """
+    if 0 < (containers.size(memory) or 0) < MIN_MEMORY_BYTES:
+        return [
+            f"Variable redis_server_memory: {memory} is too little for Redis. Use at least {MIN_MEMORY_BYTES >> 20}M, or 0 for no limit."
+        ]
+    return []
+
+
 def limits(memory):
     """Return the settings that keep a server below the memory limit of its container.
 
-    Clients without a password can send requests as well. Redis closes the largest clients if all together exceed their part.
-    The rest is for fragmentation, for copies while it writes to disk, and for replicas.
+    They limit clients without a password, one request or reply of any client, and replicas that do not read. They do not stop a client with
+    the password of app that exhausts the memory on purpose: Redis checks ``maxmemory`` before a command or transaction, not within it.
+
+    Redis closes the largest clients if all together exceed their part, also when clients without a password cause it. Their part holds a
+    reply that exceeds its limit by its last value. It also holds a large value that a client writes and reads at once: Redis keeps the buffer
+    of the request, and memory for large values is up to a quarter larger than the value.
 
     :param memory: the memory limit, as Docker takes it; 0 for none
-    :return: setting -> bytes
-    :rtype: dict[str, int]
-    :source: Redis' documentation, "Client handling", section "Client eviction"
+    :return: setting -> value, as the configuration file has it
+    :rtype: dict[str, int | str]
+    :source: Redis' documentation, "Client handling", sections "Output buffer limits", "Query buffer hard limit" and "Client eviction"
     """
     limit = containers.size(memory) or 0
-    clients = max((limit or UNLIMITED_BYTES) * 3 // 16, MIN_CLIENTS_BYTES)
+    usable = max((limit or UNLIMITED_BYTES) - IDLE_BYTES, MIN_MEMORY_BYTES - IDLE_BYTES)
+    request, reply = max(usable * 5 // 32, MIN_REQUEST_BYTES), usable * 3 // 16
+    replicas = usable * 3 // 32 if limit else UNLIMITED_REPLICAS_BYTES
     return {
-        "maxmemory": limit * 11 // 16,
-        "maxmemory-clients": clients,
-        # one request does not take all of it
-        "client-query-buffer-limit": max(clients * 5 // 6, MIN_REQUEST_BYTES),
+        "maxmemory": usable * 9 // 16 if limit else 0,
+        "maxmemory-clients": usable * 11 // 32,
+        "client-query-buffer-limit": request,
+        # commands such as SETRANGE make large values of small requests
+        "proto-max-bulk-len": min(request, MAX_VALUE_BYTES),
+        # for each client; all replicas share one buffer
+        "client-output-buffer-limit": f'"normal {reply} 0 0 replica {replicas} 0 0"',
     }
 
 

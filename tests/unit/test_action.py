@@ -654,6 +654,12 @@ def test_warns_of_a_short_password_and_names_its_variable(play, monkeypatch, hos
     assert [re.match(r"Variable (\w+): the password of the Redis user \w+ is shorter than 16", line)[1] for line in warnings] == variables
 
 
+def test_refuses_a_redis_server_with_too_little_memory(play):
+    (problem,) = play.plan("vm1", "redis_server", redis={"memory": "31M"})["problems"]
+    assert problem.startswith("Variable redis_server_memory: 31M is too little for Redis.")
+    assert play.plan("vm1", "redis_server", redis={"memory": "32M"})["problems"] == []
+
+
 def test_no_password_and_no_hash_of_one_is_told(play):
     keep(play, app="a secret", proof="two secrets", operator="three secrets")
     for host, part in (("vm1", "redis_server"), ("vm2", "redis_client")):

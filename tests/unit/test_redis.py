@@ -26,7 +26,8 @@ def test_a_server_has_its_users_its_configuration_and_the_operator_s_password():
     assert list(files) == ["users.acl", "redis.conf", "operator"]
     assert files["redis.conf"] == (
         'masteruser operator\nmasterauth "th\\"ree\\\\ ä"\n'
-        "maxmemory 369098752\nmaxmemory-clients 100663296\nclient-query-buffer-limit 83886080\n"
+        "maxmemory 292552704\nmaxmemory-clients 178782208\nclient-query-buffer-limit 81264640\nproto-max-bulk-len 81264640\n"
+        'client-output-buffer-limit "normal 97517568 0 0 replica 48758784 0 0"\n'
     )
     assert files["operator"] == 'th"ree\\ ä\n'
 
@@ -121,17 +122,68 @@ def test_what_a_server_runs_with_has_no_password_and_differs_for_other_passwords
     assert len({text, redis.loaded({**PASSWORDS, "app": "another"}, [], "512M"), redis.loaded(PASSWORDS, [], "1G")}) == 3
 
 
-@pytest.mark.parametrize("memory", ["16M", "64M", "512M", "2G", 1 << 30, "1.5g"])
-def test_data_and_clients_together_stay_below_the_limit_of_the_container(memory):
-    limit, found = containers.size(memory), redis.limits(memory)
-    # an eighth is left for fragmentation and for copies
-    assert found["maxmemory"] + found["maxmemory-clients"] <= limit * 7 // 8
-    assert 1 << 20 <= found["client-query-buffer-limit"] < found["maxmemory-clients"]
+MEMORY = ["32M", "64M", "128M", "512M", "2G", "16G", 1 << 30, "1.5g"]
 
 
-@pytest.mark.parametrize("memory", ["0", 0, ""])
+def parts(memory):
+    """Return the limits, with the limits of output buffers as numbers."""
+    found = redis.limits(memory)
+    reply, replicas = re.fullmatch('"normal ([0-9]+) 0 0 replica ([0-9]+) 0 0"', found["client-output-buffer-limit"]).groups()
+    return {**found, "reply": int(reply), "replicas": int(replicas)}
+
+
+@pytest.mark.parametrize("memory", MEMORY)
+def test_data_clients_and_replicas_together_stay_below_the_limit_of_the_container(memory):
+    limit, found = containers.size(memory), parts(memory)
+    # an idle server has 14 MiB
+    assert found["maxmemory"] + found["maxmemory-clients"] + found["replicas"] + (16 << 20) <= limit
+    assert found["maxmemory"] >= (limit - (16 << 20)) // 2
+
+
+@pytest.mark.parametrize("memory", [*MEMORY, "0"])
+def test_a_value_fits_into_a_request_and_a_reply_and_the_last_value_of_a_reply_into_the_part_of_the_clients(memory):
+    found = parts(memory)
+    assert 1 << 20 <= found["proto-max-bulk-len"] <= 512 << 20
+    assert found["proto-max-bulk-len"] == min(found["client-query-buffer-limit"], 512 << 20)
+    assert found["client-query-buffer-limit"] < found["reply"] < found["maxmemory-clients"]
+    assert found["reply"] + found["proto-max-bulk-len"] <= found["maxmemory-clients"] + 1
+
+
+@pytest.mark.parametrize(
+    ("memory", "expected"),
+    [
+        ("64M", (28311552, 17301504, 7864320, 7864320, 9437184, 4718592)),
+        ("128M", (66060288, 40370176, 18350080, 18350080, 22020096, 11010048)),
+        ("512M", (292552704, 178782208, 81264640, 81264640, 97517568, 48758784)),
+        ("2G", (1198522368, 732430336, 332922880, 332922880, 399507456, 199753728)),
+        # Redis' default for replicas, and as many clients as with 512M
+        ("0", (0, 178782208, 81264640, 81264640, 97517568, 268435456)),
+    ],
+)
+def test_limits_are_shares_of_the_memory_without_that_of_an_idle_server(memory, expected):
+    found = parts(memory)
+    names = ("maxmemory", "maxmemory-clients", "client-query-buffer-limit", "proto-max-bulk-len", "reply", "replicas")
+    assert tuple(found[name] for name in names) == expected
+
+
+@pytest.mark.parametrize("memory", [0, "", "0"])
 def test_clients_are_limited_without_a_limit_of_the_container(memory):
-    assert redis.limits(memory) == redis.limits("512M") | {"maxmemory": 0}
+    found, expected = parts(memory), parts("512M")
+    same = ("maxmemory-clients", "client-query-buffer-limit", "proto-max-bulk-len", "reply")
+    assert [found[name] for name in same] == [expected[name] for name in same]
+    assert found["maxmemory"] == 0
+
+
+@pytest.mark.parametrize("memory", ["6M", "31M", 1 << 24])
+def test_refuses_a_memory_limit_that_is_too_little_for_redis(memory):
+    assert redis.memory_problems(memory) == [
+        f"Variable redis_server_memory: {memory} is too little for Redis. Use at least 32M, or 0 for no limit."
+    ]
+
+
+@pytest.mark.parametrize("memory", [*MEMORY, 0, "0", ""])
+def test_accepts_a_memory_limit(memory):
+    assert redis.memory_problems(memory) == []
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,46 @@ def test_clients_without_a_password_do_not_exhaust_the_memory(vm1, ask):
     assert ask(vm1, "app", "get", "tests:none") == ""
 
 
+# requests of app that are small: a value of 512 MiB, a value of 70 MB, and 20 copies of that value; then the number of bytes that come back
+LARGE_REPLIES = r"""
+import socket, sys
+def connect():
+    link = socket.create_connection((sys.argv[1], 6379), timeout=60)
+    password = sys.argv[2].encode()
+    link.sendall(b"*3\r\n$4\r\nAUTH\r\n$3\r\napp\r\n$%d\r\n%s\r\n" % (len(password), password))
+    assert link.recv(99) == b"+OK\r\n"
+    return link
+def request(command):
+    link = connect()
+    link.sendall(command + b"\r\n")
+    return link.recv(99).decode().strip()
+print(request(b"SETRANGE tests:large 536870000 x"))
+print(request(b"SETRANGE tests:large 70000000 x"))
+link, received = connect(), 0
+link.sendall(b"MGET" + b" tests:large" * 20 + b"\r\n")
+try:
+    for part in iter(lambda: link.recv(1 << 20), b""):
+        received += len(part)
+except ConnectionResetError:
+    pass
+print(received)
+print(request(b"DEL tests:large"))
+"""
+
+
+def test_small_requests_for_large_values_and_replies_do_not_exhaust_the_memory(vm1, ask, passwords):
+    before = inspect(vm1, "redis_server")
+    address = before["NetworkSettings"]["Networks"]["ambassador"]["IPAddress"]
+    output = vm1.check_output("python3 -c %s %s %s", LARGE_REPLIES, address, passwords()["app"])
+    refusal, length, received, removed = output.splitlines()
+    assert refusal.startswith("-ERR string exceeds maximum allowed size")
+    assert (length, removed) == (":70000001", ":1")
+    assert int(received) < 10 * 70000000
+    after = inspect(vm1, "redis_server")
+    assert (after["State"]["StartedAt"], after["RestartCount"]) == (before["State"]["StartedAt"], before["RestartCount"])
+    assert ask(vm1, "app", "get", "tests:none") == ""
+
+
 FILES = {
     "vm1": {"redis_server": "700", "redis_server/users.acl": "600", "redis_server/redis.conf": "600", "redis_server/operator": "600"},
     "vm2": {"redis_client": "700", "redis_client/app": "600", "redis_client/proof": "600"},
