@@ -70,14 +70,22 @@ class Budget:
 
     def __init__(self, seconds):
         self.deadline, self.size = time.monotonic() + seconds, MAX_TOTAL_BYTES
+        self.end = self.deadline
+
+    def begin(self, seconds):
+        """Begin to wait for an answer.
+
+        :param float seconds: the time for this answer, if as much is left
+        """
+        self.end = min(self.deadline, time.monotonic() + seconds)
 
     def seconds_left(self):
-        """Return the seconds that are left.
+        """Return the seconds that are left for the answer.
 
         :rtype: float
         :raises TimeoutError: if none are
         """
-        left = self.deadline - time.monotonic()
+        left = self.end - time.monotonic()
         if left <= 0:
             raise TimeoutError(errno.ETIMEDOUT, "timed out")
         return left

@@ -15,7 +15,7 @@ def ask(path, command, timeout=60, budget=None):
 
     :param str path: path of the Unix socket
     :param str command: the command, e.g. ``reload`` or ``@1 show env``
-    :param float timeout: seconds to wait for the answer, without a budget
+    :param float timeout: seconds to wait for the answer
     :param endpoints.Budget | None budget: the limits of all answers of this endpoint
     :rtype: str
     :raises OSError: if nothing listens there, the path is no socket, or the answer is too long
@@ -23,6 +23,7 @@ def ask(path, command, timeout=60, budget=None):
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as cli:
         budget = budget or endpoints.Budget(timeout)
+        budget.begin(timeout)
         cli.settimeout(budget.seconds_left())
         endpoints.connect(cli, path)
         cli.sendall(command.encode() + b"\n")

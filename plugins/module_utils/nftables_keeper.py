@@ -16,7 +16,7 @@ def ask(path, command, timeout=60, budget=None):
 
     :param str path: path of the pipe
     :param str command: ``show`` or ``reload``
-    :param float timeout: seconds to wait for the answer, without a budget
+    :param float timeout: seconds to wait for the answer
     :param endpoints.Budget | None budget: the limits of all answers of this endpoint
     :rtype: str
     :raises OSError: if no keeper reads the pipe, it does not answer in time, or something else is in the place of the pipe or the answer

@@ -30,7 +30,7 @@ options:
     description: Only the link of this alias.
     type: str
   timeout:
-    description: Seconds to wait for all answers of the engine, in each container of the side.
+    description: Seconds to wait for each answer of the engine. All answers of a container may take three times as long.
     type: int
     default: 5
 attributes:

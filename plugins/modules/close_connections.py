@@ -102,7 +102,7 @@ class Endpoint:
 
     def _workers(self, budget):
         with endpoints.readable("HAProxy"):
-            return engines.parse_workers(haproxy_cli.ask(self.path, "show proc", budget=budget))
+            return engines.parse_workers(haproxy_cli.ask(self.path, "show proc", 5, budget))
 
     def knows(self, hosts):
         """Return whether a worker authorizes or connects to one of these hosts.
@@ -114,7 +114,7 @@ class Endpoint:
         for worker in self._workers(budget):
 
             def ask(command, pid=worker["pid"]):
-                return haproxy_cli.ask(self.path, f"@!{pid} {command}", budget=budget)
+                return haproxy_cli.ask(self.path, f"@!{pid} {command}", 5, budget)
 
             with endpoints.readable("HAProxy"):
                 if names & (admitted_hosts(ask) | target_hosts(ask)):

@@ -311,10 +311,10 @@ def test_all_answers_of_an_endpoint_have_one_limit_of_time_and_size(side, monkey
     with pytest.raises(OSError, match="the answer is too long"):
         engines.read(str(side))
     monkeypatch.undo()
-    engine.seconds, begin = 0.2, time.monotonic()
+    engine.seconds, begin = 0.3, time.monotonic()
     with pytest.raises(TimeoutError):
         engines.read(str(side), timeout=1)
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 5
 
 
 def test_generation_that_the_link_names_elsewhere_is_none(side):
