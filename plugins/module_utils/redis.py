@@ -126,8 +126,8 @@ def limits(memory):
     the password of app that exhausts the memory on purpose: Redis checks ``maxmemory`` before a command or transaction, not within it.
 
     Redis closes the largest clients if all together exceed their part, also when clients without a password cause it. Their part holds a
-    reply that exceeds its limit by its last value. It also holds a large value that a client writes and reads at once: Redis keeps the buffer
-    of the request, and memory for large values is up to a quarter larger than the value.
+    reply that exceeds its limit by its last value. It also holds a large value that a client writes and reads at once: Redis keeps the
+    buffer of the request, and memory for large values is up to a quarter larger than the value.
 
     :param memory: the memory limit, as Docker takes it; 0 for none
     :return: setting -> value, as the configuration file has it
