@@ -193,7 +193,7 @@ def test_engine_loads_the_configuration_of_every_accepted_map(engine, validate):
         pytest.skip(f"no program or image of {engine}")
     loaded = 0
 
-    @settings(max_examples=50)
+    @settings(max_examples=40)
     @given(fleets(engine))
     def check(fleet):
         nonlocal loaded
@@ -205,4 +205,4 @@ def test_engine_loads_the_configuration_of_every_accepted_map(engine, validate):
 
     check()
     # many maps are accepted
-    assert loaded >= 10
+    assert loaded >= 8
