@@ -67,7 +67,7 @@ def state(tmp_path):
     path = tmp_path / "ambassador"
     own = os.geteuid()
     for name, owner, mode in (
-        ("client/generations/a", own, permissions.DIRECTORY),
+        ("client/generations/aaaaaaaaaaaa", own, permissions.DIRECTORY),
         ("client/run", own, permissions.PRIVATE_DIRECTORY),
         ("client/run/metrics", own, permissions.PRIVATE_DIRECTORY),
         ("server/generations", own, permissions.DIRECTORY),
@@ -78,13 +78,13 @@ def state(tmp_path):
     ):
         permissions.make_directory(str(path / name), owner, mode)
     for name, owner, mode in (
-        ("client/generations/a/haproxy.cfg", own, permissions.FILE),
+        ("client/generations/aaaaaaaaaaaa/haproxy.cfg", own, permissions.FILE),
         ("client/history.json", own, permissions.FILE),
         ("identity/key.pem", HAPROXY_UID, permissions.PRIVATE_FILE),
         ("identity/cert.pem", own, permissions.FILE),
     ):
         permissions.write_file(str(path / name), b"", owner, mode)
-    (path / "client/current").symlink_to("generations/a")
+    (path / "client/current").symlink_to("generations/aaaaaaaaaaaa")
     return path
 
 
@@ -113,7 +113,7 @@ def test_wrong_owners_and_modes_are_found(state):
 @pytest.mark.parametrize(("owner", "mode"), [(HAPROXY_UID, 0o750), (0, 0o700)])
 def test_directory_of_a_side_is_for_the_group_of_its_container_unless_that_runs_as_root(tmp_path, owner, mode):
     path = tmp_path / "client"
-    run_module("generation", path=str(path), state="staged", owner=owner, generation="a", files={"haproxy.cfg": ""})
+    run_module("generation", path=str(path), state="staged", owner=owner, generation="a" * 12, files={"haproxy.cfg": ""})
     assert (stat.S_IMODE(path.stat().st_mode), path.stat().st_uid, path.stat().st_gid) == (mode, 0, owner)
     path.chmod(mode ^ 0o050)
     assert permissions.find_wrong(str(tmp_path)) == [("client", 0, mode, owner)]
@@ -124,7 +124,7 @@ def test_generation_repairs_the_key_and_the_certificate(state):
     for name in ("identity", "identity/key.pem", "identity/cert.pem"):
         os.chown(state / name, 98, 98)
         (state / name).chmod(0o640)
-    said = run_module("generation", path=str(state / "client"), state="staged", owner=OWNER, generation="a", files={"haproxy.cfg": ""})
+    said = run_module("generation", path=str(state / "client"), state="staged", owner=OWNER, generation="a" * 12, files={"haproxy.cfg": ""})
     assert (said["changed"], said["written"]) == (True, False)
     assert permissions.find_wrong(str(state)) == []
 
