@@ -70,24 +70,18 @@ def named(files):
     return {"generation": name, "files": {file: content.replace("@generation@", name) for file, content in files.items()}}
 
 
-class RecordedEngine(threading.Thread):
-    """What answers on a master CLI, as it was recorded.
+class MasterCli(threading.Thread):
+    """A program that answers on the socket of a master CLI. A subclass has ``reply``, which returns the answer to a command.
 
-    :param pathlib.Path side: the state directory of the side
-    :param str name: name of the recording
-    :param str run: the directory of its socket
+    :param pathlib.Path directory: the directory of the socket
     """
 
-    def __init__(self, side, name, run="run"):
+    def __init__(self, directory):
         super().__init__(daemon=True)
-        text = (ROOT / f"tests/unit/answers/{name}.txt").read_text()
-        self.answers = dict(re.findall(r"^> (.*)\n((?:(?!> ).*\n)*)", text, re.M))
-        #: how long each answer takes
-        self.seconds = 0
         self.asked = []
-        (side / run).mkdir(parents=True)
+        directory.mkdir(parents=True, exist_ok=True)
         self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(side / run / "master.sock"))
+        self.listener.bind(str(directory / "master.sock"))
         self.listener.listen()
         self.start()
 
@@ -97,10 +91,28 @@ class RecordedEngine(threading.Thread):
             with connection:
                 command = connection.makefile().read().strip()
                 self.asked.append(command)
-                time.sleep(self.seconds)
-                unknown = f"Can't find the target PID matching the prefix '{command.split()[0]}'\n"
                 with contextlib.suppress(OSError):
-                    connection.sendall(self.answers.get(command, unknown).encode())
+                    connection.sendall(self.reply(command).encode())
+
+
+class RecordedEngine(MasterCli):
+    """What answers on a master CLI, as it was recorded.
+
+    :param pathlib.Path side: the state directory of the side
+    :param str name: name of the recording
+    :param str run: the directory of its socket
+    """
+
+    def __init__(self, side, name, run="run"):
+        text = (ROOT / f"tests/unit/answers/{name}.txt").read_text()
+        self.answers = dict(re.findall(r"^> (.*)\n((?:(?!> ).*\n)*)", text, re.M))
+        #: how long each answer takes
+        self.seconds = 0
+        super().__init__(side / run)
+
+    def reply(self, command):
+        time.sleep(self.seconds)
+        return self.answers.get(command, f"Can't find the target PID matching the prefix '{command.split()[0]}'\n")
 
 
 class FakeDockerBase(socketserver.ThreadingMixIn):

@@ -2,10 +2,9 @@
 
 import re
 import socket
-import threading
 
 import pytest
-from conftest import run_module
+from conftest import MasterCli, run_module
 
 ACLS = """# id (file) description
 0 () acl 'ssl_c_verify' file '/etc/ambassador/current/haproxy.cfg' line 70. curr_ver=0 next_ver=0 entry_cnt=1
@@ -17,28 +16,15 @@ PROC = "#<PID>          <type>          <reloads>       <uptime>        <version
 PROC += "1               master          2 [failed: 0]   0d00h00m51s     3.2.26-1       \n# workers\n"
 
 
-class Engine(threading.Thread):
+class Engine(MasterCli):
     """HAProxy with workers, the current one first: of each the hosts that it authorizes, and those that it connects to."""
 
     def __init__(self, side, *workers, run="run", answer="Success=1\n--\n", ends=True):
-        super().__init__(daemon=True)
         self.workers = dict(enumerate(workers, 10))
-        self.answer, self.ends, self.asked = answer, ends, []
-        (side / run).mkdir(parents=True)
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(side / run / "master.sock"))
-        self.listener.listen()
-        self.start()
+        self.answer, self.ends = answer, ends
+        super().__init__(side / run)
 
-    def run(self):
-        while True:
-            connection, _ = self.listener.accept()
-            with connection:
-                command = connection.makefile().read().strip()
-                self.asked.append(command)
-                connection.sendall(self._reply(command).encode())
-
-    def _reply(self, command):
+    def reply(self, command):
         if command == "show proc":
             rows = enumerate(self.workers)
             return PROC + "".join(f"{pid}              worker          {age}               0d00h00m01s     3.2.26-1\n" for age, pid in rows)
@@ -115,10 +101,10 @@ def test_connections_that_stay_open_are_reported(tmp_path, answer, ends, words):
 @pytest.mark.parametrize("proc", ["".join(f"{pid}  worker  0  0d00h00m01s  3.2.26\n" for pid in range(1, 1000)), "rows"])
 def test_haproxy_that_answers_something_unknown_is_told(tmp_path, monkeypatch, proc):
     engine = Engine(tmp_path, (("vm1",), ("vm1",)))
-    answer = engine._reply
+    answer = engine.reply
     monkeypatch.setattr(
         engine,
-        "_reply",
+        "reply",
         lambda command: (
             proc if command == "show proc" and proc != "rows" else "# pxname,\nredis\n" if "stat" in command else answer(command)
         ),

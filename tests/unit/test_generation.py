@@ -3,14 +3,12 @@
 import os
 import re
 import resource
-import socket
 import stat
-import threading
 
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.module_utils import observation, permissions
 from ansible_collections.crosshost.ambassador.plugins.modules import generation as module_file
-from conftest import RecordedEngine, named, run_module
+from conftest import MasterCli, RecordedEngine, named, run_module
 
 OWNER = os.getuid()
 
@@ -35,25 +33,15 @@ def current(side, content="one"):
     return generation
 
 
-class Engine(threading.Thread):
+class Engine(MasterCli):
     """What answers on a master CLI: it runs a generation, and takes or refuses every other."""
 
     def __init__(self, side, running, answer, run="run"):
-        super().__init__(daemon=True)
-        self.running, self.answer, self.asked = running, answer, []
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(side / run / "master.sock"))
-        self.listener.listen()
-        self.start()
+        self.running, self.answer = running, answer
+        super().__init__(side / run)
 
-    def run(self):
-        while True:
-            connection, _ = self.listener.accept()
-            with connection:
-                command = connection.makefile().read().strip()
-                self.asked.append(command)
-                env = f"AMBASSADOR_GENERATION={self.running}\n\n"
-                connection.sendall((self.answer if command == "reload" else env).encode())
+    def reply(self, command):
+        return self.answer if command == "reload" else f"AMBASSADOR_GENERATION={self.running}\n\n"
 
 
 def test_a_generation_is_written_under_the_name_that_it_was_given_as_it_was_given(side):
