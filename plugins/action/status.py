@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.filter.meshes import meshes
 from ansible_collections.crosshost.ambassador.plugins.module_utils import names
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import page, status
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import controller, page, status
 
 LOOKED = "__ambassador_engine_status"
 # what the module meshes told of a host
@@ -50,6 +50,10 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         __, arguments = self.validate_argument_spec({"mesh": {"type": "str", "default": names.DEFAULT}, "page": {"type": "path"}})
         path = arguments["page"] and pathlib.Path(arguments["page"])
+        forged = controller.overriding_facts(task_vars)
+        if forged:
+            msg = f"Host {task_vars['inventory_hostname']}: its facts replace the variables {', '.join(forged)}."
+            return {**result, "failed": True, "msg": f"{msg} Find out which program of the host returns them."}
         problem = path and page.problem(path, arguments["mesh"])
         if problem:
             return {**result, "failed": True, "msg": problem}

@@ -101,3 +101,13 @@ def test_a_page_of_another_kind_is_refused(run):
     with pytest.raises(subprocess.CalledProcessError) as failed:
         run("--extra-vars=status_page=status.txt")
     assert "status_page: expected the name of a file that ends in .html, found status.txt" in failed.value.output + failed.value.stderr
+
+
+def test_a_page_that_a_fact_of_a_host_names_is_not_written(run, tmp_path):
+    variables = tmp_path / "facts.yml"
+    variables.write_text("- hosts: vm1\n  gather_facts: false\n  tasks: [{set_fact: {status_page: x, cacheable: true}}]\n")
+    play = tmp_path / "play.yml"
+    play.write_text(variables.read_text() + play.read_text())
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        run(ANSIBLE_INJECT_FACT_VARS="true")
+    assert "Host vm1: its facts replace the variables status_page." in failed.value.output + failed.value.stderr

@@ -99,7 +99,7 @@ DOCUMENTED = {
         "said_once",
         "wiring",
     ],
-    "lookup": ["hash_key", "redis_passwords"],
+    "lookup": ["hash_key", "redis_passwords", "trusted"],
 }
 
 

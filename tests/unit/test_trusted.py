@@ -1,0 +1,32 @@
+"""Facts of a host replace no variable that the controller reads."""
+
+import re
+
+import pytest
+import yaml
+from ansible.errors import AnsibleError
+from ansible_collections.crosshost.ambassador.plugins.lookup.trusted import LookupModule
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import controller
+from conftest import ROOT
+
+TRUSTED = "lookup('crosshost.ambassador.trusted', "
+
+
+@pytest.mark.parametrize("fact", ["ambassador_image_archive", "ambassador_links", "inventory_dir", "status_page"])
+def test_value_is_returned_unless_facts_replace_a_variable(monkeypatch, fact):
+    monkeypatch.setattr(controller.constants, "INJECT_FACTS_AS_VARS", True)
+    variables = {"inventory_hostname": "vm1", "ansible_facts": {"default_ipv4": {}, "services": {}}}
+    assert LookupModule().run([{"redis": {}}], variables) == [{"redis": {}}]
+    variables["ansible_facts"][fact] = "forged"
+    with pytest.raises(AnsibleError, match=f"Host vm1: its facts replace the variables {fact}."):
+        LookupModule().run(["/srv"], variables)
+
+
+def test_paths_of_the_controller_and_commands_on_another_host_are_trusted():
+    (archive,) = re.findall(r"^ +src: (.*)$", (ROOT / "roles/ambassador_engine/tasks/image.yml").read_text(), re.M)
+    values = [
+        archive,
+        yaml.safe_load((ROOT / "roles/ambassador_engine/vars/main.yml").read_text())["__ambassador_engine_controller"],
+        yaml.safe_load((ROOT / "playbooks/vars/move.yml").read_text())["move_map"],
+    ]
+    assert [value for value in values if TRUSTED not in value] == []
