@@ -24,10 +24,6 @@ OPTIONS = {
 KEYS = ("ca.key", "next.key", "previous.key")
 
 
-class RefusedError(Exception):
-    """Nothing is changed. The text is the message."""
-
-
 class ActionModule(ActionBase):
     """See ``plugins/modules/change_ca.py``."""
 
@@ -40,15 +36,12 @@ class ActionModule(ActionBase):
         __, self.options = self.validate_argument_spec(OPTIONS)
         self.variables, self.directory, self.now = task_vars, self.options["directory"], time.time()
         self.is_changed = False
-        forged = controller.overriding_facts(task_vars)
+        problem = controller.facts_problem(task_vars, ", so the CA is not changed")
         try:
-            if forged:
-                raise RefusedError(
-                    f"Host {task_vars['inventory_hostname']}: its facts replace the variables {', '.join(forged)}."
-                    " The CA is not changed. Find out which program of the host returns them."
-                )
+            if problem:
+                raise controller.RefusedError(problem)
             others = self._revoke() if self.options["step"] == "revoke" else self._roll_over(self.options["step"])
-        except RefusedError as refusal:
+        except controller.RefusedError as refusal:
             return {**result, "failed": True, "msg": str(refusal)}
         except OSError as error:
             msg = f"The directory {self.directory} on this controller cannot be used: {error}. Correct its permissions."
@@ -66,11 +59,7 @@ class ActionModule(ActionBase):
 
     def _read(self, name):
         """Return a file of the controller's directory; an empty text if it is missing."""
-        try:
-            with open(os.path.join(self.directory, name), encoding="utf-8") as file:
-                return file.read()
-        except FileNotFoundError:
-            return ""
+        return controller.read(os.path.join(self.directory, name)) or ""
 
     def _write(self, name, content, mode=permissions.FILE):
         if self._read(name).strip() != content.strip():
@@ -94,7 +83,9 @@ class ActionModule(ActionBase):
                 try:
                     keys.append(signing.read_authority_key(text, self._variable(PASSPHRASE), None))
                 except signing.AuthorityKeyError as error:
-                    raise RefusedError(f"{os.path.join(self.directory, name)} cannot be used: {error}. Correct {PASSPHRASE}.") from error
+                    raise controller.RefusedError(
+                        f"{os.path.join(self.directory, name)} cannot be used: {error}. Correct {PASSPHRASE}."
+                    ) from error
         return keys
 
     # -- steps --------------------------------------------------------------------------------------------------------
@@ -110,7 +101,7 @@ class ActionModule(ActionBase):
         try:
             return revocation.complete(ca, crl, keys, issued, self.now)
         except revocation.GapError as error:
-            raise RefusedError("\n".join(_gap_message(gap, place, self.options["host"]) for gap in error.gaps)) from error
+            raise controller.RefusedError("\n".join(_gap_message(gap, place, self.options["host"]) for gap in error.gaps)) from error
 
     def _revoke(self):
         host, given = self.options["host"], self._variable(CA).strip()
@@ -119,7 +110,7 @@ class ActionModule(ActionBase):
         known = ("", *revocation.identifiers(ca))
         issued = {(serial, signer) for serial, signer in signing.issued_to(host, self.directory) if signer in known}
         if not issued:
-            raise RefusedError(
+            raise controller.RefusedError(
                 f"revoke_host: {self.directory} has no certificates of {host or 'the host'}."
                 " Set -e revoke_host=… to the inventory name of a host that this controller certified."
             )
@@ -141,7 +132,7 @@ class ActionModule(ActionBase):
         coming = certificates.blocks(self._read("next.pem"), "CERTIFICATE")
         others = self._other_meshes("\n".join(present))
         if others and not self.options["separated"]:
-            raise RefusedError(
+            raise controller.RefusedError(
                 f"rollover: the CA of {self.directory} also signs for mesh {', '.join(others)}, whose links would break."
                 " Copy this directory for each of these meshes, set ambassador_controller_dir of the mesh to its copy,"
                 " and run rollover again with -e separated=true."

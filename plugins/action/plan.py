@@ -102,13 +102,10 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Plan the part, and say why nothing is changed where something is wrong."""
         result = super().run(tmp, task_vars)
-        forged = controller.overriding_facts(task_vars)
-        if forged:
-            msg = (
-                f"Host {task_vars['inventory_hostname']}: its facts replace the variables {', '.join(forged)}. Find out which program of"
-                " the host returns them. If a playbook of yours sets them with cacheable facts, set them in the inventory."
-            )
-            return {**result, "failed": True, "msg": msg}
+        problem = controller.facts_problem(task_vars)
+        if problem:
+            remedy = "If your playbook sets them with cacheable facts, set them in the inventory."
+            return {**result, "failed": True, "msg": f"{problem} {remedy}"}
         arguments = plain(self._task.args)
         self.host, self.variables = task_vars["inventory_hostname"], task_vars
         self.part, self.observed = arguments["part"], whole(arguments["observed"])

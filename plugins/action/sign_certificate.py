@@ -31,10 +31,6 @@ OPTIONS = {
 }
 
 
-class RefusedError(Exception):
-    """Nothing is signed. The text is the message."""
-
-
 class ActionModule(ActionBase):
     """See ``plugins/modules/sign_certificate.py``."""
 
@@ -47,15 +43,12 @@ class ActionModule(ActionBase):
         __, self.options = self.validate_argument_spec(OPTIONS)
         self.variables, self.host = task_vars, task_vars["inventory_hostname"]
         self.directory, self.now = self.options["directory"], time.time()
-        forged = controller.overriding_facts(task_vars)
+        problem = controller.facts_problem(task_vars, ", so no certificate is issued")
         try:
-            if forged:
-                raise RefusedError(
-                    f"Host {self.host}: its facts replace the variables {', '.join(forged)}, so no certificate is issued."
-                    " Find out which program of the host returns them."
-                )
+            if problem:
+                raise controller.RefusedError(problem)
             certificate = self._certificate()
-        except RefusedError as refusal:
+        except controller.RefusedError as refusal:
             return {**result, "failed": True, "msg": str(refusal)}
         except OSError as error:
             msg = f"Host {self.host}: the directory {self.directory} on this controller cannot be used: {error}. Correct its permissions."
@@ -68,11 +61,7 @@ class ActionModule(ActionBase):
 
     def _read(self, name):
         """Return a file of the controller's directory; None if it is missing."""
-        try:
-            with open(os.path.join(self.directory, name), encoding="utf-8") as file:
-                return file.read()
-        except FileNotFoundError:
-            return None
+        return controller.read(os.path.join(self.directory, name))
 
     def _certificate(self):
         names, given, held = self.options["names"], self._variable(CA).strip(), self.options["held"]
@@ -84,11 +73,11 @@ class ActionModule(ActionBase):
             request = signing.read_request(self.options["request"], held if len(names) > 1 else None)
         except signing.SigningError as error:
             if error.fault is signing.Fault.OTHER_KEY:
-                raise RefusedError(
+                raise controller.RefusedError(
                     f"Host {self.host}: its key is not the key that was certified for {names[1]}."
                     f" Remove the files of the directory identity in ambassador_state_dir of {self.host}, and run again."
                 ) from error
-            raise RefusedError(
+            raise controller.RefusedError(
                 f"Host {self.host}: its signing request {error}, so no certificate is issued."
                 f" Find out who changed the request: it is not the one that this collection creates."
             ) from error
@@ -107,7 +96,7 @@ class ActionModule(ActionBase):
         try:
             authority_key = signing.read_authority_key(key, self._variable(PASSPHRASE), authority)
         except signing.AuthorityKeyError as error:
-            raise RefusedError(
+            raise controller.RefusedError(
                 f"Host {self.host}: {key_place} cannot sign for {authority_place}: {error}."
                 f" Correct {PASSPHRASE}, or use the key of the first certificate in {authority_place}."
             ) from error
@@ -122,7 +111,7 @@ class ActionModule(ActionBase):
         try:
             signing.check_request(request, names)
         except signing.SigningError as error:
-            raise RefusedError(
+            raise controller.RefusedError(
                 f"Host {self.host}: its signing request {error}, so it is not exported."
                 f" Find out who changed the request: it is not the one that this collection creates."
             ) from error
@@ -137,7 +126,7 @@ class ActionModule(ActionBase):
             permissions.make_private_directories(os.path.dirname(request_file))
             # encoded again: the text of the host may hold another request
             permissions.write_file(request_file, request.public_bytes(serialization.Encoding.PEM), os.geteuid(), permissions.FILE)
-        raise RefusedError(
+        raise controller.RefusedError(
             f"Host {self.host}: the certificate {certificate_file} {fault}."
             f" Let the CA of {os.path.join(self.directory, 'ca.pem')} sign {request_file} for {' and '.join(names)},"
             f" save the certificate as {certificate_file}, and run again."

@@ -50,11 +50,7 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         __, arguments = self.validate_argument_spec({"mesh": {"type": "str", "default": names.DEFAULT}, "page": {"type": "path"}})
         path = arguments["page"] and pathlib.Path(arguments["page"])
-        forged = controller.overriding_facts(task_vars)
-        if forged:
-            msg = f"Host {task_vars['inventory_hostname']}: its facts replace the variables {', '.join(forged)}."
-            return {**result, "failed": True, "msg": f"{msg} Find out which program of the host returns them."}
-        problem = path and page.problem(path, arguments["mesh"])
+        problem = controller.facts_problem(task_vars) or (path and page.problem(path, arguments["mesh"]))
         if problem:
             return {**result, "failed": True, "msg": problem}
         variables = {host: task_vars["hostvars"][host] for host in task_vars["ansible_play_hosts_all"]}

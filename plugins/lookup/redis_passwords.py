@@ -52,9 +52,9 @@ class LookupModule(LookupBase):
 
     def run(self, terms, variables=None, **kwargs):
         """Return the passwords."""
-        forged = controller.overriding_facts(variables or {})
-        if forged:
-            raise AnsibleError(f"Facts of the host replace the variables {', '.join(forged)}. No password is read or created.")
+        problem = controller.facts_problem(variables or {}, ", so no password is read or created")
+        if problem:
+            raise AnsibleError(problem)
         self.set_options(var_options=variables, direct=kwargs)
         said, mesh = self.get_option("directory"), self.get_option("mesh")
         directory = os.path.realpath(os.path.expanduser(said)) if said else None

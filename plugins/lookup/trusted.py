@@ -44,10 +44,7 @@ class LookupModule(LookupBase):
 
     def run(self, terms, variables=None, **kwargs):
         """Return the value."""
-        forged = controller.overriding_facts(variables or {})
-        if forged:
-            raise AnsibleError(
-                f"Host {variables.get('inventory_hostname')}: its facts replace the variables {', '.join(forged)}."
-                " Find out which program of the host returns them."
-            )
+        problem = controller.facts_problem(variables or {})
+        if problem:
+            raise AnsibleError(problem)
         return list(terms)

@@ -36,7 +36,8 @@ options:
     type: float
   hash_key:
     description: >-
-      The key of the hashes of passwords. Only its owner can compare them with passwords. By default a random key, so nobody can. See
+      The key of the hashes of passwords. Only its owner can compare them with passwords.
+      By default a random key, so no controller can compare them. See
       P(crosshost.ambassador.hash_key#lookup).
     type: str
 extends_documentation_fragment:

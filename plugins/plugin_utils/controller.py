@@ -18,6 +18,24 @@ OWN_VARIABLES = {*constants.INTERNAL_STATIC_VARS, "revoke_host", "cut", "separat
 OWN_PREFIXES = ("ambassador_", "redis_server_", "redis_client_", "__ambassador_", "__redis_", "site_", "status_", "move_")
 
 
+class RefusedError(Exception):
+    """The controller changes and signs nothing. The text is the message."""
+
+
+def read(path):
+    """Return the text of a file of the controller, or None if it is missing.
+
+    :param str path: the file
+    :rtype: str | None
+    :raises OSError: if it cannot be read
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
 def make_directory(path):
     """Create the directory for this user alone, and keep it out of Git. A directory that exists stays as it is.
 
@@ -53,3 +71,17 @@ def overriding_facts(variables):
     if not constants.INJECT_FACTS_AS_VARS:
         return []
     return sorted(name for name in facts if name in OWN_VARIABLES or name.startswith(OWN_PREFIXES))
+
+
+def facts_problem(variables, effect=""):
+    """Return the message about facts that replace variables, or an empty text: see :func:`overriding_facts`.
+
+    :param dict variables: the variables of a task
+    :param str effect: what does not happen because of them, after a comma
+    :rtype: str
+    """
+    facts = overriding_facts(variables)
+    if not facts:
+        return ""
+    found = f"Host {variables.get('inventory_hostname')}: its facts replace the variables {', '.join(facts)}{effect}."
+    return f"{found} Find out which program of the host returns them."

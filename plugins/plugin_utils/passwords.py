@@ -30,11 +30,8 @@ def kept(directory, user, mesh):
     :param str mesh: the mesh
     :rtype: str | None
     """
-    try:
-        with open(path_of(directory, user, mesh), encoding="utf-8") as file:
-            return file.read().rstrip()
-    except FileNotFoundError:
-        return None
+    password = controller.read(path_of(directory, user, mesh))
+    return None if password is None else password.rstrip()
 
 
 def made(directory, user, mesh, loader):
