@@ -33,8 +33,6 @@ UNSPECIFIED = (
     "ambassador_bind",
     "ambassador_docker",
     "ambassador_interface",
-    "redis_server_hosts",
-    "redis_client_hosts",
 )
 IMAGES = {"haproxy": "haproxy_image", "socat": "socat_image", "nftables": "nftables_image"}
 
@@ -106,6 +104,9 @@ class ActionModule(ActionBase):
         if problem:
             remedy = "If your playbook sets them with cacheable facts, set them in the inventory."
             return {**result, "failed": True, "msg": f"{problem} {remedy}"}
+        misplaced = controller.misplaced(task_vars, self._templar.template)
+        if misplaced:
+            return {**result, "failed": True, "msg": misplaced}
         arguments = plain(self._task.args)
         self.host, self.variables = task_vars["inventory_hostname"], task_vars
         self.part, self.observed = arguments["part"], whole(arguments["observed"])
@@ -117,7 +118,7 @@ class ActionModule(ActionBase):
         }
         for sentence in maps.misspelt(task_vars, known_variables()):
             self._display.warning(sentence)
-        self.problems, self.links, self.origin = [], None, ""
+        self.problems, self.links, self.origin, self.uses_redis = [], None, "", False
         if self.part != "redis_server" and (arguments.get("state") or "present") == "present":
             self.links = self._map()
         # hosts outside the run that hold a certificate; None where they were not asked yet
@@ -135,6 +136,8 @@ class ActionModule(ActionBase):
         facts = [host for host in found["ask"].pop("facts", []) if host not in self.gathered]
         found["ask"] |= {"facts": facts} if facts else {}
         found["mesh"] = self.mesh
+        if self.part in plan.SIDES:
+            found["uses_redis"] = self.uses_redis
         lines = [line for line in found["lines"] if line not in (arguments.get("said") or [])]
         # a side that is to be gone has read no map
         if self.part == "server" and arguments.get("state") != "absent":
@@ -224,6 +227,7 @@ class ActionModule(ActionBase):
 
     def _side(self):
         settings, wiring = self.settings, self._wiring(self.part)
+        self.uses_redis = self._links_with_own_redis(wiring["links"]) != []
         waiting = self._waiting(wiring) if self.part == "server" and self.leaving == handover.TURNED else {}
         if waiting:
             return plan.kept(self.host, wiring["holder"], waiting)
@@ -253,6 +257,15 @@ class ActionModule(ActionBase):
         return plan.ambassador(
             self.part, self.host, wiring, self.observed, settings, places, generation, tls, served, self._coming(), loses
         )
+
+    def _links_with_own_redis(self, links):
+        """Return the links of a side whose backend is the container of the role redis_server."""
+        return [link for link in links if redis.is_backend(link["backend"], self._redis_name(link["servers"]), self.settings["network"])]
+
+    def _redis_name(self, servers):
+        """Return the name of the container of the role redis_server: the first host stands for all, because a link has one backend."""
+        variables = self.variables["hostvars"][servers[0]] if servers else {}
+        return str(variables.get("redis_server_name") or names.in_mesh("redis_server", self.mesh))
 
     def _held(self):
         """Return the wiring that the server side has, where there is one to go on with."""
@@ -470,7 +483,8 @@ class ActionModule(ActionBase):
         problems, given, directory = list(wiring["problems"]), self.redis["given"], self.settings["controller_dir"]
         links = []
         if not problems:
-            found, problem = redis.link_of(wiring["links"], self.redis["link"], self.host, self.links is not None)
+            own = self._links_with_own_redis(wiring["links"])
+            found, problem = redis.link_of(wiring["links"], self.redis["link"], self.host, self.links is not None, own)
             links, problems = ([found], []) if found else ([], [problem])
         kept = {user: passwords.kept(directory, user, self.mesh) for user in given}
         held = {user: file["sha256"] for user, file in self.observed["directories"].get(name, {"files": {}})["files"].items()}
@@ -478,7 +492,7 @@ class ActionModule(ActionBase):
         problems += redis.judge(given, kept, {self.host: held}, directory, self.mesh, end="\n", hashed=self._hashed)
         self._warn_of_weak_passwords(given, dict.fromkeys(given, "redis_client_password") if len(given) == 1 else redis.VARIABLES)
         missing = [user for user, password in given.items() if not password and kept[user] is None]
-        made = links and any(self._planned(server, PLANNED) for server in links[0]["servers"])
+        made = links and any(self._is_redis_planned(server) for server in links[0]["servers"])
         if missing and not problems and not made:
             problems.append(
                 f"host {self.host}: expected passwords of Redis' users {', '.join(missing)}, found none in {directory} on the controller;"
@@ -494,6 +508,11 @@ class ActionModule(ActionBase):
         found.ask = {"facts": wiring["unknown"]} if wiring["unknown"] else {}
         found.always["link"] = links[0] if links else None
         return found
+
+    def _is_redis_planned(self, host):
+        """Return whether this run deploys the Redis server of a host: a playbook of the collection does, where the map uses it."""
+        is_used = controller.PATTERN in self.variables and self._planned(host, SERVER_PLANNED).get("uses_redis")
+        return bool(is_used or self._planned(host, PLANNED))
 
     def _hashed(self, text):
         """Return the hash of a text as the module observe returns it."""

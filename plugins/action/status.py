@@ -54,6 +54,9 @@ class ActionModule(ActionBase):
         if problem:
             return {**result, "failed": True, "msg": problem}
         variables = {host: task_vars["hostvars"][host] for host in task_vars["ansible_play_hosts_all"]}
+        problem = page.misplaced(self._task.args.get("page"), {host: found.get("status_page") for host, found in variables.items()})
+        if problem:
+            return {**result, "failed": True, "msg": problem}
         if arguments["mesh"] == names.ALL:
             told = meshes({host: found.get(MESHES) or {} for host, found in variables.items()})
             return {**result, "lines": self._show([(line, None) for line in told])}

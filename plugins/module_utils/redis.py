@@ -266,13 +266,29 @@ def judge(given, kept, held, directory, mesh=names.DEFAULT, end="", hashed=diges
     return problems
 
 
-def link_of(links, said, host, defined=True):
-    """Return the link that a client consumes: the one that is said; else the only one with `check: redis`, the only one, or `redis`.
+def is_backend(backend, name, network):
+    """Return whether the backend of a link is the container of the role redis_server.
+
+    :param str backend: the backend, ``name:port``
+    :param str name: name of the container
+    :param str network: the network of the ambassadors, which Docker accepts behind the name
+    :rtype: bool
+    """
+    # Docker's names have no case
+    return backend.rpartition(":")[0].lower() in (name.lower(), f"{name}.{network}".lower())
+
+
+def link_of(links, said, host, defined=True, own=()):
+    """Return the link that a client consumes.
+
+    That is the link that is said. Otherwise, it is the only link with `check: redis`, the only link, or `redis`. Links to the Redis server of
+    the role come before all others, and any of them will do.
 
     :param list[dict] links: the links of the client side
     :param str said: alias of the link, or the name that consumers dial; empty where none was said
     :param str host: inventory name of the host
     :param bool defined: whether the map is defined at all
+    :param list[dict] own: the links whose backend is the Redis server of the role
     :return: the link and None, or None and a sentence
     :rtype: tuple[dict | None, str | None]
     """
@@ -286,9 +302,10 @@ def link_of(links, said, host, defined=True):
             f" (this host consumes: {consumed}); correct redis_client_link or the link's clients."
         )
         return (found[0], None) if found else (None, problem)
-    named = [link for link in links if link["name"] == "redis"]
-    checked = [link for link in links if link["check"] == "redis"]
-    for found in (checked, links, named):
+    candidates = own or links
+    named = [link for link in candidates if link["name"] == "redis"]
+    checked = [link for link in candidates if link["check"] == "redis"]
+    for found in (checked, candidates, named, own[:1]):
         if len(found) == 1:
             return found[0], None
     return None, (

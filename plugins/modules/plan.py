@@ -118,6 +118,10 @@ leaving:
   description: What happens to that which a server side serves and the map asks for no more.
   returned: always
   type: str
+uses_redis:
+  description: Whether the backend of a link of this host is the Redis server of the role P(crosshost.ambassador.redis_server#role).
+  returned: for C(part=server) and C(part=client)
+  type: bool
 mesh:
   description: The mesh, as it was observed.
   returned: always

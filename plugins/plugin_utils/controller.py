@@ -13,9 +13,13 @@ import os
 from ansible import constants
 from ansible_collections.crosshost.ambassador.plugins.module_utils import permissions
 
+# variable of the playbooks of this collection: the host pattern of the run
+PATTERN = "run_pattern"
 # of Ansible, such as inventory_hostname and inventory_dir, and parameters of playbooks
-OWN_VARIABLES = {*constants.INTERNAL_STATIC_VARS, "revoke_host", "cut", "separated"}
+OWN_VARIABLES = {*constants.INTERNAL_STATIC_VARS, "revoke_host", "cut", "separated", PATTERN}
 OWN_PREFIXES = ("ambassador_", "redis_server_", "redis_client_", "__ambassador_", "__redis_", "site_", "status_", "move_")
+# variables that playbooks no longer read
+REMOVED = ("redis_server_hosts", "redis_client_hosts")
 
 
 class RefusedError(Exception):
@@ -85,3 +89,30 @@ def facts_problem(variables, effect=""):
         return ""
     found = f"Host {variables.get('inventory_hostname')}: its facts replace the variables {', '.join(facts)}{effect}."
     return f"{found} Find out which program of the host returns them."
+
+
+def misplaced(variables, template):
+    """Return a message if a host has parameters of the playbooks that they do not read. Playbooks of users may use these names.
+
+    :param dict variables: the variables of a task
+    :param template: callable: returns a value with its templates resolved
+    :rtype: str
+    """
+    if PATTERN not in variables:
+        return ""
+    host = variables["inventory_hostname"]
+    for name in REMOVED:
+        if name in variables:
+            return (
+                f"Host {host}: no playbook reads the variable {name}. The Redis roles run where the map has links to their server. Remove the"
+                " variable."
+            )
+    if "ambassador_hosts" in variables:
+        own, whole = template(variables["ambassador_hosts"]), template(variables[PATTERN])
+        own = own if isinstance(own, str) else ":".join(own)
+        if own != whole:
+            return (
+                f"Host {host}: ambassador_hosts is {own}, but this run has the hosts {whole}. Set ambassador_hosts with -e or for the group"
+                " all, not for single groups or hosts."
+            )
+    return ""

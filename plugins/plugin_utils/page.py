@@ -41,6 +41,22 @@ def problem(path, mesh=names.DEFAULT):
     return None
 
 
+def misplaced(path, pages):
+    """Return a message if a host has another ``status_page`` than the run, otherwise None.
+
+    :param str | None path: the page of the run
+    :param dict[str, str | None] pages: host -> its ``status_page``
+    :rtype: str | None
+    """
+    for host, own in pages.items():
+        if own and own != path:
+            return (
+                f"Host {host}: status_page is {own}, but this run writes {path or 'no page'}. Set status_page with -e or for the group all, not"
+                " for single groups or hosts."
+            )
+    return None
+
+
 def write(path, found):
     """Write the page and the JSON; whoever reads one meanwhile reads a whole one.
 

@@ -688,6 +688,78 @@ def test_a_client_takes_the_passwords_that_are_kept_given_or_made_by_the_servers
     assert (said["problems"], said["container"]["volumes"], "directory" in said["steps"]) == ([], [], False)
 
 
+def test_a_client_of_a_playbook_of_the_collection_takes_passwords_that_this_run_will_make(play):
+    play.more["vm1"] = {SERVER_PLAN: {"mesh": "default", "uses_redis": True}}
+    assert play.plan("vm2", "redis_client")["problems"] != []
+    play.more["vm2"] = {controller.PATTERN: "VM1:VM2"}
+    assert play.plan("vm2", "redis_client")["problems"] == []
+    play.more["vm1"][SERVER_PLAN]["uses_redis"] = False
+    assert play.plan("vm2", "redis_client")["problems"] != []
+
+
+@pytest.mark.parametrize(
+    ("backend", "is_used"),
+    [
+        ("redis_server:6379", True),
+        ("Redis_Server:6379", True),
+        ("redis_server.ambassador:6379", True),
+        ("redis_server.other:6379", False),
+        ("db:5432", False),
+        ("host:6379", False),
+    ],
+)
+def test_the_map_decides_where_redis_runs(play, backend, is_used):
+    play.links = {"redis": LINK | {"backend": backend}, "pg": {"port": 5432, "servers": "vm3", "clients": "vm2", "backend": "db:5432"}}
+    uses = {(host, side): play.plan(host, side)["uses_redis"] for host in ADDRESSES for side in ("server", "client")}
+    assert {place for place, found in uses.items() if found} == ({("vm1", "server"), ("vm2", "client")} if is_used else set())
+    # a host whose address is not known yet
+    play.more["vm1"] = {"ambassador_address": None}
+    assert play.plan("vm2", "client")["uses_redis"] is is_used
+
+
+def test_redis_has_the_name_that_its_server_host_gives_it(play):
+    play.links = {"redis": LINK | {"backend": "store:6379"}}
+    play.more["vm1"] = {"redis_server_name": "store"}
+    assert [play.plan(host, side)["uses_redis"] for host, side in (("vm1", "server"), ("vm2", "client"))] == [True, True]
+    # a side that is to be removed, and a mesh with another container
+    assert play.plan("vm1", "server", state="absent")["uses_redis"] is False
+    play.more["vm1"] = {}
+    assert play.plan("vm1", "server")["uses_redis"] is False
+
+
+def test_a_client_proves_a_link_to_its_own_redis(play):
+    keep(play, app="one", proof="two")
+    play.links = {
+        "theirs": LINK | {"port": 6380, "backend": "theirs:6379"},
+        "mine": LINK | {"port": 6381, "check": "none"},
+        "more": LINK | {"port": 6382, "check": "none"},
+    }
+    said = play.plan("vm2", "redis_client")
+    assert (said["problems"], said["link"]["alias"]) == ([], "mine")
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        (
+            {"ambassador_hosts": "VM1"},
+            "Host vm1: ambassador_hosts is VM1, but this run has the hosts VM1:VM2. Set ambassador_hosts with -e",
+        ),
+        ({"ambassador_hosts": "VM1:VM2"}, None),
+        ({"ambassador_hosts": ["VM1", "VM2"]}, None),
+        ({"redis_server_hosts": "VM1"}, "Host vm1: no playbook reads the variable redis_server_hosts."),
+        ({"redis_client_hosts": "VM2"}, "Host vm1: no playbook reads the variable redis_client_hosts."),
+    ],
+)
+def test_parameters_that_the_run_does_not_have_are_refused(play, own, message):
+    play.more["vm1"] = own
+    # a playbook of a user may have variables of these names
+    assert "failed" not in play.plan("vm1", "server")
+    play.more["vm1"] = own | {controller.PATTERN: "VM1:VM2"}
+    found = play.plan("vm1", "server")
+    assert found.get("msg", "").startswith(message) if message else "failed" not in found
+
+
 def test_a_client_whose_files_hold_other_passwords_is_told(play):
     files = {"app": {"owner": 999, "mode": "0600", "sha256": hashed("one\n")}}
     play.hosts["vm2"].observed["directories"]["redis_client"] = {"owner": 999, "mode": "0700", "files": files}

@@ -154,6 +154,13 @@ def test_page_and_json_are_written_whole_and_readable(tmp_path):
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o644}
 
 
+def test_a_host_with_another_page_than_the_run_is_refused():
+    assert page.misplaced("a.html", {"vm1": None, "vm2": "a.html"}) is None
+    assert page.misplaced(None, {"vm1": None}) is None
+    assert page.misplaced(None, {"vm1": None, "vm2": "b.html"}).startswith("Host vm2: status_page is b.html, but this run writes no page.")
+    assert "but this run writes a.html. Set status_page with -e" in page.misplaced("a.html", {"vm1": "b.html"})
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

@@ -10,27 +10,102 @@ import yaml
 from conftest import ROOT
 
 
+NO_HOST = (
+    "matches no host of the inventory. Give the inventory with -i, or name your groups, for example with -e ambassador_hosts=database:web"
+)
+NAMED = "move: expected the link and the host that it leaves, found one missing; say -e move_link=… -e move_from=…."
+GROUPS = {"database": {"hosts": {"d1": None}}, "web": {"hosts": {"w1": None}}, "other": {"hosts": {"o1": None}}}
+
+
+@pytest.fixture
+def play(tmp_path):
+    """Runs a playbook with an inventory; returns its exit code and all that it prints in one line."""
+
+    def run(playbook, inventory, *arguments):
+        (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory) if inventory else "")
+        done = subprocess.run(
+            [
+                "ansible-playbook",
+                f"{ROOT}/playbooks/{playbook}.yml",
+                "-i",
+                f"{tmp_path}/hosts.yml" if inventory else "/dev/null",
+                *arguments,
+            ],
+            env={**os.environ, "ANSIBLE_CONFIG": f"{ROOT}/ansible.cfg", "ANSIBLE_FORCE_COLOR": "0"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+    return run
+
+
+def inventory(variables=None, **groups):
+    """Return an inventory whose hosts are processes of this machine."""
+    common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    return {"all": {"vars": common | (variables or {})}, **(groups or GROUPS)}
+
+
 @pytest.mark.parametrize(
-    ("playbook", "arguments", "said"),
+    ("playbook", "groups"),
+    [("site", None), ("move", None), *((name, GROUPS) for name in ("site", "status", "teardown", "revoke", "rollover", "move"))],
+)
+def test_a_playbook_without_hosts_fails_and_names_the_remedy(play, playbook, groups):
+    code, said = play(playbook, groups and inventory(**groups))
+    assert code != 0
+    assert (NAMED if playbook == "move" else f"Pattern VM1:VM2 {NO_HOST}") in said
+    # nothing else runs
+    assert said.count("TASK [") == 1, said
+
+
+@pytest.mark.parametrize(
+    ("playbook", "variables", "arguments", "message"),
     [
-        ("site", [], "site: expected hosts in the groups VM1 and VM2, found none; give their inventory with -i"),
-        ("status", [], "status: expected hosts in the groups VM1 and VM2, found none; give their inventory with -i"),
-        ("teardown", [], "teardown: expected hosts in the groups VM1 and VM2, found none; give their inventory with -i"),
-        ("revoke", [], "site: expected hosts in the groups VM1 and VM2, found none; give their inventory with -i"),
-        ("move", [], "move: expected the link and the host that it leaves, found one missing; say -e move_link=… -e move_from=…."),
-        ("move", ["-e", "move_link=redis", "-e", "move_from=vm9"], "move_from: expected a host of the inventory, found vm9; correct it"),
+        (
+            "site",
+            {"ambassador_hosts": "{{ servers }}:web", "servers": "database"},
+            ["--limit", "o1"],
+            "database:web matches no host within",
+        ),
+        ("site", {}, ["-e", "ambassador_hosts=databse"], f"Pattern databse {NO_HOST}"),
+        ("site", {"ambassador_hosts": ["databse", "wbe"]}, [], f"Pattern databse:wbe {NO_HOST}"),
+        (
+            "move",
+            {},
+            ["-e", "move_link=redis", "-e", "move_from=vm9"],
+            "move_from: expected a host of the inventory, found vm9; correct it",
+        ),
+        (
+            "move",
+            {"move_link": "redis", "move_from": "d1"},
+            ["--limit", "o1"],
+            "found d1; correct it, give the inventory with -i, or extend",
+        ),
+        ("move", {"move_link": "redis", "move_from": "d1"}, [], "move_link: expected a link of the map, found redis"),
     ],
 )
-def test_a_run_without_its_hosts_fails_and_says_what_to_give(playbook, arguments, said):
-    run = subprocess.run(
-        ["ansible-playbook", f"{ROOT}/playbooks/{playbook}.yml", "-i", "/dev/null", *arguments],
-        env={**os.environ, "ANSIBLE_CONFIG": f"{ROOT}/ansible.cfg", "ANSIBLE_FORCE_COLOR": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode != 0
-    assert said in " ".join((run.stdout + run.stderr).split())
+def test_hosts_of_a_playbook_come_from_the_inventory_or_the_command(play, playbook, variables, arguments, message):
+    code, said = play(playbook, inventory(variables), *arguments)
+    assert code != 0
+    assert message in said, said
+
+
+def test_a_limit_without_an_inventory_is_refused(play):
+    code, said = play("status", None, "--limit", "vm1")
+    assert code != 0
+    assert "Pattern VM1:VM2 matches no host within --limit vm1. Correct --limit" in said, said
+
+
+def test_a_run_is_on_the_hosts_that_the_inventory_names(play):
+    """The modules find no Docker Engine on them, which each of the hosts reports."""
+    links = {"db": {"port": 5432, "servers": "database:web", "clients": "web", "backend": "db:5432"}}
+    variables = {"ambassador_hosts": "database:web", "ambassador_links": links, "ambassador_docker": {"docker_host": "unix:///none"}}
+    code, said = play("site", inventory(variables))
+    assert code != 0
+    assert "Host d1: the Docker Engine does not answer" in said, said
+    assert "Host w1: the Docker Engine does not answer" in said, said
+    assert "o1:" not in said.partition("PLAY RECAP")[0], said
 
 
 ARCHIVE = b"images"

@@ -80,13 +80,23 @@ def test_another_controller_is_refused(hosts, playbook, tmp_path, request):
     assert [path.name for path in (tmp_path / "none").iterdir()] == ["ca.pem"]
 
 
-def test_a_redis_of_somebody_else_that_asks_for_no_password(vm1, vm2, playbook):
+CONSUME = """
+- hosts: vm2
+  gather_facts: false
+  roles: [crosshost.ambassador.redis_client]
+"""
+
+
+def test_a_redis_of_somebody_else_that_asks_for_no_password(vm1, vm2, playbook, tmp_path):
+    (tmp_path / "consume.yml").write_text(CONSUME)
     image = inspect(vm1, "redis_server")["Image"]
     vm1.check_output("docker run -d --name theirs --network ambassador %s redis-server --protected-mode no", image)
     links = {"redis": {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "theirs:6379"}}
     try:
-        run = playbook("site.yml", "-e", json.dumps({"ambassador_links": links, "redis_client_user": ""}))
-        assert run.returncode == 0, run.stdout
+        # site runs the client of Redis for the Redis of the collection alone
+        for name in ("site.yml", str(tmp_path / "consume.yml")):
+            run = playbook(name, "-e", json.dumps({"ambassador_links": links, "redis_client_user": ""}))
+            assert run.returncode == 0, run.stdout
         assert "was not checked" not in run.stdout
         assert vm2.check_output("docker exec redis_client redis-cli -h redis set a b") == "OK"
         assert not vm2.file("/var/lib/ambassador/redis_client").exists

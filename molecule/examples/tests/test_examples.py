@@ -45,6 +45,13 @@ def test_a_second_run_of_the_larger_playbook_changes_nothing(playbook):
     assert re.findall(r" : ok=\d+ +changed=(\d+) ", done.stdout) == ["0", "0"], done.stdout
 
 
+def test_site_runs_no_redis_for_a_map_without_it(playbook):
+    done = playbook("site.yml")
+    assert done.returncode == 0, done.stdout
+    assert re.findall(r" : ok=\d+ +changed=(\d+) ", done.stdout) == ["0", "0"], done.stdout
+    assert "redis" not in done.stdout
+
+
 def test_status_knows_the_link_of_a_larger_playbook(playbook):
     done = playbook("playbooks/status.yml")
     assert done.returncode == 0, done.stdout

@@ -34,7 +34,17 @@ def test_what_cannot_be_moved_is_refused(playbook, said, sentence):
     assert sentence in " ".join(run.stdout.split()), run.stdout
 
 
-def test_data_that_would_be_lost_stays(hosts, playbook, ask):
+# the map has no link to it yet
+SECOND = """
+- hosts: vm3
+  gather_facts: false
+  roles: [crosshost.ambassador.redis_server]
+"""
+
+
+def test_data_that_would_be_lost_stays(hosts, playbook, ask, tmp_path):
+    (tmp_path / "second.yml").write_text(SECOND)
+    assert playbook(str(tmp_path / "second.yml")).returncode == 0
     assert ask(hosts["vm3"], "app", "set", "mine", "1") == "OK"
     run = playbook(MOVE, *THERE)
     assert run.returncode != 0
