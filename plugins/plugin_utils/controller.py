@@ -104,8 +104,8 @@ def misplaced(variables, template):
     for name in REMOVED:
         if name in variables:
             return (
-                f"Host {host}: no playbook reads the variable {name}. The Redis roles run where the map has links to their server. Remove the"
-                " variable."
+                f"Host {host}: no playbook reads the variable {name}. The Redis roles run where the map has links to their server. Remove"
+                " the variable."
             )
     if "ambassador_hosts" in variables:
         own, whole = template(variables["ambassador_hosts"]), template(variables[PATTERN])

@@ -51,8 +51,8 @@ def misplaced(path, pages):
     for host, own in pages.items():
         if own and own != path:
             return (
-                f"Host {host}: status_page is {own}, but this run writes {path or 'no page'}. Set status_page with -e or for the group all, not"
-                " for single groups or hosts."
+                f"Host {host}: status_page is {own}, but this run writes {path or 'no page'}. Set status_page with -e or for the group all,"
+                " not for single groups or hosts."
             )
     return None
 

@@ -9,7 +9,6 @@ import pytest
 import yaml
 from conftest import ROOT
 
-
 NO_HOST = (
     "matches no host of the inventory. Give the inventory with -i, or name your groups, for example with -e ambassador_hosts=database:web"
 )
