@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import json
 import os
 import pathlib
@@ -15,10 +17,10 @@ import time
 from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.crosshost.ambassador.plugins.filter.wiring import AllVariables, hosts_of
+from ansible_collections.crosshost.ambassador.plugins.filter.wiring import AllVariables, hosts_of, names_host
 from ansible_collections.crosshost.ambassador.plugins.module_utils import clock, containers, handover, maps, names, plan, redis
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import client_side, digest, keyed, text_of, whole
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import CERTIFIED, OBSERVED, Wiring, certified, on_host
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import CERTIFIED, OBSERVED, Hosts, Wiring, certified, on_host
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, controller, passwords, render
 
 # the templates and files of the engines, beside the plugins wherever the collection is
@@ -34,6 +36,8 @@ UNSPECIFIED = (
     "ambassador_docker",
     "ambassador_interface",
 )
+# what begins a template, or changes what begins one
+TEMPLATE = re.compile(r"\{\{|\{%|\{#|#jinja2")
 IMAGES = {"haproxy": "haproxy_image", "socat": "socat_image", "nftables": "nftables_image"}
 
 
@@ -118,7 +122,9 @@ class ActionModule(ActionBase):
         }
         for sentence in maps.misspelt(task_vars, known_variables()):
             self._display.warning(sentence)
-        self.problems, self.links, self.origin, self.uses_redis = [], None, "", False
+        self.hostvars = AllVariables(task_vars["hostvars"])
+        self.problems, self.links, self.origin, self.wiring, self.holders = [], None, "", None, None
+        self.uses_redis = False
         if self.part != "redis_server" and (arguments.get("state") or "present") == "present":
             self.links = self._map()
         # hosts outside the run that hold a certificate; None where they were not asked yet
@@ -139,19 +145,20 @@ class ActionModule(ActionBase):
         if self.part in plan.SIDES:
             found["uses_redis"] = self.uses_redis
         lines = [line for line in found["lines"] if line not in (arguments.get("said") or [])]
+        if self.holders is not None and self.host == self._alive[0]:
+            found["holders"] = self.holders
         # a side that is to be gone has read no map
-        if self.part == "server" and arguments.get("state") != "absent":
+        if self.part == "server" and arguments.get("state") != "absent" and not (self._is_compared and self.host != self._alive[0]):
             # a text: Ansible looks at each value of a dict in every task
-            found["map"] = json.dumps(self.links)
+            found["map"] = self._map_text
+            if self.wiring and not self.wiring.problems:
+                found |= {"map_settings": self._map_settings, "map_first": self._first}
         if self.part == "client":
             found["late_hosts"] = self._late_hosts()
         if found["warnings"] and self.origin:
             found["warnings"] = [f"{warning} The map is that of {self.origin}." for warning in found["warnings"]]
         if self.part in plan.SIDES and not found["problems"]:
-            observations = self._observations()
-            batch = self.variables.get("ansible_play_batch") or self._play_hosts()
-            versions = {host: text_of(observations.get(host), "docker", "version") for host in batch}
-            found["warnings"] += plan.open_port_warnings(self.host, versions)
+            found["warnings"] += self._open_port_warnings()
         result.update(
             found, open=bool(found["problems"] or found["ask"] or found["steps"] or lines), lines=lines, leaving=self.leaving, changed=False
         )
@@ -175,36 +182,69 @@ class ActionModule(ActionBase):
 
     def _map(self):
         """Return the map as this host sees it, None where it is not defined, or cannot be resolved."""
+        self._map_text = "null"
         if maps.NAME not in self.variables:
             return None
         try:
-            found = self._templar.template(self.variables[maps.NAME])
+            found = self.variables[maps.NAME]
+            # to look for templates in each value takes more time than all else
+            self._map_text = json.dumps(found, default=str)
+            if TEMPLATE.search(self._map_text):
+                found = self._templar.template(found)
+                self._map_text = json.dumps(found, default=str)
             self.origin = origin(found)
-            return plain(found)
+            return json.loads(self._map_text)
         except AnsibleError as error:
             pieces = {}
             for host in self.variables["groups"]["all"]:
                 pieces |= {name: value for name, value in self._raw(host).items() if name.startswith(f"{maps.NAME}__")}
-            self.problems = maps.unresolved(self.host, str(error), pieces)
+            self.problems, self._map_text = maps.unresolved(self.host, str(error), pieces), "{}"
             return {}
 
     def _raw(self, host):
-        """Return the variables of a host as they are written."""
+        """Return the variables of a host as they are written, which is all that there is of results."""
         return self.variables["hostvars"].raw_get(host)
 
     # -- the ambassadors ----------------------------------------------------------------------------------------------
 
     def _wiring(self, side):
         """Return the map, resolved for this host and a side; without links, where it is not defined."""
-        settings, variables = self.settings, AllVariables(self.variables["hostvars"])
-        known = hosts_of(self.variables["groups"])
+        groups = self.variables["groups"]
+        known = hosts_of(groups, self.variables["hostvars"])
         links = self.links if self.links is not None else {}
-        wiring = Wiring(links, known, settings["engine"], settings["ipv6"], settings["tls"], self.mesh, settings["network"])
-        resolved = plain(wiring.side(self.host, side, variables))
-        resolved["problems"] = self.problems or self._map_problems(resolved["hosts"], known) or resolved["problems"]
+        # the first host has parsed the whole map for all
+        is_parsed = self._is_compared and self._reference.get("map_settings") == self._map_settings
+        own = self.variables.get("group_names")
+        own = [name for name, hosts in groups.items() if self.host in hosts] if own is None else own
+        is_named = names_host(self.host, own, groups, self.variables["hostvars"], known)
+        self.wiring = Wiring(links, known, *self._map_settings, is_named if is_parsed else None)
+        if is_parsed:
+            self._first = self._reference.get("map_first")
+        resolved = plain(self.wiring.side(self.host, side, self.hostvars))
+        resolved["problems"] = self.problems or self._map_problems(known) or resolved["problems"]
         return resolved
 
-    def _map_problems(self, hosts, known):
+    @property
+    def _map_settings(self):
+        """Return the settings that decide what is wrong with a map."""
+        return [self.settings["engine"], self.settings["ipv6"], self.settings["tls"], self.mesh, self.settings["network"]]
+
+    @functools.cached_property
+    def _alive(self):
+        """The hosts of the play at which this run has not failed."""
+        return self.variables.get("ansible_play_hosts") or self._play_hosts
+
+    @functools.cached_property
+    def _reference(self):
+        """What this run has planned of the server side of the first host, with whose map all others are compared; empty if nothing yet."""
+        return self._planned(self._alive[0], SERVER_PLANNED)
+
+    @property
+    def _is_compared(self):
+        """Whether this host sees the map that the first host has planned."""
+        return self._reference.get("map") == self._map_text
+
+    def _map_problems(self, known):
         """Return what is wrong with the map as this host sees it, beside another host of the run that has planned already."""
         if self.links is None:
             problem = maps.undefined(self.host, self.observed, list(self.variables))
@@ -212,16 +252,19 @@ class ActionModule(ActionBase):
         if self.part == "server" or not hasattr(self.links, "items"):
             return []
 
+        if self._is_compared:
+            return []
+
         def named(settings):
             patterns = [settings.get(key) for key in ("servers", "clients")] if hasattr(settings, "items") else []
             return [host for pattern in patterns if isinstance(pattern, str) for host in known(pattern)]
 
-        for other in self._play_hosts():
+        for other in self._play_hosts:
             planned = self._planned(other, SERVER_PLANNED)
             if other == self.host or "map" not in planned:
                 continue
             theirs = json.loads(planned["map"])
-            if other in hosts or theirs:
+            if other in self.wiring.hosts or theirs:
                 return maps.differences(self.host, self.links, other, theirs, named)
         return []
 
@@ -232,7 +275,7 @@ class ActionModule(ActionBase):
         if waiting:
             return plan.kept(self.host, wiring["holder"], waiting)
         if wiring["links"]:
-            wiring["problems"] = self._several(wiring["hosts"]) or wiring["problems"]
+            wiring["problems"] = self._several() or wiring["problems"]
         self._image(settings.get(IMAGES.get(settings["engine"])))
         if not wiring["links"] or settings["engine"] not in IMAGES:
             return plan.ambassador(self.part, self.host, wiring, self.observed, settings, None, None)
@@ -254,9 +297,8 @@ class ActionModule(ActionBase):
         if settings["engine"] in render.FILES and not wiring["problems"]:
             generation = self._generation(served, pools, tls)
         loses = self.part == "server" and handover.removes_clients(self._held(), served)
-        return plan.ambassador(
-            self.part, self.host, wiring, self.observed, settings, places, generation, tls, served, self._coming(), loses
-        )
+        coming = self._coming(wiring["links"])
+        return plan.ambassador(self.part, self.host, wiring, self.observed, settings, places, generation, tls, served, coming, loses)
 
     def _links_with_own_redis(self, links):
         """Return the links of a side whose backend is the container of the role redis_server."""
@@ -278,33 +320,73 @@ class ActionModule(ActionBase):
 
     def _waiting(self, wiring):
         """Return the hosts that may still dial what the map asks for no more, and why."""
+        held = self._held()
+        # most hosts serve what the map asks for, and need not look at all others
+        if held is not None and not handover.left(wiring, held):
+            return {}
         seen = {}
         for host, found in self._observations().items():
             # a host with an answer that cannot be read has given none
             with contextlib.suppress(ValueError):
                 seen[host] = client_side(plain(found))
-        return handover.waiting(wiring, self._held(), self.host, seen, self.variables["groups"]["all"], self._failed())
+        return handover.waiting(wiring, held, self.host, seen, self.variables["groups"]["all"], self._failed)
 
-    def _coming(self):
-        """Return the hosts of the play whose turn is still to come, as with ``serial``: their server sides have planned nothing yet."""
-        batch, failed = self.variables.get("ansible_play_batch") or self._play_hosts(), self._failed()
-        return [host for host in self._play_hosts() if host not in batch and host not in failed and not self._planned(host, SERVER_PLANNED)]
+    def _coming(self, links):
+        """Return the server hosts whose turn is still to come, as with ``serial``: their server sides have planned nothing yet.
+
+        :param list[dict] links: the links of the side
+        """
+        if len(self._batch) == len(self._play_hosts):
+            return []
+        servers, play, batch = (
+            dict.fromkeys(server for link in links for server in link["servers"]),
+            Hosts(self._play_hosts),
+            Hosts(self._batch),
+        )
+        away = [host for host in servers if host in play and host not in batch and host not in self._failed]
+        return [host for host in away if not self._planned(host, SERVER_PLANNED)]
 
     def _late_hosts(self):
         """Return the hosts whose links are still to be proved, on the last host of a play; on all others nothing."""
-        if self._play_hosts()[-1] != self.host:
+        if self._play_hosts[-1] != self.host:
             return []
-        others, failed = [host for host in self._play_hosts() if host != self.host], self._failed()
-        return [host for host in others if host not in failed and self._planned(host, CLIENT_PLANNED).get("late")]
+        others = [host for host in self._play_hosts if host != self.host and host not in self._failed]
+        return [host for host in others if self._planned(host, CLIENT_PLANNED).get("late")]
+
+    def _open_port_warnings(self):
+        """Return the warning of ``plan.open_port_warnings``. Only a host that may be the first one to warn looks at others."""
+        if not plan.open_port_warnings(self.host, self._engine_version(self.host)):
+            return []
+        before = itertools.takewhile(lambda host: host != self.host, self._batch)
+        if any(plan.open_port_warnings(host, self._engine_version(host)) for host in before):
+            return []
+        versions = {}
+        for host in self._batch:
+            versions |= self._engine_version(host)
+        return plan.open_port_warnings(self.host, versions)
+
+    def _engine_version(self, host):
+        """Return host -> version of its Docker Engine, empty if it is not known."""
+        return {host: text_of(self._observation(host), "docker", "version")}
 
     def _planned(self, host, name):
         """Return what this run has planned of a part of a host, empty where it has not: another play's plan is that of another mesh."""
-        found = (self.variables["hostvars"].get(host) or {}).get(name) or {}
+        found = self._raw(host).get(name) or {}
         return found if found.get("mesh") == self.mesh else {}
 
+    @functools.cached_property
     def _failed(self):
-        """Return the hosts at which this run has failed."""
-        return [host for host in self._play_hosts() if host not in self.variables.get("ansible_play_hosts", self._play_hosts())]
+        """The hosts at which this run has failed."""
+        alive = self.variables.get("ansible_play_hosts", self._play_hosts)
+        if len(alive) == len(self._play_hosts):
+            return []
+        alive = frozenset(alive)
+        return Hosts(host for host in self._play_hosts if host not in alive)
+
+    @functools.cached_property
+    def _batch(self):
+        """The hosts whose turn it is, as with ``serial``."""
+        return self.variables.get("ansible_play_batch") or self._play_hosts
 
     def _image(self, name):
         prefix = f"{self.settings['registry']}/" if self.settings["registry"] else ""
@@ -346,9 +428,16 @@ class ActionModule(ActionBase):
         }
         return render.generation(settings["engine"], ROLE, variables, more)
 
-    def _several(self, named):
+    @functools.cached_property
+    def _first(self):
+        """The first host of the play that the map names, None if there is none."""
+        return next((host for host in self._play_hosts if host in self.wiring.hosts), None)
+
+    def _several(self):
         """Return what is wrong where hosts that the map names, and that this run has observed, differ in what is to be one for all."""
-        first, *others = [host for host in self._play_hosts() if host in named]
+        # once a run, not once a host for each host: the first looks at all, and all at the first
+        first = self._first
+        others = [host for host in self._play_hosts if host in self.wiring.hosts and host != first] if first == self.host else [first]
         asked = [(self._mesh_of, self.mesh, maps.two_meshes)]
         # a CA that was given is one for all
         if not self.settings["ca"]:
@@ -358,20 +447,19 @@ class ActionModule(ActionBase):
             # one that a playbook says for all is not in the host's variables
             if own != holds:
                 continue
-            # once a run, not once a host for each host: the first looks at all, and all at the first
-            for other in others if first == self.host else [first]:
+            for other in others:
                 theirs = of(other)
                 # one that could not be reached is given nothing
-                if theirs != own and "sides" in (self.variables["hostvars"][other].get(OBSERVED) or {}):
+                if theirs != own and "sides" in (self._raw(other).get(OBSERVED) or {}):
                     return told(self.host, own, other, theirs)
         return []
 
     def _mesh_of(self, host):
-        return self.variables["hostvars"][host].get("ambassador_mesh") or names.DEFAULT
+        return self.hostvars[host].get("ambassador_mesh") or names.DEFAULT
 
     def _controller_of(self, host):
         """Return the directory that a host's own variables lead to, as the role's default has it."""
-        variables = self.variables["hostvars"][host]
+        variables = self.hostvars[host]
         said, inventory = variables.get("ambassador_controller_dir"), variables.get("inventory_dir")
         beside = f"{inventory if inventory and os.path.isdir(inventory) else '~'}/.ambassador"
         return os.path.realpath(os.path.expanduser(said or beside))
@@ -384,10 +472,13 @@ class ActionModule(ActionBase):
     def _tls(self, wiring):
         directory = self.settings["controller_dir"]
         ca = self.settings["ca"].strip() or read(f"{directory}/ca.pem")
-        others = [host for host in wiring["hosts"] if host not in self._play_hosts()]
         authorities, revoked = certificates.certificates(ca), certificates.revoked(self._crl())
-        now = time.time()
+        now, play = time.time(), frozenset(self._play_hosts if not ca else ())
         held = certificates.readable(self.observed["identity"]["certificate"])
+        if not ca:
+            # the first host looks at all hosts
+            known = self._reference.get("holders") if self.host != self._alive[0] else None
+            self.holders = self._holders() if known is None else list(known)
         return {
             "ca": ca,
             "authorities": authorities,
@@ -398,9 +489,9 @@ class ActionModule(ActionBase):
             "former_name": self._former_name(held, ca, now),
             "inventory": self.variables["groups"]["all"],
             "revoked": certificates.revoked_serials(held, revoked),
-            "holders": [*self._holders(), *(self.asked or [])] if not ca else [],
+            "holders": [*self.holders, *(self.asked or [])] if not ca else [],
             # whoever certified a host that is not in the run has a CA as well
-            "ask": others if not ca and self.asked is None else [],
+            "ask": [str(host) for host in self.wiring.hosts if host not in play] if not ca and self.asked is None else [],
             # reading many certificates takes time, and only a wrong clock needs it
             "peers": self._peers(wiring, authorities, revoked, now) if clock.is_off(self.observed.get("clock_offset")) else {},
             "now": now,
@@ -435,13 +526,17 @@ class ActionModule(ActionBase):
             lifetimes[host] = {key: found[key] for key in ("not_before", "not_after")}
         return lifetimes
 
+    @functools.cached_property
     def _play_hosts(self):
         return self.variables.get("ansible_play_hosts_all") or [self.host]
 
     def _observations(self):
         """Return host -> observation, of all hosts of the play that were observed, as this mesh sees them."""
-        everyone = {host: (self.variables["hostvars"].get(host) or {}).get(OBSERVED) or {} for host in self._play_hosts()}
-        return {host: found if found.get("mesh") == self.mesh else {} for host, found in everyone.items()}
+        return {host: self._observation(host) for host in self._play_hosts}
+
+    def _observation(self, host):
+        found = self._raw(host).get(OBSERVED) or {}
+        return found if found.get("mesh") == self.mesh else {}
 
     def _certificates(self):
         """Return host -> the certificate that it has, PEM, as far as one is known."""

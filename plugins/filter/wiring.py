@@ -83,10 +83,14 @@ _value:
 
 import re
 
+from ansible import constants as C
 from ansible.errors import AnsibleError
-from ansible.inventory.manager import InventoryManager
+from ansible.inventory.manager import InventoryManager, order_patterns, split_host_pattern
 from ansible.parsing.dataloader import DataLoader
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring
+
+# a name of hosts or groups in a pattern, without a wildcard, a range or a regular expression
+PLAIN = re.compile(r"[\w.-]+")
 
 
 class AllVariables:
@@ -124,13 +128,37 @@ class HostVariables:
         return self._known[name]
 
 
-def hosts_of(groups):
+def hosts_of(groups, hostvars=()):
     """Return a callable that resolves host patterns against the groups of the inventory.
 
     :param groups: group name -> names of its hosts
+    :param hostvars: the magic variable; without it the names of hosts are collected from the groups, which takes time
     :return: callable: pattern (str) -> names of hosts (list of str)
     """
     known = {}
+
+    def is_host(name):
+        # that variable has a localhost that is in no group
+        if name in hostvars and name not in C.LOCALHOST:
+            return True
+        if None not in known:
+            known[None] = frozenset().union(*groups.values())
+        return name in known[None]
+
+    def plain(pattern):
+        """Return the hosts of names of hosts and groups (``a:b:!c``); None for any other pattern."""
+        found = {}
+        for part in order_patterns(split_host_pattern(pattern)):
+            name = part[1:] if part[0] in "!&" else part
+            if not PLAIN.fullmatch(name) or (name in groups) == is_host(name):
+                return None
+            hosts = groups[name] if name in groups else [name]
+            if part == name:
+                found.update(dict.fromkeys(hosts))
+            else:
+                members = frozenset(hosts)
+                found = {host: None for host in found if (host in members) == (part[0] == "&")}
+        return list(found)
 
     def manager():
         if "" not in known:
@@ -147,17 +175,51 @@ def hosts_of(groups):
             return list(groups[pattern])
         if pattern not in known:
             try:
-                known[pattern] = [host.name for host in manager().get_hosts(pattern)]
-            except (AnsibleError, re.error):  # a pattern that is none matches no host
+                hosts = plain(pattern)
+                known[pattern] = [host.name for host in manager().get_hosts(pattern)] if hosts is None else hosts
+            # a pattern that is none matches no host; ValueError: too many digits in a subscript
+            except (AnsibleError, re.error, ValueError):
                 known[pattern] = []
         return known[pattern]
 
     return resolve
 
 
+def names_host(host, group_names, groups, hostvars, resolve):
+    """Return a callable that tells whether a host pattern names a host. It looks at no other host where the pattern has names alone.
+
+    :param str host: inventory name of the host
+    :param group_names: names of its groups
+    :param groups: group name -> names of its hosts
+    :param hostvars: the magic variable
+    :param resolve: callable: pattern -> names of hosts, for all other patterns
+    :return: callable: pattern (str) -> bool
+    """
+    own = {*group_names, "all"}
+
+    def is_named(pattern):
+        if pattern in groups:
+            return pattern in own
+        found = False
+        for part in order_patterns(split_host_pattern(pattern)):
+            name = part[1:] if part[0] in "!&" else part
+            # a group may have the name of a host
+            if not PLAIN.fullmatch(name) or (name in groups and name in hostvars):
+                return host in resolve(pattern)
+            matches = name == host or (name in groups and name in own)
+            if part == name:
+                found = found or matches
+            else:
+                found = found and matches == (part[0] == "&")
+        return found
+
+    return is_named
+
+
 def wiring(links, host, side, groups, hostvars, engine="haproxy", ipv6=False, tls=False, mesh="default", network=None):
     """Resolve the map of links for one host and side: see the documentation above and ``Wiring.side``."""
-    return Wiring(links, hosts_of(groups), engine, ipv6, tls, mesh, network).side(host, side, AllVariables(hostvars))
+    found = Wiring(links, hosts_of(groups, hostvars), engine, ipv6, tls, mesh, network)
+    return {**found.side(host, side, AllVariables(hostvars)), "hosts": list(found.hosts)}
 
 
 class FilterModule:

@@ -1075,7 +1075,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
         "side": side,
         "certified": certified(host),
         # an engine that keeps nothing on disk reports nothing of its links
-        "wiring": {"links": now if generation else [], **{key: served[key] for key in ("hosts", "addresses")}},
+        "wiring": {"links": now if generation else [], "addresses": served["addresses"]},
         "container": container,
         "containers": changed,
         "runs": runs,
@@ -1343,7 +1343,7 @@ def _has_unused_key(host, wiring, observed):
     :param dict observed: the observation
     :rtype: bool
     """
-    return host not in wiring["hosts"] and "identity" in observed["entries"] and not set(SIDES) & set(observed["entries"])
+    return not wiring["is_in_map"] and "identity" in observed["entries"] and not set(SIDES) & set(observed["entries"])
 
 
 def _remove(plan, made, directories, observed, settings, volume=None):

@@ -13,6 +13,7 @@ import difflib
 import functools
 import hashlib
 import ipaddress
+import itertools
 import re
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import names
@@ -507,6 +508,20 @@ def _with_port(value, port):
     return endpoint(value, port) if isinstance(value, str) else value
 
 
+class Hosts(list):
+    """Names of hosts in the order of the inventory. A membership test takes the same time for any number of hosts.
+
+    :param names: names of hosts; the list does not change later
+    """
+
+    def __init__(self, names):
+        super().__init__(names)
+        self._set = frozenset(self)
+
+    def __contains__(self, name):
+        return name in self._set
+
+
 class Wiring:
     """A map of links, parsed, validated and matched with the inventory's hosts.
 
@@ -517,9 +532,14 @@ class Wiring:
     :param bool tls: whether ambassadors speak TLS with each other
     :param str mesh: the mesh
     :param str | None network: the Docker network of the ambassadors; None for the default of the mesh
+    :param only: callable: host pattern -> whether it names the host whose links alone are parsed, of a map that was parsed before without a
+        problem; None to parse all links
     """
 
-    def __init__(self, links, hosts_of, engine="haproxy", ipv6=False, tls=False, mesh=names.DEFAULT, network=None):
+    def __init__(self, links, hosts_of, engine="haproxy", ipv6=False, tls=False, mesh=names.DEFAULT, network=None, only=None):
+        # of all links without a problem, in their order
+        self._patterns, self._only = {}, only
+        self._hosts_of = functools.lru_cache(maxsize=None)(lambda pattern: Hosts(hosts_of(pattern)))
         self._ipv6, self._tls, self._mesh = ipv6, tls, mesh
         self._network_name = network or names.in_mesh(names.NETWORK, mesh)
         self._engine, self._resolves = engine, "a DNS name" not in ENGINES.get(engine, ())
@@ -528,8 +548,6 @@ class Wiring:
         self.problems = []
         #: alias -> settings with all defaults filled in, only of links without a problem
         self.links = {}
-        #: names of all hosts of the map
-        self.hosts = []
         if engine not in ENGINES:
             self.problems.append(f"ambassador_engine: expected one of {', '.join(ENGINES)}, found {engine!r}; set one of these.")
         if not hasattr(links, "items"):
@@ -539,11 +557,18 @@ class Wiring:
             )
             return
         for name, settings in links.items():
-            found, problems = self._parse_all(name, settings, hosts_of)
+            if only is not None:
+                patterns = [settings[key] for key in ("servers", "clients") if key in settings]
+                self._patterns.update(dict.fromkeys(patterns))
+                if not any(map(only, patterns)):
+                    continue
+            found, problems = self._parse_all(name, settings)
             if not problems:
                 self.links.update(found)
+                self._patterns.update((settings[key], None) for key in ("servers", "clients") if key in settings)
             self.problems += list(dict.fromkeys(problems))
-        self.hosts = list(dict.fromkeys(name for link in self.links.values() for name in link["servers"] + link["clients"]))
+        if only is not None:
+            return
         self._same_variables()
         self._same_port()
         self._same_local()
@@ -553,23 +578,28 @@ class Wiring:
         if engine in ENGINES:
             self._abilities(engine)
 
+    @functools.cached_property
+    def hosts(self):
+        """Names of all hosts of the map."""
+        return Hosts(dict.fromkeys(itertools.chain.from_iterable(map(self._hosts_of, self._patterns))))
+
     # -- parse ---------------------------------------------------------------------------------------------------
 
-    def _parse_all(self, name, settings, hosts_of):
+    def _parse_all(self, name, settings):
         """Return alias -> link of one entry of the map, which has a link for each of its ports, and the problems."""
         if not hasattr(settings, "items") or "ports" not in settings:
-            link, problems = self._parse(name, name, settings, hosts_of, settings)
+            link, problems = self._parse(name, name, settings, settings)
             return {name: link}, problems
         one_by_one, problems = one_for_each_port(name, settings)
         found = {}
         for alias, own in one_by_one.items():
-            found[alias], more = self._parse(alias, name, own, hosts_of, settings)
+            found[alias], more = self._parse(alias, name, own, settings)
             problems += more
             if not more:
                 found[alias]["shares"] = "publish" in settings and len(one_by_one) > 1
         return found, problems
 
-    def _parse(self, alias, name, settings, hosts_of, written):
+    def _parse(self, alias, name, settings, written):
         """Return a link and the problems; ``written`` are the settings as the user wrote them."""
         problems = []
 
@@ -671,7 +701,7 @@ class Wiring:
             if not isinstance(settings[key], str) or not settings[key].strip():
                 wrong("a group or host pattern", repr(settings[key]), "name a group of the inventory", key)
                 continue
-            link[key] = list(hosts_of(settings[key]))
+            link[key] = self._hosts_of(settings[key])
             if not link[key]:
                 wrong("a pattern that matches a host of the inventory", repr(settings[key]), "add the group or correct the name", key)
         return link, problems
@@ -908,8 +938,8 @@ class Wiring:
         :param str side: ``server`` or ``client``
         :param hostvars: host name -> its variables
         :return: ``problems`` (list of str: those of the map, then those of this side), ``unknown`` (list of str: hosts whose address
-            neither variables nor facts give), ``left_out`` (dict: client host -> aliases to which it is not let in, for its address is
-            not known), ``hosts`` (list of str: all hosts of the map), ``holder`` (name of the side's ambassador), ``serves_itself`` (bool:
+            neither variables nor facts give), ``is_in_map`` (bool: whether any link names the host), ``left_out`` (dict: client host -> aliases to which it is not let in, for its address is
+            not known), ``holder`` (name of the side's ambassador), ``serves_itself`` (bool:
             whether the client side of this host connects to the container ``holder`` of its server side), ``variables`` (dict of
             str: the link variables that are this side's input), ``publish`` (list of dicts ``alias``, ``key``, ``address``, ``port``,
             ``container_port``, ``protocol``: what is opened on the host), ``addresses`` (dict: host -> ``origin`` of its address, and
@@ -934,11 +964,12 @@ class Wiring:
         """
         if side not in SIDES:
             raise ValueError(f"side: expected one of {', '.join(SIDES)}, found {side!r}")
-        resolved = {"problems": list(self.problems), "unknown": [], "hosts": list(self.hosts), "variables": {}, "publish": []}
+        resolved = {"problems": list(self.problems), "unknown": [], "variables": {}, "publish": []}
         resolved.update(links=[], addresses={}, sources={}, left_out={}, holder=names.ambassador(side, self._mesh), serves_itself=False)
         for alias, link in self.links.items():
             if host in link[f"{side}s"]:
                 getattr(self, f"_{side}")(resolved, alias, link, host, hostvars)
+        resolved["is_in_map"] = bool(resolved["links"]) or (any(map(self._only, self._patterns)) if self._only else host in self.hosts)
         return resolved
 
     def _server(self, resolved, alias, link, host, hostvars):

@@ -12,6 +12,7 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.crosshost.ambassador.plugins.action import plan as action
+from ansible_collections.crosshost.ambassador.plugins.filter import wiring as wiring_filter
 from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, redis
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, keyed
 from ansible_collections.crosshost.ambassador.plugins.modules import plan as documented
@@ -898,3 +899,104 @@ def test_the_variables_that_are_read_are_known():
     texts = "".join(path.read_text() for path in [*(ROOT / "playbooks").rglob("*.yml"), ROOT / "plugins/module_utils/wiring.py"])
     read = set(re.findall(r"\b(?:ambassador|redis_server|redis_client)_(?:hosts|address|interface|bind)\b", texts))
     assert read <= action.known_variables()
+
+
+# -- many hosts ---------------------------------------------------------------------------------------------------
+
+
+class Counted(list):
+    """A list that counts the elements which are looked at one after the other."""
+
+    looked_at = 0
+
+    def __contains__(self, name):
+        Counted.looked_at += len(self)
+        return super().__contains__(name)
+
+    def __iter__(self):
+        for one in super().__iter__():
+            Counted.looked_at += 1
+            yield one
+
+
+class CountedVars(HostVars):
+    """The magic variable, which looks up all variables of a host each time that it is asked."""
+
+    lookups = 0
+
+    def __getitem__(self, host):
+        CountedVars.lookups += 1
+        return super().__getitem__(host)
+
+    def get(self, host, default=None):
+        return self[host] if host in self else default
+
+    def values(self):
+        return [self[host] for host in self]
+
+    def items(self):
+        return [(host, self[host]) for host in self]
+
+
+def work_of_a_plan(play, count, monkeypatch, tls):
+    """Return what the plans of both sides of one of many hosts look at, after the first host has planned."""
+    hosts = Counted(f"web{number}" for number in range(count))
+    groups = {"all": hosts, "front": Counted(hosts[-5:]), "back": Counted(hosts[:2])}
+    links = {f"all-{number}": {**LINK, "port": 7000 + number, "servers": "web0:web1", "clients": "back:!web1"} for number in range(20)}
+    links |= {
+        "redis": {**LINK, "servers": "web0", "clients": "front"},
+        "wide": {**LINK, "port": 6000, "servers": "back", "clients": "web0"},
+    }
+    hostvars, given = CountedVars(), {**play.settings, "tls": tls}
+    for number, host in enumerate(hosts):
+        address = f"198.18.{number // 250}.{number % 250 + 1}"
+        hostvars[host] = {"ambassador_address": address, "ambassador_controller_dir": str(play.controller)}
+        dict.__getitem__(hostvars, host)[OBSERVED] = Host(host, [address]).look()
+    counts, parse = {"parse": 0, "managers": 0}, action.Wiring._parse
+
+    def parsed(*arguments):
+        counts["parse"] += 1
+        return parse(*arguments)
+
+    def manager(*_arguments, **_options):
+        counts["managers"] += 1
+
+    monkeypatch.setattr(action.Wiring, "_parse", parsed)
+    monkeypatch.setattr(wiring_filter, "InventoryManager", manager)
+
+    def planned(host, part):
+        names = [name for name, members in groups.items() if list.__contains__(members, host) and name != "all"]
+        variables = {**dict.__getitem__(hostvars, host), "inventory_hostname": host, "hostvars": hostvars, "groups": groups}
+        variables |= {"ambassador_links": links, "ansible_managed": MANAGED, "group_names": names}
+        variables |= {"ansible_play_hosts_all": hosts, "ansible_play_hosts": Counted(hosts), "ansible_play_batch": hosts}
+        task = types.SimpleNamespace(
+            args={"part": part, "settings": given, "observed": variables[OBSERVED]}, async_val=0, check_mode=False, action="plan"
+        )
+        connection, loader = types.SimpleNamespace(_shell=types.SimpleNamespace(tmpdir="/nowhere")), DataLoader()
+        Counted.looked_at = CountedVars.lookups = counts["parse"] = counts["managers"] = 0
+        said = action.ActionModule(task, connection, None, loader, Templar(loader, variables), None).run(None, variables)
+        assert said["problems"] == []
+        return said, {**counts, "looked_at": Counted.looked_at, "lookups": CountedVars.lookups}
+
+    first, work = planned(hosts[0], "server")
+    assert (work["parse"], work["managers"]) == (len(links), 0)
+    dict.__getitem__(hostvars, hosts[0])[SERVER_PLAN] = first
+    assert planned(hosts[0], "server")[0]["map"] == first["map"]
+    work = {}
+    for part in ("server", "client"):
+        said, work[part] = planned(hosts[-2], part)
+        assert "map" not in said
+        assert len(json.dumps(said["wiring"] if "wiring" in said else {})) < 2000
+        assert [link["alias"] for link in said.get("wiring", {}).get("links", [])] == (["redis"] if part == "client" else [])
+    return work
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_the_work_of_a_plan_does_not_grow_with_the_hosts(play, monkeypatch, tls):
+    few, many = (work_of_a_plan(play, count, monkeypatch, tls) for count in (20, 200))
+    for part, work in many.items():
+        assert (work["parse"], work["managers"]) == (1, 0)
+        # without a CA a host looks for certificates of hosts that are not in the play, in the names alone
+        limit = 4 * 200 if tls else few[part]["looked_at"]
+        assert work["looked_at"] <= limit, part
+        assert work["lookups"] == few[part]["lookups"] < 12

@@ -2,9 +2,12 @@
 
 import pytest
 from ansible.errors import AnsibleFilterError, AnsibleUndefinedVariable
+from ansible_collections.crosshost.ambassador.plugins.filter import wiring as wiring_filter
 from ansible_collections.crosshost.ambassador.plugins.filter.link_variables import link_variables
 from ansible_collections.crosshost.ambassador.plugins.filter.said_once import said_once
-from ansible_collections.crosshost.ambassador.plugins.filter.wiring import hosts_of, wiring
+from ansible_collections.crosshost.ambassador.plugins.filter.wiring import hosts_of, names_host, wiring
+from hypothesis import given
+from hypothesis import strategies as st
 
 GROUPS = {"all": ["vm1", "web1", "web2"], "VM1": ["vm1"], "web": ["web1", "web2"]}
 LINK = {"port": 6379, "servers": "VM1", "clients": "web", "backend": "redis_server:6379"}
@@ -30,10 +33,34 @@ class Untemplatable(dict):
         ("nothing", []),
         ("~(", []),
         ("web[9]", []),
+        ("web1,vm1", ["vm1", "web1"]),
+        ("!web2:vm1:web:web1", ["vm1", "web1"]),
+        ("web:typo", ["web1", "web2"]),
+        (f"all[{'9' * 5000}]", []),
     ],
 )
 def test_a_pattern_means_what_it_means_to_ansible(pattern, hosts):
     assert sorted(hosts_of(GROUPS)(pattern)) == hosts
+
+
+NAMED = {**GROUPS, "all": [*GROUPS["all"], "odd"], "odd": ["web1", "odd"], "a.b": ["vm1"]}
+
+
+@given(st.lists(st.sampled_from([*NAMED, *NAMED["all"], "typo", "localhost", "w*", "web[0]", "~.*1"]), min_size=1, max_size=4), st.data())
+def test_a_pattern_of_names_means_the_same_as_to_ansible(names, data):
+    parts = [data.draw(st.sampled_from(["", "", "!", "&"])) + name for name in names]
+    pattern = data.draw(st.sampled_from(":,")).join(parts)
+    found, plain = hosts_of(NAMED, dict.fromkeys(NAMED["all"]))(pattern), wiring_filter.PLAIN
+    try:
+        # a name that no pattern matches
+        wiring_filter.PLAIN = wiring_filter.re.compile("(?!)")
+        expected = hosts_of(NAMED)(pattern)
+    finally:
+        wiring_filter.PLAIN = plain
+    assert found == expected
+    for host in NAMED["all"]:
+        groups = [name for name, hosts in NAMED.items() if host in hosts]
+        assert names_host(host, groups, NAMED, dict.fromkeys(NAMED["all"]), hosts_of(NAMED))(pattern) == (host in expected), host
 
 
 def test_the_address_of_a_host_is_found_in_its_variables():
