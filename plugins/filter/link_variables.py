@@ -48,13 +48,19 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import consumer_variables, is_port, one_for_each_port
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import (
+    CHOICES,
+    consumer_variables,
+    is_port,
+    one_for_each_port,
+    printed,
+)
 
 
 def link_variables(links, alias):
     """Return the link variables of a consumer: see the documentation above."""
     if not hasattr(links, "items") or alias not in links:
-        known = ", ".join(map(str, links)) if hasattr(links, "items") else "none"
+        known = ", ".join(map(printed, links)) if hasattr(links, "items") else "none"
         raise AnsibleFilterError(f"link_variables: expected a link of the map, found {alias!r} (the map has {known}); correct it.")
     settings, found = links[alias] if hasattr(links[alias], "items") else {}, {}
     by_port, problems = one_for_each_port(alias, settings) if "ports" in settings else ({alias: settings}, [])
@@ -63,7 +69,10 @@ def link_variables(links, alias):
     for one in by_port.values():
         port = one.get("port")
         if not is_port(port):
-            raise AnsibleFilterError(f"link {alias}, port: expected a port from 1 to 65535, found {port!r}; correct it.")
+            raise AnsibleFilterError(f"link {printed(alias)}, port: expected a port from 1 to 65535, found {port!r}; correct it.")
+        if one.get("protocol", "tcp") not in CHOICES["protocol"]:
+            choices, protocol = ", ".join(CHOICES["protocol"]), one["protocol"]
+            raise AnsibleFilterError(f"link {printed(alias)}, protocol: expected one of {choices}, found {protocol!r}; correct it.")
         # of several the first has the variables without a port
         found = {**consumer_variables(alias, int(port), one.get("protocol", "tcp")), **found}
     return found

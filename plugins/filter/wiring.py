@@ -83,7 +83,7 @@ _value:
 
 import re
 
-from ansible import constants as C
+from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager, order_patterns, split_host_pattern
 from ansible.parsing.dataloader import DataLoader
@@ -139,7 +139,7 @@ def hosts_of(groups, hostvars=()):
 
     def is_host(name):
         # that variable has a localhost that is in no group
-        if name in hostvars and name not in C.LOCALHOST:
+        if name in hostvars and name not in constants.LOCALHOST:
             return True
         if None not in known:
             known[None] = frozenset().union(*groups.values())
@@ -152,7 +152,7 @@ def hosts_of(groups, hostvars=()):
             name = part[1:] if part[0] in "!&" else part
             if not PLAIN.fullmatch(name) or (name in groups) == is_host(name):
                 return None
-            hosts = groups[name] if name in groups else [name]
+            hosts = groups.get(name, [name])
             if part == name:
                 found.update(dict.fromkeys(hosts))
             else:
@@ -207,10 +207,7 @@ def names_host(host, group_names, groups, hostvars, resolve):
             if not PLAIN.fullmatch(name) or (name in groups and name in hostvars):
                 return host in resolve(pattern)
             matches = name == host or (name in groups and name in own)
-            if part == name:
-                found = found or matches
-            else:
-                found = found and matches == (part[0] == "&")
+            found = (found or matches) if part == name else (found and matches == (part[0] == "&"))
         return found
 
     return is_named

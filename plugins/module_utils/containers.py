@@ -923,7 +923,7 @@ def size(value):
     :param value: a number of bytes, or a number with a unit of 1024, as Docker takes it
     :rtype: int | None
     """
-    match = re.fullmatch(r"([0-9.]+)\s*([bkmgtp]?)i?b?", str(value).strip().lower())
+    match = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})\s*([bkmgtp]?)i?b?", str(value).strip().lower())
     return int(float(match[1]) * UNITS[match[2]]) if match else None
 
 

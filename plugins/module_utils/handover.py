@@ -26,6 +26,8 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import
 
 # the file of a generation
 FILE = "wiring.json"
+# what every link in it has
+WHOLE = {"alias", "listen", "protocol", "admitted", "clients", "targets", "also"}
 # what happens to that which the map asks for no more
 KEEP, TURNED, DROP = "keep", "turned", "drop"
 # a few hundred kilobytes can become a gigabyte; a thousand links need half a megabyte
@@ -81,12 +83,16 @@ def former(observed, settings):
     """
     try:
         held = json.loads(unpacked(observed.get("wiring") or ""))
-    # somebody else's file, or half of one
-    except ValueError:
+        # an older version said less
+        held.setdefault("sources", {})
+        held["links"] = [{"name": link["alias"], "number": link["listen"], "place": 1, **link} for link in held["links"]]
+        is_whole = {"engine", "tls", "publish"} <= set(held) and all(set(link) >= WHOLE for link in held["links"])
+        is_whole = is_whole and all({"address", "port", "protocol"} <= set(port) for port in held["publish"])
+    # a file of another program, or a part of one
+    except (ValueError, TypeError, AttributeError, KeyError):
         return None
-    # an older version said less
-    held.setdefault("sources", {})
-    held["links"] = [{"name": link["alias"], "number": link["listen"], "place": 1, **link} for link in held["links"]]
+    if not is_whole:
+        return None
     return held if (held["engine"], held["tls"]) == (settings["engine"], settings["tls"]) else None
 
 

@@ -8,6 +8,7 @@ import difflib
 import json
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils.names import AMBASSADOR
+from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import printed
 
 NAME = "ambassador_links"
 
@@ -82,7 +83,7 @@ def differences(host, mine, other, theirs, named):
             key = next(key for key in dict.fromkeys([*one, *another]) if one.get(key) != another.get(key))
             what = f"{key} {_shown(one.get(key))} on {host} and {_shown(another.get(key))} on {other}"
         problems.append(
-            f"link {alias}: expected the same map on all hosts that its links name, found {what};"
+            f"link {printed(alias)}: expected the same map on all hosts that its links name, found {what};"
             " define it once for both (group_vars/all beside the inventory is the usual place)."
         )
     return problems
@@ -107,7 +108,8 @@ def unresolved(host, error, pieces):
     twice = {alias: names for alias, names in holders.items() if len(names) > 1}
     if twice:
         return [
-            f"link {alias}: expected one piece of the map to define it, found it in {' and '.join(names)}; rename one, or remove it."
+            f"link {printed(alias)}: expected one piece of the map to define it, found it in {' and '.join(names)};"
+            " rename one, or remove it."
             for alias, names in twice.items()
         ]
     return [f"host {host}: expected a map of links in {NAME}, found one that cannot be resolved: {error}; correct it."]

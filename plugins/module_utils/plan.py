@@ -271,6 +271,18 @@ def network_problems(host, observed, settings):
     ]
 
 
+def memory_problems(part, host, settings):
+    """Tell whether the memory limit of a part is a size.
+
+    :rtype: list[str]
+    """
+    if containers.size(settings["memory"]) is not None:
+        return []
+    variable = "ambassador_memory" if part in SIDES else f"{part}_memory"
+    found = f"{settings['memory']!r} is not a size"
+    return [f"Host {host}, {variable}: {found}. Use a number and a unit, for example 512M or 2G, or 0 for no limit."]
+
+
 def name_problems(host, name, observed):
     """Tell whether a container's name is somebody else's.
 
@@ -941,7 +953,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
             _metrics_of_the_other(plan, side, observed, settings)
         return plan
 
-    plan.problems += host_problems(host, observed)
+    plan.problems += memory_problems(side, host, settings) + host_problems(host, observed)
     if plan.problems:
         return plan
     plan.problems += network_problems(host, observed, settings) + state_problems(host, observed, settings)
@@ -1549,7 +1561,7 @@ def redis(part, host, observed, settings, container, directory, problems, volume
     :rtype: Plan
     """
     plan, name = Plan(part, host), container["name"]
-    plan.problems = directory_problems(part, name) + problems
+    plan.problems = directory_problems(part, name) + memory_problems(part, host, settings) + problems
     if not plan.problems:
         plan.problems = host_problems(host, observed) or (
             tls_problems(part, host, observed)

@@ -58,6 +58,7 @@ REQUIRED = ("clients",)
 SERVED, SERVER_ONLY = ("servers", "backend"), ("backend", "publish", "network")
 # keys of a link with several ports that it says without one: each of its ports leads to the same one there
 PORTLESS = ("backend", "local", "targets")
+WITHOUT_PORT = "a name or an address without a port, for each of its ports leads to the same one there"
 CHOICES = {
     "check": ("tcp", "redis", "postgresql", "mysql", "http", "smtp", "none"),
     "balance": ("first", "roundrobin", "leastconn", "source"),
@@ -93,9 +94,29 @@ ENGINES = {
         PROXY,
     ),
 }
+# what follows from links without TLS
+UNENCRYPTED = "what the links carry can be read and changed on its way, and anyone can connect"
 # What a certificate can name: a dNSName's characters, and as many as RFC 5280, appendix A.1, ub-common-name, has
 CERTIFIED = re.compile(r"[A-Za-z0-9_.:-]+")
 CERTIFIED_LENGTH = 64
+
+
+def printed(name):
+    """Return a name as a message shows it: quoted if it has characters that change the terminal or the line.
+
+    :param name: what the user wrote as a name
+    :rtype: str
+    """
+    return str(name) if str(name).isprintable() else repr(str(name))
+
+
+def shown(value):
+    """Return a value as a message shows it.
+
+    :param value: what the user wrote
+    :rtype: str
+    """
+    return "nothing" if value is None else repr(value)
 
 
 def variable_prefix(alias):
@@ -230,8 +251,10 @@ def overlap(one, other):
     :param tuple[str, int] other: address and port
     :rtype: bool
     """
-    wildcards = [address in WILDCARDS for address, __ in (one, other)]
-    return one[1] == other[1] and (one[0] == other[0] or any(wildcards))
+    addresses = {one[0], other[0]}
+    # `::` of a program takes the ports of IPv4 as well
+    is_everywhere = "::" in addresses or ("0.0.0.0" in addresses and not any(":" in address for address in addresses))
+    return one[1] == other[1] and (len(addresses) == 1 or is_everywhere)
 
 
 def is_own(address, addresses):
@@ -344,8 +367,11 @@ def own_addresses(variables):
 
 
 def _interface_address(fact):
-    found = [(fact or {}).get("ipv4", {}).get("address")]
-    found += [entry.get("address") for entry in (fact or {}).get("ipv6", [])]
+    # not every fact is one of an interface
+    fact = fact if hasattr(fact, "get") else {}
+    ipv4, ipv6 = fact.get("ipv4"), fact.get("ipv6")
+    entries = [ipv4, *(ipv6 if isinstance(ipv6, list) else [])]
+    found = [entry.get("address") for entry in entries if hasattr(entry, "get")]
     return next((str(address) for address in found if is_dialable(address)), None)
 
 
@@ -471,18 +497,18 @@ def one_for_each_port(name, settings):
     problems, ports = [], settings["ports"]
 
     def wrong(key, expected, found, remedy):
-        problems.append(f"link {name}, {key}: expected {expected}, found {found}; {remedy}.")
+        problems.append(f"link {printed(name)}, {key}: expected {expected}, found {found}; {remedy}.")
 
     for key in ("port", "protocol"):
         if key in settings:
             wrong("ports", f"no {key} beside it", f"{key} {settings[key]!r}", f"remove {key} (ports: [53, 53/udp] says both)")
     split = [re.fullmatch(r"([0-9]+)(?:/(tcp|udp))?", str(port)) for port in ports] if isinstance(ports, list) else []
     if not split or not all(match and is_port(match[1]) for match in split):
-        wrong("ports", "a list of ports from 1 to 65535, with /udp behind one of UDP", repr(ports), "correct it")
+        wrong("ports", "a list of ports from 1 to 65535, with /udp behind one of UDP", shown(ports), "correct it")
         return {}, problems
     wanted = sorted({(int(match[1]), match[2] or "tcp") for match in split})
     if len(wanted) < len(split):
-        wrong("ports", "every port once", repr(ports), "remove one")
+        wrong("ports", "every port once", shown(ports), "remove one")
     found = {}
     for port, protocol in wanted:
         own = {key: value for key, value in settings.items() if key != "ports"}
@@ -495,9 +521,7 @@ def one_for_each_port(name, settings):
         values = settings.get(key)
         for value in values if isinstance(values, list) else [values]:
             if parse_endpoint(value):
-                wrong(
-                    key, "a name or an address without a port, for each of its ports leads to the same one there", repr(value), "correct it"
-                )
+                wrong(key, WITHOUT_PORT, shown(value), "correct it")
     return found, problems
 
 
@@ -505,7 +529,8 @@ def _with_port(value, port):
     """Return what a user said without a port with one: a string, or a list of strings; anything else is for others to refuse."""
     if isinstance(value, list):
         return [_with_port(one, port) for one in value]
-    return endpoint(value, port) if isinstance(value, str) else value
+    bare = value[1:-1] if isinstance(value, str) and value.startswith("[") and value.endswith("]") else value
+    return endpoint(bare, port) if isinstance(value, str) else value
 
 
 class Hosts(list):
@@ -599,29 +624,31 @@ class Wiring:
                 found[alias]["shares"] = "publish" in settings and len(one_by_one) > 1
         return found, problems
 
-    def _parse(self, alias, name, settings, written):
-        """Return a link and the problems; ``written`` are the settings as the user wrote them."""
-        problems = []
+    def _parse(self, alias, name, settings, written=None):
+        """Return a link and its problems; ``written`` are the settings as the user wrote them, with `ports`."""
+        written, problems = written or settings, []
+        # what is added to it for each port is in no message
+        without_port = WITHOUT_PORT if written is not settings else None
 
         def wrong(expected, found, remedy, key=None):
-            where = f"link {name}" + (f", {key}" if key else "")
+            where = f"link {printed(name)}" + (f", {key}" if key else "")
             problems.append(f"{where}: expected {expected}, found {found}; {remedy}.")
 
         if not isinstance(name, str) or not LABEL.fullmatch(name):
-            wrong("a DNS label as alias (a letter, then letters, digits or hyphens, at most 63)", repr(name), "rename the link")
+            wrong("a DNS label as alias (a letter, then letters, digits or hyphens, at most 63)", shown(name), "rename the link")
         elif RESERVED.fullmatch(name):
-            wrong("an alias that is not reserved (localhost, h2, ambassador, ambassador-…)", repr(name), "rename the link")
+            wrong("an alias that is not reserved (localhost, h2, ambassador, ambassador-…)", shown(name), "rename the link")
         if not hasattr(settings, "items"):
             wrong("a map of settings", _kind(settings), "see the README's example")
             return None, problems
 
         for key in settings:
             if key in REMOVED:
-                problems.append(f"Link {name}, key {key}: no longer supported. {REMOVED[key]} Remove the key.")
+                problems.append(f"Link {printed(name)}, key {key}: no longer supported. {REMOVED[key]} Remove the key.")
             elif key not in KEYS:
                 close = difflib.get_close_matches(str(key), KEYS, 1)
                 remedy = f"did you mean {close[0]}?" if close else "remove it"
-                wrong(f"only the keys {', '.join(KEYS)}", repr(key), remedy.rstrip("?"))
+                wrong(f"only the keys {', '.join(KEYS)}", shown(key), remedy.rstrip("?"))
         is_served = "targets" not in settings or "servers" in settings
         for key in ["port", *REQUIRED, *(SERVED if is_served else ())]:
             if key not in settings:
@@ -629,7 +656,7 @@ class Wiring:
         for key in SERVER_ONLY if not is_served else ():
             if key in settings:
                 problems.append(
-                    f"Link {name}, key {key}: {written[key]!r} is not used, because a link with targets and without servers has no server"
+                    f"Link {printed(name)}, key {key}: {shown(written[key])} is not used, because a link with targets and without servers has no server"
                     f" side. Remove {key}, or add servers."
                 )
 
@@ -638,25 +665,26 @@ class Wiring:
         for key in ("port", "publish"):
             value = settings.get(key, link.get("port"))
             if key in settings and not is_port(value):
-                wrong("a port from 1 to 65535", repr(value), "correct it", key)
+                wrong("a port from 1 to 65535", shown(value), "correct it", key)
                 value = None
             link[key] = int(value) if value is not None else None
+        link["has_publish"] = "publish" in settings
         for key, choices in CHOICES.items():
             link[key] = settings.get(key, choices[0])
             if link[key] not in choices:
-                wrong(f"one of {', '.join(choices)}", repr(link[key]), "correct it", key)
+                wrong(f"one of {', '.join(choices)}", shown(link[key]), "correct it", key)
 
         for key, default in SECONDS.items():
             link[key] = settings.get(key, default)
             whole = not isinstance(link[key], bool) and re.fullmatch(r"[0-9]{1,4}", str(link[key]))
             if key in settings and not whole:
-                wrong("whole seconds from 0 to 9999", repr(link[key]), "correct it", key)
+                wrong("whole seconds from 0 to 9999", shown(link[key]), "correct it", key)
         for key in FRACTIONS:
             link[key] = None
             if key in settings:
                 said = str(settings[key])
                 if isinstance(settings[key], bool) or not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", said) or float(said) < 0.05:
-                    wrong("seconds from 0.05 to 99", repr(settings[key]), "correct it", key)
+                    wrong("seconds from 0.05 to 99", shown(settings[key]), "correct it", key)
                 else:
                     link[key] = round(float(said) * 1000)
 
@@ -664,13 +692,13 @@ class Wiring:
         if LIMIT in settings:
             said = str(settings[LIMIT])
             if isinstance(settings[LIMIT], bool) or not re.fullmatch(r"[1-9][0-9]{0,6}", said):
-                wrong("a number from 1 to 9999999", repr(settings[LIMIT]), "correct it", LIMIT)
+                wrong("a number from 1 to 9999999", shown(settings[LIMIT]), "correct it", LIMIT)
             else:
                 link[LIMIT] = int(said)
 
         link[PROXY] = settings.get(PROXY, False)
         if not isinstance(link[PROXY], bool):
-            wrong("true or false", repr(link[PROXY]), "correct it", PROXY)
+            wrong("true or false", shown(link[PROXY]), "correct it", PROXY)
         elif link[PROXY]:
             link["asked"].append(PROXY)
             if link["balance"] == "source":
@@ -679,53 +707,63 @@ class Wiring:
 
         link["backend"] = parse_address(settings.get("backend")) if is_served else None
         if is_served and "backend" in settings and (not link["backend"] or not _is_host(link["backend"][0])):
-            wrong("name:port, as the server side sees it on its own host", repr(settings["backend"]), "correct it", "backend")
+            expected = without_port or "name:port, as the server side sees it on its own host"
+            wrong(expected, shown(written["backend"]), "correct it", "backend")
             link["backend"] = None
         link["network"] = self._network(settings["network"], "network", wrong) if "network" in settings and is_served else None
         if link["backend"]:
-            problems += _backend_problems(link)
+            unreachable = _backend_problems(link)
+            problems += unreachable
+            if not unreachable and ":" in link["backend"][0] and not self._ipv6 and "network" not in settings:
+                remedy = "set ambassador_ipv6 to true, or name the container"
+                wrong("a service that the network of the ambassadors reaches", f"{written['backend']} and no IPv6", remedy, "backend")
         link["networks"] = settings.get("networks", [])
         if not isinstance(link["networks"], list):
-            wrong("a list of Docker networks of the client hosts", repr(link["networks"]), "correct it", "networks")
+            wrong("a list of Docker networks of the client hosts", shown(link["networks"]), "correct it", "networks")
         else:
             link["networks"] = [self._network(name, "networks", wrong) for name in link["networks"]]
         link["local"] = parse_address(settings["local"]) if "local" in settings else None
         if "local" in settings and (not link["local"] or not is_address(link["local"][0])):
-            wrong("address:port of the client host", repr(settings["local"]), "correct it, for example 127.0.0.1:6379", "local")
-        link["targets"] = self._targets(settings, wrong)
+            example = "" if without_port else ", for example 127.0.0.1:6379"
+            wrong(without_port or "address:port of the client host", shown(written["local"]), f"correct it{example}", "local")
+        link["targets"] = self._targets(settings, written, wrong)
 
         for key in ("servers", "clients"):
             link[key] = []
             if key not in settings:
                 continue
             if not isinstance(settings[key], str) or not settings[key].strip():
-                wrong("a group or host pattern", repr(settings[key]), "name a group of the inventory", key)
+                wrong("a group or host pattern", shown(settings[key]), "name a group of the inventory", key)
                 continue
             link[key] = self._hosts_of(settings[key])
             if not link[key]:
-                wrong("a pattern that matches a host of the inventory", repr(settings[key]), "add the group or correct the name", key)
+                wrong("a pattern that matches a host of the inventory", shown(settings[key]), "add the group or correct the name", key)
         return link, problems
 
     @staticmethod
     def _network(name, key, wrong):
         if not isinstance(name, str) or not NETWORK.fullmatch(name) or name in NAMELESS:
-            wrong(f"a Docker network on which containers have names (not {', '.join(NAMELESS)})", repr(name), "correct it", key)
+            wrong(f"a Docker network on which containers have names (not {', '.join(NAMELESS)})", shown(name), "correct it", key)
             return None
         return name
 
     @staticmethod
-    def _targets(settings, wrong):
+    def _targets(settings, written, wrong):
         if "targets" not in settings:
             return None
-        targets = settings["targets"]
+        targets, has_ports = settings["targets"], written is not settings
+        if has_ports and isinstance(targets, str):
+            remedy = "use port for an SRV record, which gives the port" if written["targets"].startswith(SRV) else "correct it"
+            wrong("a list of addresses or DNS names beside ports", shown(written["targets"]), remedy, "targets")
+            return None
         if isinstance(targets, str) and targets.startswith(SRV) and is_record_name(targets[len(SRV) :]):
             # the record says the ports, and the variables need one
             return [(targets[len(SRV) :], settings.get("port", 0))]
-        if isinstance(targets, str) or not hasattr(targets, "__iter__") or not list(targets):
-            wrong("a list of address:port, or srv: and the name of an SRV record", repr(targets), "correct it or remove it", "targets")
+        if not isinstance(targets, (list, tuple)) or not targets:
+            wrong("a list of address:port, or srv: and the name of an SRV record", shown(targets), "correct it or remove it", "targets")
             return None
         parsed = [parse_address(target) for target in targets]
-        for target, split in zip(targets, parsed):
+        for target, split in zip(written["targets"], parsed):
             if split and is_record_name(split[0]):
                 wrong(
                     "address:port, with the IP address or the DNS name of one host",
@@ -734,7 +772,8 @@ class Wiring:
                     "targets",
                 )
             elif not split or not (is_dialable(split[0]) or is_dns_name(split[0])):
-                wrong("address:port, with the IP address or the DNS name of one host", repr(target), "correct it", "targets")
+                expected = WITHOUT_PORT if has_ports else "address:port, with the IP address or the DNS name of one host"
+                wrong(expected, shown(target), "correct it", "targets")
         return parsed
 
     # -- what only the whole map shows ---------------------------------------------------------------------------
@@ -774,9 +813,14 @@ class Wiring:
                 if len(aliases) > 1:
                     clashes.setdefault(tuple(aliases), []).append(host)
             for aliases, hosts in clashes.items():
+                name, *others = dict.fromkeys(self.links[alias]["name"] for alias in aliases)
+                key = "publish" if any(self.links[alias]["has_publish"] for alias in aliases) else "port"
                 self.problems.append(
-                    f"links {', '.join(aliases)}: expected a listening port of their own, found publish {port} more than once"
-                    f" on the server side of {_some(hosts)}; change publish of all but one."
+                    f"links {', '.join(aliases)}: expected a listening port of their own, found {key} {port} more than once"
+                    f" on the server side of {_some(hosts)}; set publish of all but one to another port."
+                    if others
+                    else f"link {name}, publish: expected a listening port for each of its ports, found {port} for all of them;"
+                    " remove publish, or set ambassador_tls to true."
                 )
 
     def _same_local(self):
@@ -904,30 +948,48 @@ class Wiring:
                 )
 
     def _abilities(self, engine):
-        if self._tls and "TLS" in ENGINES[engine]:
-            able = ", ".join(name for name, lacks in ENGINES.items() if "TLS" not in lacks)
+        # engine -> what the map asks for, and the engine cannot do
+        lacks = {}
+        for name, missing in ENGINES.items():
+            needed = {feature for link in self.links.values() for feature in self._asked_features(link, name)}
+            lacks[name] = [feature for feature in missing if feature in needed or (feature == "TLS" and self._tls)]
+        if "TLS" in lacks[engine]:
+            able = [name for name, missing in lacks.items() if "TLS" not in missing]
+            fit = [name for name in able if not lacks[name]]
+            blocked = "" if fit else f" ({', '.join(f'{name} encrypts, but cannot do {_words(lacks[name])}' for name in able)})"
             self.problems.append(
-                f"ambassador_engine: expected one that encrypts, as ambassador_tls asks for, found {engine}; set ambassador_engine to"
-                f" {able}, or ambassador_tls to false, and what the links carry can be read and changed on its way, and anyone can connect."
+                f"ambassador_engine: expected one that encrypts, as ambassador_tls asks for, found {engine}; set"
+                + (f" ambassador_engine to {', '.join(fit)}, or" if fit else "")
+                + f" ambassador_tls to false, and {UNENCRYPTED}{blocked}."
             )
         for alias, link in self.links.items():
-            # a check of none, and TCP, need nothing
-            plain = ("check", *FRACTIONS, LIMIT, *SECONDS, PROXY)
-            asked = [key if key in plain else f"{key} {link[key]}" for key in link["asked"] if link[key] != "none"]
-            if not all(is_address(address) for address, __ in link["targets"] or []):
-                asked.append("a DNS name")
-            several = "several targets" if len(link["targets"] or link["servers"]) > 1 else None
-            if several:
-                asked += [several] if several in ENGINES[engine] else [f"balance {link['balance']}"]
-            for feature in dict.fromkeys(asked):
-                if feature in ENGINES[engine]:
-                    able = [name for name, lacks in ENGINES.items() if feature not in lacks]
+            for feature in self._asked_features(link, engine):
+                if feature in lacks[engine]:
+                    able = [name for name in ENGINES if feature not in ENGINES[name]]
+                    fit = [name for name in able if not lacks[name]]
+                    plain = [name for name in able if lacks[name] == ["TLS"]]
                     choices = [f"balance {balance}" for balance in CHOICES["balance"] if f"balance {balance}" not in ENGINES[engine]]
-                    instead = f"ask for {' or '.join(choices)}" if several and choices and feature in BALANCES else "remove it"
-                    self.problems.append(
-                        f"link {alias}: expected what engine {engine} can do, found {feature}, which it cannot;"
-                        f" set ambassador_engine to {', '.join(able)} or {instead}."
-                    )
+                    instead = f"ask for {' or '.join(choices)}" if _is_several(link) and choices and feature in BALANCES else "remove it"
+                    if fit:
+                        remedy = f"set ambassador_engine to {', '.join(fit)} or {instead}"
+                    elif plain:
+                        remedy = f"{instead}, or set ambassador_engine to {', '.join(plain)} and ambassador_tls to false, and {UNENCRYPTED}"
+                    else:
+                        blocked = ", ".join(f"{name} can, but not {_words(lacks[name])}" for name in able)
+                        remedy = f"{instead} ({blocked})"
+                    self.problems.append(f"link {alias}: expected what engine {engine} can do, found {feature}, which it cannot; {remedy}.")
+
+    @staticmethod
+    def _asked_features(link, engine):
+        """Return what a link asks of an engine, in the words of ``ENGINES``."""
+        # a check of none, and TCP, need nothing
+        plain = ("check", *FRACTIONS, LIMIT, *SECONDS, PROXY)
+        asked = [key if key in plain else f"{key} {link[key]}" for key in link["asked"] if link[key] != "none"]
+        if not all(is_address(address) for address, __ in link["targets"] or []):
+            asked.append("a DNS name")
+        if _is_several(link):
+            asked.append("several targets" if "several targets" in ENGINES[engine] else f"balance {link['balance']}")
+        return list(dict.fromkeys(asked))
 
     # -- resolve -------------------------------------------------------------------------------------------------
 
@@ -938,7 +1000,8 @@ class Wiring:
         :param str side: ``server`` or ``client``
         :param hostvars: host name -> its variables
         :return: ``problems`` (list of str: those of the map, then those of this side), ``unknown`` (list of str: hosts whose address
-            neither variables nor facts give), ``is_in_map`` (bool: whether any link names the host), ``left_out`` (dict: client host -> aliases to which it is not let in, for its address is
+            neither variables nor facts give), ``is_in_map`` (bool: whether any link names the host),
+            ``left_out`` (dict: client host -> aliases to which it is not let in, for its address is
             not known), ``holder`` (name of the side's ambassador), ``serves_itself`` (bool:
             whether the client side of this host connects to the container ``holder`` of its server side), ``variables`` (dict of
             str: the link variables that are this side's input), ``publish`` (list of dicts ``alias``, ``key``, ``address``, ``port``,
@@ -1076,11 +1139,16 @@ class Wiring:
                     )
 
     def _reachable(self, resolved, alias, host, targets):
-        for __, address, port, __ in targets:
+        for name, address, port, __ in targets:
             if ":" in address and not self._ipv6:
+                ipv4 = (
+                    "write an IPv4 address in targets"
+                    if self.links[alias]["targets"]
+                    else f"set ambassador_address of {name} to one of IPv4"
+                )
                 resolved["problems"].append(
                     f"link {alias}: expected a target that the network of the ambassadors reaches, found {endpoint(address, port)}"
-                    f" and a network without IPv6; set ambassador_ipv6 to true, or give {host} an IPv4 target."
+                    f" and a network without IPv6; set ambassador_ipv6 to true, or {ipv4}."
                 )
 
     @staticmethod
@@ -1209,6 +1277,14 @@ def is_port(value):
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         return False
     return bool(re.fullmatch(r"[0-9]{1,5}", str(value))) and 1 <= int(value) <= 65535
+
+
+def _is_several(link):
+    return len(link["targets"] or link["servers"]) > 1
+
+
+def _words(features):
+    return " or ".join(features)
 
 
 def _is_host(value):

@@ -68,6 +68,10 @@ def test_an_image_is_found_under_the_name_that_docker_lists(image, listed):
         ("", None),
         ("much", None),
         ("5X", None),
+        ("1..2g", None),
+        (".", None),
+        (".5g", 1 << 29),
+        ("9" * 400, None),
         (None, None),
     ],
 )

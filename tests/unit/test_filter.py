@@ -96,6 +96,12 @@ def test_a_backend_leads_back_by_the_name_of_the_network_of_the_ambassadors():
     assert "the traffic would go round" in problem
 
 
+@pytest.mark.parametrize("protocol", ["sctp", ["tcp"], {"tcp": 1}, None, 1])
+def test_a_consumer_gets_no_variables_of_another_protocol(protocol):
+    with pytest.raises(AnsibleFilterError, match="link redis, protocol: expected one of tcp, udp, found"):
+        link_variables({"redis": {"port": 6379, "protocol": protocol}}, "redis")
+
+
 def test_a_consumer_gets_the_variables_of_docker_s_links():
     links = {"my-cache": {"port": "6379"}, "dns": {"port": 53, "protocol": "udp"}, "odd": {"port": 0}, "none": None}
     assert link_variables(links, "my-cache") == {

@@ -216,6 +216,15 @@ def test_what_cannot_be_served_beside_the_new_is_not(now, before):
     assert handover.both(asked, held(**before) if before else None, ADDRESSES) == asked
 
 
+@pytest.mark.parametrize("content", ["{}", "[]", "1", '"x"', "null", '{"links": 1}', '{"links": [{}]}', '{"engine": "haproxy"}'])
+def test_a_file_of_another_form_says_nothing(content):
+    assert handover.former({"wiring": handover.packed(content.encode())}, TOLD) is None
+    held = {"engine": TOLD["engine"], "tls": TOLD["tls"], "links": [], "publish": []}
+    assert handover.former({"wiring": handover.packed(json.dumps(held).encode())}, TOLD) == {**held, "sources": {}}
+    for changes in ({"links": [{"alias": "a", "listen": 1}]}, {"publish": [{}]}, {"publish": None}, {"links": {"a": 1}}):
+        assert handover.former({"wiring": handover.packed(json.dumps({**held, **changes}).encode())}, TOLD) is None
+
+
 @pytest.mark.parametrize("text", ["", "x", base64.b64encode(b"x").decode(), base64.b64encode(zlib.compress(b"{")).decode()])
 def test_a_file_that_cannot_be_read_says_nothing(text):
     assert handover.former({"wiring": text}, TOLD) is None

@@ -2253,6 +2253,18 @@ def test_a_redis_that_is_told_another_password_is_not_made_anew():
     assert one.plan()["running"] is False
 
 
+@pytest.mark.parametrize("memory", ["1..2g", ".", "abc", "", "5X"])
+def test_a_memory_limit_that_is_no_size_is_a_problem_of_its_variable(fleet, memory):
+    fleet.settings["memory"] = memory
+    for side, host in (("server", "vm1"), ("client", "vm2")):
+        (problem,) = fleet.plan(host, side)["problems"]
+        assert problem.startswith(f"Host {host}, ambassador_memory: {memory!r} is not a size. Use a number and a unit, for example 512M")
+    one = Redis(Host("vm1"), "redis_server", PASSWORDS)
+    one.settings["memory"] = memory
+    (problem,) = one.plan()["problems"]
+    assert problem.startswith(f"Host vm1, redis_server_memory: {memory!r} is not a size.")
+
+
 def test_a_redis_with_another_image_is_made_anew_and_that_is_told():
     one = Redis(Host("vm1"), "redis_server", PASSWORDS)
     one.run()

@@ -3,6 +3,8 @@
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.link_variables import FilterModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import (
+    KEYS,
+    WITHOUT_PORT,
     Wiring,
     certified,
     endpoint,
@@ -235,7 +237,8 @@ def test_explicit_targets_are_dialled_even_on_their_own_host():
 
 @pytest.mark.parametrize("name", ["bridge", "host", "none", "", "-a", "a b", 7, None, "a/b"])
 def test_a_network_without_names_is_refused(name):
-    expected = f"expected a Docker network on which containers have names (not bridge, host, none), found {name!r}; correct it."
+    shown = "nothing" if name is None else repr(name)
+    expected = f"expected a Docker network on which containers have names (not bridge, host, none), found {shown}; correct it."
     if name is not None:
         assert problems({"redis": a_link(network=name)}) == [f"link redis, network: {expected}"]
     assert problems({"redis": a_link(networks=["web", name])}) == [f"link redis, networks: {expected}"]
@@ -551,7 +554,10 @@ def test_a_name_with_several_ports_has_a_link_for_each():
             ["backend: expected a name or an address without a port, for each of its ports leads to the same one there, found"],
         ),
         ({"local": "127.0.0.1:9"}, ["link redis, local: expected a name or an address without a port"]),
-        ({"local": "here"}, ["link redis, local: expected address:port of the client host, found 'here:5672'"] * 1),
+        (
+            {"local": "here"},
+            [f"link redis, local: expected {WITHOUT_PORT}, found 'here'"],
+        ),
         ({"clients": "nobody"}, ["link redis, clients: expected a pattern that matches a host of the inventory, found 'nobody';"]),
     ],
 )
@@ -1091,3 +1097,163 @@ def test_a_client_host_without_an_address_does_not_hold_up_the_others_where_addr
     assert (named["problems"], named["left_out"], named["links"][0]["admitted"]) == ([], {}, ["web1", "web2", "web3"])
     # and one that serves must have one
     assert "expected an address of host web1" in side({"db": a_link(port=5432, servers="web")}, "web2", "server", hostvars)["problems"][0]
+
+
+# -- values that nothing can be made of ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fact", ["all_ipv4_addresses", "default_ipv4", "interfaces", "machine", "dns", "odd"])
+def test_an_interface_that_is_another_fact_has_no_address(fact):
+    facts = {"all_ipv4_addresses": ["198.18.0.1"], "default_ipv4": {"address": "198.18.0.1"}, "interfaces": ["eth0"], "machine": "x86_64"}
+    facts |= {"dns": {"nameservers": ["198.18.0.1"]}, "odd": {"ipv4": ["198.18.0.1"], "ipv6": "::1"}}
+    assert host_address({"ambassador_interface": fact, "ansible_facts": facts})[0] is None
+
+
+def test_targets_that_are_no_list_are_refused():
+    (problem,) = problems({"redis": a_link(targets={"198.18.0.9:1": "x"})})
+    assert "targets: expected a list of address:port, or srv: and the name of an SRV record, found {'198.18.0.9:1': 'x'}" in problem
+
+
+@pytest.mark.parametrize("local", ["[::1]", "::1"])
+def test_the_ports_of_a_link_are_added_to_an_address_with_and_without_brackets(local):
+    link = {"ports": [80, 81], "servers": "VM1", "clients": "VM2", "backend": "web", "local": local}
+    publish = side({"web": link}, "vm2", "client")["publish"]
+    assert [(port["address"], port["port"]) for port in publish] == [("::1", 80), ("::1", 81)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        ("0.0.0.0", "::1", False),
+        ("0.0.0.0", "127.0.0.1", True),
+        ("::", "::1", True),
+        ("::", "127.0.0.1", True),
+        ("::1", "127.0.0.1", False),
+    ],
+)
+def test_an_address_of_one_family_takes_no_port_of_the_other(one, other, both):
+    links = {"redis": a_link(local=endpoint(one, 9)), "other": a_link(port=7000, local=endpoint(other, 9))}
+    assert bool(problems(links)) is bool(problems(dict(reversed(links.items())))) is both
+
+
+def test_a_backend_of_ipv6_needs_a_network_with_ipv6():
+    links = {"redis": a_link(backend="[2001:2::1]:6379")}
+    assert problems(links) == [
+        "link redis, backend: expected a service that the network of the ambassadors reaches, found [2001:2::1]:6379 and no IPv6;"
+        " set ambassador_ipv6 to true, or name the container."
+    ]
+    assert Wiring(links, hosts_of, ipv6=True).problems == []
+    assert problems({"redis": a_link(backend="[2001:2::1]:6379", network="shop")}) == []
+
+
+@pytest.mark.parametrize("alias", ["re\ndis", "re\x1b[31mdis", "re\u202edis"])
+@pytest.mark.parametrize("settings", [{}, {"port": 1, "user_timeout": 1}, {"ports": [1], "port": 1}, None])
+def test_an_alias_that_would_change_the_terminal_is_quoted(alias, settings):
+    found = problems({alias: settings})
+    assert found
+    assert all(problem.isprintable() for problem in found)
+
+
+# -- messages that show what was written, and what works ----------------------------------------------------------
+
+
+def test_without_tls_udp_has_one_engine_whichever_is_set():
+    links = {"dns": a_link(protocol="udp")}
+    (problem,) = problems(links, "haproxy", tls=True)
+    assert "found protocol udp, which it cannot; remove it, or set ambassador_engine to nftables and ambassador_tls to false," in problem
+    (problem,) = problems(links, "nftables", tls=True)
+    assert "found nftables; set ambassador_tls to false, and what" in problem
+    assert problem.endswith("(haproxy encrypts, but cannot do protocol udp).")
+    assert problems(links, "nftables") == []
+
+
+def test_two_links_that_need_different_engines_are_not_sent_to_either():
+    links = {"dns": a_link(protocol="udp"), "redis": a_link(port=6380, check="redis")}
+    assert problems(links) == [
+        "link dns: expected what engine haproxy can do, found protocol udp, which it cannot; remove it (nftables can, but not check)."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"targets": "srv:_a._tcp.example.com"}, "found 'srv:_a._tcp.example.com'; use port for an SRV record, which gives the port."),
+        (
+            {"backend": "a b"},
+            "backend: expected a name or an address without a port, for each of its ports leads to the same one there, found 'a b'",
+        ),
+        ({"backend": "db:1"}, "without a port, for each of its ports leads to the same one there, found 'db:1'; correct it."),
+        ({"local": "here"}, "without a port, for each of its ports leads to the same one there, found 'here'; correct it."),
+        ({"targets": ["127.0.0.1"]}, "without a port, for each of its ports leads to the same one there, found '127.0.0.1'; correct it."),
+    ],
+)
+def test_a_wrong_value_of_several_ports_is_shown_once_as_it_was_written(changes, sentence):
+    (problem,) = problems({"redis": {"ports": [5672, 15672], "servers": "VM1", "clients": "VM2", "backend": "db", **changes}})
+    assert sentence in problem
+
+
+def test_a_publish_that_all_ports_of_a_link_share_is_a_mistake_of_one_link():
+    links = {"rabbit": {"ports": [5672, 15672], "servers": "VM1", "clients": "VM2", "backend": "rabbit", "publish": 7000}}
+    assert problems(links) == [
+        "link rabbit, publish: expected a listening port for each of its ports, found 7000 for all of them; remove publish, or set"
+        " ambassador_tls to true."
+    ]
+    assert problems(links, tls=True) == []
+
+
+def test_a_port_that_two_links_share_is_called_publish_if_one_has_it():
+    (problem,) = problems({"redis": a_link(), "other": a_link()})
+    assert "found port 6379 more than once on the server side of vm1; set publish of all but one to another port." in problem
+    (problem,) = problems({"redis": a_link(), "other": a_link(port=7000, publish=6379)})
+    assert "found publish 6379 more than once" in problem
+
+
+def test_the_address_that_needs_ipv6_is_the_one_to_change():
+    hostvars = {"vm1": {"ambassador_address": "2001:2::1"}}
+    (problem,) = side({"redis": a_link()}, "vm2", "client", hostvars)["problems"]
+    assert problem.endswith("set ambassador_ipv6 to true, or set ambassador_address of vm1 to one of IPv4.")
+    (problem,) = side({"redis": a_link(targets=["[2001:2::1]:1"])}, "vm2", "client")["problems"]
+    assert problem.endswith("set ambassador_ipv6 to true, or write an IPv4 address in targets.")
+
+
+@pytest.mark.parametrize("key", ["port", "backend", "check", "wait", "local", "targets", "networks", "servers", "max_connections"])
+def test_a_key_without_a_value_has_nothing(key):
+    link = {**a_link(), key: None}
+    (problem,) = problems({"redis": link})
+    assert ", found nothing; " in problem
+
+
+# what YAML can make of a value
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(),
+    st.sampled_from(["[::1]", "::1", "srv:_a._tcp.example.com", "a:1", "[a]:1", "1..2", "é", "vm1\n"]),
+    st.lists(st.one_of(st.none(), st.text(), st.integers(), st.lists(st.text(), max_size=1)), max_size=2),
+    st.dictionaries(st.text(), st.text(), max_size=2),
+)
+
+
+@given(
+    st.dictionaries(
+        st.one_of(st.text(), st.integers(), st.none(), st.just("redis")),
+        st.one_of(
+            ODD,
+            st.dictionaries(
+                st.sampled_from([*KEYS, "odd"]),
+                ODD,
+            ),
+        ),
+        max_size=3,
+    ),
+    st.booleans(),
+    st.sampled_from(["haproxy", "socat", "nftables"]),
+)
+def test_no_map_raises_and_no_message_shows_nothing_as_none(links, tls, engine):
+    whole = {alias: {**a_link(), **link} if isinstance(link, dict) else link for alias, link in links.items()}
+    for each in (links, whole):
+        for problem in problems(each, engine, tls):
+            assert "found None" not in problem
+            assert problem.isprintable(), problem
