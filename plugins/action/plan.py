@@ -237,7 +237,9 @@ class ActionModule(ActionBase):
     @functools.cached_property
     def _reference(self):
         """What this run has planned of the server side of the first host, with whose map all others are compared; empty if nothing yet."""
-        return self._planned(self._alive[0], SERVER_PLANNED)
+        first = self._alive[0]
+        # facts that a host returns are no plan of the controller
+        return {} if controller.overriding_facts(self._raw(first)) else self._planned(first, SERVER_PLANNED)
 
     @property
     def _is_compared(self):
@@ -249,10 +251,7 @@ class ActionModule(ActionBase):
         if self.links is None:
             problem = maps.undefined(self.host, self.observed, list(self.variables))
             return [problem] if problem else []
-        if self.part == "server" or not hasattr(self.links, "items"):
-            return []
-
-        if self._is_compared:
+        if self.part == "server" or not hasattr(self.links, "items") or self._is_compared:
             return []
 
         def named(settings):
@@ -338,11 +337,8 @@ class ActionModule(ActionBase):
         """
         if len(self._batch) == len(self._play_hosts):
             return []
-        servers, play, batch = (
-            dict.fromkeys(server for link in links for server in link["servers"]),
-            Hosts(self._play_hosts),
-            Hosts(self._batch),
-        )
+        servers = dict.fromkeys(server for link in links for server in link["servers"])
+        play, batch = Hosts(self._play_hosts), Hosts(self._batch)
         away = [host for host in servers if host in play and host not in batch and host not in self._failed]
         return [host for host in away if not self._planned(host, SERVER_PLANNED)]
 
@@ -476,8 +472,9 @@ class ActionModule(ActionBase):
         now, play = time.time(), frozenset(self._play_hosts if not ca else ())
         held = certificates.readable(self.observed["identity"]["certificate"])
         if not ca:
-            # the first host looks at all hosts
-            known = self._reference.get("holders") if self.host != self._alive[0] else None
+            # the first host looks at all hosts; with ``serial`` it has not seen those of later batches
+            is_seen = self._alive[0] in self._batch[:1] and self.host != self._alive[0]
+            known = self._reference.get("holders") if is_seen else None
             self.holders = self._holders() if known is None else list(known)
         return {
             "ca": ca,

@@ -901,6 +901,35 @@ def test_the_variables_that_are_read_are_known():
     assert read <= action.known_variables()
 
 
+@pytest.mark.parametrize("is_forged", [False, True])
+def test_a_host_relies_on_the_plan_of_the_first_host_and_not_on_its_facts(play, monkeypatch, is_forged):
+    play.links = {"redis": LINK, "wrong": {**LINK, "port": "x"}}
+    told = {"mesh": "default", "map": json.dumps(play.links), "map_settings": ["haproxy", False, False], "map_first": "vm1"}
+    play.more["vm1"] = {SERVER_PLAN: told, **({"ansible_facts": {SERVER_PLAN: told}} if is_forged else {})}
+    play.links["wrong"]["servers"] = play.links["wrong"]["clients"] = "vm3"
+    play.more["vm1"][SERVER_PLAN]["map"] = json.dumps(play.links)
+    monkeypatch.setattr(controller.constants, "INJECT_FACTS_AS_VARS", True)
+    assert len(play.plan("vm2", "client")["problems"]) == is_forged
+    # another engine or an engine with TLS may not do what the map asks for
+    play.settings["engine"] = "socat"
+    assert len(play.plan("vm2", "client")["problems"]) > 0
+
+
+def test_the_first_host_tells_the_others_which_hosts_have_certificates(play):
+    play.settings["tls"], play.links = True, {"redis": {**LINK, "clients": "vm2:vm3"}}
+    play.hosts["vm3"].observed["identity"] = {"certificate": Signer("one").certify("vm3", 1), "key": "own"}
+    problems = play.plan("vm2", "client")["problems"]
+    assert "vm3" in problems[0]
+    first = play.plan("vm1", "server")
+    assert first["holders"] == ["vm3"]
+    play.more["vm1"] = {SERVER_PLAN: first}
+    assert play.plan("vm2", "client")["problems"] == problems
+    # with serial the first host has planned before the others were observed
+    play.more["vm1"] = {SERVER_PLAN: {**first, "holders": []}}
+    play.batch = ["vm2", "vm3"]
+    assert play.plan("vm2", "client")["problems"] == problems
+
+
 # -- many hosts ---------------------------------------------------------------------------------------------------
 
 
