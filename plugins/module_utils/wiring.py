@@ -1062,7 +1062,7 @@ class Wiring:
             # the host itself connects from the network of its ambassadors
             local = ["gateway"] if host in admitted else []
             admitted = [self._admitted_address(resolved, alias, name, hostvars, name in peers) for name in admitted] + local
-        resolved["links"][-1].update(admitted=list(dict.fromkeys(filter(None, admitted))), clients=link["clients"])
+        resolved["links"][-1].update(admitted=list(dict.fromkeys(filter(None, admitted))), clients=list(link["clients"]))
         resolved["serves_itself"] = resolved["serves_itself"] or (host in link["clients"] and not link["targets"])
         if (link["publish"], link["protocol"]) not in [(published["port"], published["protocol"]) for published in resolved["publish"]]:
             self._publish(resolved, link, "publish", bind, link["publish"], link["publish"])
@@ -1241,7 +1241,7 @@ class Wiring:
                 **{key: int(link[key]) for key in SECONDS},
                 # without a server side, the service is the target
                 "backend": endpoint(*(link["backend"] or link["targets"][0])),
-                "servers": link["servers"],
+                "servers": list(link["servers"]),
                 "consumer": consumer_variables(link["name"], link["port"], protocol),
                 "targets": entries,
             }

@@ -120,3 +120,16 @@ def test_a_consumer_gets_the_variables_of_docker_s_links():
     for alias in ("odd", "none"):
         with pytest.raises(AnsibleFilterError, match=f"link {alias}, port: expected a port from 1 to 65535"):
             link_variables(links, alias)
+
+
+def test_the_wiring_is_made_of_types_that_ansible_knows():
+    types = set()
+
+    def collect(value):
+        types.add(type(value))
+        for one in [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []:
+            collect(one)
+
+    for host, side in (("vm1", "server"), ("web1", "client")):
+        collect(wiring({"redis": LINK}, host, side, GROUPS, {name: {"ambassador_address": "198.18.0.11"} for name in GROUPS["all"]}))
+    assert types <= {dict, list, str, int, bool, type(None)}
