@@ -656,8 +656,8 @@ class Wiring:
         for key in SERVER_ONLY if not is_served else ():
             if key in settings:
                 problems.append(
-                    f"Link {printed(name)}, key {key}: {shown(written[key])} is not used, because a link with targets and without servers has no server"
-                    f" side. Remove {key}, or add servers."
+                    f"Link {printed(name)}, key {key}: {shown(written[key])} is not used, because a link with targets and without servers"
+                    f" has no server side. Remove {key}, or add servers."
                 )
 
         link = {"alias": alias, "name": name, "shares": False, "backend_as_written": written.get("backend")}
