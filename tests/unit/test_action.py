@@ -904,7 +904,12 @@ def test_the_variables_that_are_read_are_known():
 @pytest.mark.parametrize("is_forged", [False, True])
 def test_a_host_relies_on_the_plan_of_the_first_host_and_not_on_its_facts(play, monkeypatch, is_forged):
     play.links = {"redis": LINK, "wrong": {**LINK, "port": "x"}}
-    told = {"mesh": "default", "map": json.dumps(play.links), "map_settings": ["haproxy", False, False, "default", "ambassador"], "map_first": "vm1"}
+    told = {
+        "mesh": "default",
+        "map": json.dumps(play.links),
+        "map_settings": ["haproxy", False, False, "default", "ambassador"],
+        "map_first": "vm1",
+    }
     play.more["vm1"] = {SERVER_PLAN: told, **({"ansible_facts": {SERVER_PLAN: told}} if is_forged else {})}
     play.links["wrong"]["servers"] = play.links["wrong"]["clients"] = "vm3"
     play.more["vm1"][SERVER_PLAN]["map"] = json.dumps(play.links)
