@@ -295,7 +295,8 @@ class ActionModule(ActionBase):
         generation = None
         if settings["engine"] in render.FILES and not wiring["problems"]:
             generation = self._generation(served, pools, tls)
-        loses = self.part == "server" and handover.removes_clients(self._held(), served)
+        former = self.observed["sides"].get("server", {})
+        loses = self.part == "server" and handover.removes_clients(former, served, settings["tls"])
         coming = self._coming(wiring["links"])
         return plan.ambassador(self.part, self.host, wiring, self.observed, settings, places, generation, tls, served, coming, loses)
 

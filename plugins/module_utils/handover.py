@@ -73,17 +73,16 @@ def unpacked(text):
     return content
 
 
-def former(observed, settings):
-    """Return the wiring that a server side has, where the engine that is asked for can go on with it.
+def stored(observed):
+    """Return the wiring that a server side stores in its generation, with whatever engine.
 
-    :param dict observed: the side as it was observed; empty where there is none
-    :param dict settings: see :mod:`plan`
-    :return: ``links``, ``publish`` and ``sources``; None where nothing is known of it
+    :param dict observed: the side as it was observed; empty if there is none
+    :return: ``links``, ``publish`` and ``sources``; None if the file is missing or cannot be read
     :rtype: dict | None
     """
     try:
         held = json.loads(unpacked(observed.get("wiring") or ""))
-        # an older version said less
+        # older versions stored fewer keys
         held.setdefault("sources", {})
         held["links"] = [{"name": link["alias"], "number": link["listen"], "place": 1, **link} for link in held["links"]]
         is_whole = {"engine", "tls", "publish"} <= set(held) and all(set(link) >= WHOLE for link in held["links"])
@@ -91,21 +90,37 @@ def former(observed, settings):
     # a file of another program, or a part of one
     except (ValueError, TypeError, AttributeError, KeyError):
         return None
-    if not is_whole:
-        return None
-    return held if (held["engine"], held["tls"]) == (settings["engine"], settings["tls"]) else None
+    return held if is_whole else None
 
 
-def removes_clients(held, wiring):
-    """Return whether a server side loses authorized clients.
+def former(observed, settings):
+    """Return the wiring that a server side stores, if the engine of the run can go on with it.
 
-    :param dict | None held: the wiring that the side has, see :func:`former`
+    :param dict observed: the side as it was observed; empty if there is none
+    :param dict settings: see :mod:`plan`
+    :return: see :func:`stored`; None if it is unknown, or of another engine, or if TLS was turned on or off since
+    :rtype: dict | None
+    """
+    held = stored(observed)
+    return held if held and (held["engine"], held["tls"]) == (settings["engine"], settings["tls"]) else None
+
+
+def removes_clients(observed, wiring, tls):
+    """Return whether a server side loses authorized clients, or may lose some because its clients are unknown.
+
+    :param dict observed: the side as it was observed; empty if there is none
     :param dict wiring: the wiring that it gets
+    :param bool tls: whether it gets TLS
     :rtype: bool
     """
-    authorized = {(link["alias"], client) for link in wiring["links"] for client in link["admitted"]}
-    former_links = held["links"] if held else ()
-    return any((link["alias"], client) not in authorized for link in former_links for client in link["admitted"])
+    held = stored(observed)
+    if held is None:
+        # without a generation there is no list of clients
+        return bool(observed.get("running"))
+    # certificate names with TLS, addresses without
+    key = "admitted" if held["tls"] == tls else "clients"
+    authorized = {(link["alias"], client) for link in wiring["links"] for client in link[key]}
+    return any((link["alias"], client) not in authorized for link in held["links"] for client in link[key])
 
 
 def with_sources(wiring, held):

@@ -409,7 +409,7 @@ class Fleet:
         generation = None
         if told["engine"] in render.FILES:
             generation = self._generation(side, served, observed, pools, managed)
-        loses = side == "server" and handover.removes_clients(held, served)
+        loses = side == "server" and handover.removes_clients(observed["sides"].get("server", {}), served, told["tls"])
         return plan.ambassador(side, host, wiring, observed, told, places, generation, authority, served, (), loses).result()
 
     def _generation(self, side, wiring, observed, pools, managed):

@@ -231,6 +231,20 @@ def test_a_file_that_cannot_be_read_says_nothing(text):
     assert handover.former({}, TOLD) is None
 
 
+@pytest.mark.parametrize("told", [TOLD, PLAINTEXT, {"engine": "nftables", "tls": False}])
+def test_a_side_loses_a_client_whatever_its_engine_was_and_whether_it_had_tls(told):
+    side = {"running": "a" * 12, "wiring": handover.packed(handover.text(wiring(told["tls"], redis=REDIS), told).encode())}
+    for tls in (True, False):
+        assert not handover.removes_clients(side, wiring(tls, redis=REDIS), tls)
+        assert not handover.removes_clients(side, wiring(tls, redis={**REDIS, "clients": "vm2:vm3"}), tls)
+        assert handover.removes_clients(side, wiring(tls, redis={**REDIS, "clients": "vm3"}), tls)
+
+
+def test_a_side_may_lose_clients_if_its_wiring_is_unknown():
+    assert handover.removes_clients({"running": "a" * 12, "wiring": "x"}, wiring(redis=REDIS), True)
+    assert not handover.removes_clients({}, wiring(redis=REDIS), True)
+
+
 def seen(alias=None, name="vm1", address="198.18.0.11:6379"):
     """What was observed of a client host, that leads a link to a place."""
     targets = [{"name": name, "address": address}]
