@@ -1,6 +1,6 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Plans a part of a host: brings together what the inventory, the controller and the host say, for ``module_utils/plan.py`` to decide."""
+"""Plans a part of a host: brings together what the inventory, the controller and the host say, for ``plugin_utils/_plan.py`` to decide."""
 
 from __future__ import annotations
 
@@ -18,10 +18,39 @@ from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.filter.wiring import AllVariables, hosts_of, names_host
-from ansible_collections.crosshost.ambassador.plugins.module_utils import clock, containers, handover, maps, names, plan, redis
-from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import client_side, digest, keyed, text_of, whole
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import CERTIFIED, OBSERVED, Hosts, Wiring, certified, on_host
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, controller, passwords, render
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _packing as packing
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils._observation import client_side, digest, keyed, text_of, whole
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
+    _certificates as certificates,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
+    _containers as containers,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
+    _controller as controller,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
+    _handover as handover,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
+    _maps as maps,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
+    _passwords as passwords,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
+    _plan as plan,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
+    _redis as redis,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
+    _render as render,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import CERTIFIED, OBSERVED, Hosts, Wiring, certified, on_host
 
 # the templates and files of the engines, beside the plugins wherever the collection is
 ROLE = str(pathlib.Path(__file__).parents[2] / "roles" / "ambassador_engine")
@@ -396,7 +425,7 @@ class ActionModule(ActionBase):
     def _generation(self, wiring, pools, tls):
         settings, more, revoked = self.settings, {}, []
         if self.part == "server":
-            more[handover.FILE] = handover.text(wiring, settings)
+            more[packing.FILE] = handover.text(wiring, settings)
         if settings["engine"] == "haproxy":
             if self.part == "server":
                 more |= {"admitted.lst": None, "clients.lst": None}
@@ -563,7 +592,7 @@ class ActionModule(ActionBase):
         files = {file: self._hashed(text) for file, text in texts.items()} or dict.fromkeys(("operator",))
         loaded = self._hashed(redis.loaded(known, rules, memory)) if ready else None
         container = containers.redis_server(name, self._redis_settings())
-        owned = {"owner": containers.REDIS_UID, "files": files}
+        owned = {"owner": permissions.REDIS_UID, "files": files}
         inputs = self.settings, container, owned, problems, self.redis["volume"], loaded
         found = plan.redis("redis_server", self.host, self.observed, *inputs)
         # a run that stopped may have written the users already
@@ -596,7 +625,7 @@ class ActionModule(ActionBase):
         ready = all(known.values()) and not problems
         files = {file: self._hashed(text) for file, text in redis.client_files(known).items()} if ready else dict.fromkeys(given)
         container = containers.redis_client(name, self._redis_settings(), links[0]["consumer"] if links else {}, bool(given))
-        owned = {"owner": containers.REDIS_UID, "files": files}
+        owned = {"owner": permissions.REDIS_UID, "files": files}
         found = plan.redis("redis_client", self.host, self.observed, self.settings, container, owned, problems)
         found.ask = {"facts": wiring["unknown"]} if wiring["unknown"] else {}
         found.always["link"] = links[0] if links else None
@@ -608,7 +637,7 @@ class ActionModule(ActionBase):
         return bool(is_used or self._planned(host, PLANNED))
 
     def _hashed(self, text):
-        """Return the hash of a text as the module observe returns it."""
+        """Return the hash of a text as the module observation_info returns it."""
         return keyed(digest(text.encode()), self.hash_key)
 
     def _warn_of_weak_passwords(self, given, variables):

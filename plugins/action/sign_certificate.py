@@ -8,9 +8,17 @@ import os
 import time
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.crosshost.ambassador.plugins.module_utils import permissions
-from ansible_collections.crosshost.ambassador.plugins.module_utils.names import DEFAULT
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, controller, signing
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils._names import DEFAULT
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
+    _certificates as certificates,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
+    _controller as controller,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
+    _signing as signing,
+)
 
 try:
     from cryptography.hazmat.primitives import serialization

@@ -1,6 +1,6 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Shows what the links do: brings together what was found on the hosts of the play, for ``plugin_utils/status.py`` to judge."""
+"""Shows what the links do: brings together what was found on the hosts of the play, for ``plugin_utils/_status.py`` to judge."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import pathlib
 from ansible import constants
 from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.filter.meshes import meshes
-from ansible_collections.crosshost.ambassador.plugins.module_utils import names
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import controller, page, status
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _page as page
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _status as status
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import OBSERVED
 
 LOOKED = "__ambassador_engine_status"
 # what the module meshes told of a host

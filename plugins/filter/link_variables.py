@@ -48,7 +48,7 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import (
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import (
     CHOICES,
     consumer_variables,
     is_port,

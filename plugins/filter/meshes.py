@@ -31,8 +31,8 @@ _value:
   elements: str
 """
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import targets_of
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils.table import aligned
+from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import targets_of
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._table import aligned
 
 HEAD = ("host", "mesh", "side", "container", "state", "link", "target", "up", "connections")
 

@@ -38,9 +38,8 @@ options:
     required: true
   before:
     description: >-
-      What was observed of the side before the run changed anything (RV(crosshost.ambassador.observe#module:sides)), and C(dialled), what
-      came of
-      dialling the links without checks then; empty where it changed nothing, or nothing ran.
+      The observation of the side before the run changed anything (RV(crosshost.ambassador.observation_info#module:sides)). C(dialled) has
+      the results of connections to links without checks at that time. Empty if the run changes nothing, or if nothing ran.
     type: dict
     required: true
   counted:
@@ -84,10 +83,10 @@ _value:
 import base64
 import time
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import text_of
-from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proof as judge
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import OBSERVED
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils.certificates import readable
+from ansible_collections.crosshost.ambassador.plugins.module_utils._observation import text_of
+from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import proof as judge
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import readable
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import OBSERVED
 
 
 def proof(verified, links, host, side, before, counted=(), addresses=None, certificates=(), mesh="default", hostvars=None):

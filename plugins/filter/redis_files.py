@@ -46,7 +46,7 @@ _value:
   type: dict
 """
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import redis
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
 
 
 def redis_files(passwords, kind, app_rules=(), memory="0"):

@@ -45,8 +45,8 @@ _value:
 
 import re
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import names
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint
 
 RUN_ID = re.compile(r"run_id:(\w+)")
 

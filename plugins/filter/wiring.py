@@ -87,7 +87,7 @@ from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager, order_patterns, split_host_pattern
 from ansible.parsing.dataloader import DataLoader
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 
 # a name of hosts or groups in a pattern, without a wildcard, a range or a regular expression
 PLAIN = re.compile(r"[\w.-]+")

@@ -14,12 +14,12 @@ description:
   - Each run has another key, which is stored nowhere. The option of the module that receives it is secret.
 options: {}
 seealso:
-  - module: crosshost.ambassador.observe
+  - module: crosshost.ambassador.observation_info
 """
 
 EXAMPLES = r"""
 - name: Observe the host
-  crosshost.ambassador.observe:
+  crosshost.ambassador.observation_info:
     hash_key: "{{ lookup('crosshost.ambassador.hash_key') }}"
 """
 
@@ -31,7 +31,7 @@ _raw:
 """
 
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import controller
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
 
 
 class LookupModule(LookupBase):

@@ -44,7 +44,8 @@ import os
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import controller, passwords
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _passwords as passwords
 
 
 class LookupModule(LookupBase):

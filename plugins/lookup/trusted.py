@@ -36,7 +36,7 @@ _raw:
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import controller
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
 
 
 class LookupModule(LookupBase):

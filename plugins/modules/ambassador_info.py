@@ -271,8 +271,8 @@ links:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import history
-from ansible_collections.crosshost.ambassador.plugins.module_utils.engines import read
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _history as history
+from ansible_collections.crosshost.ambassador.plugins.module_utils._engines import read
 
 
 def main():

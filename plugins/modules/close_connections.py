@@ -60,7 +60,15 @@ import re
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints, engines, haproxy_cli
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _endpoints as endpoints,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _engines as engines,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _haproxy_cli as haproxy_cli,
+)
 
 # for all answers of one HAProxy about its workers
 ANSWER_SECONDS = 15

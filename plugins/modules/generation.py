@@ -114,15 +114,27 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    endpoints,
-    engines,
-    haproxy_cli,
-    names,
-    nftables_keeper,
-    observation,
-    permissions,
+    _endpoints as endpoints,
 )
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import is_address, parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _engines as engines,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _haproxy_cli as haproxy_cli,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _names as names,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _nftables_keeper as nftables_keeper,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _observation as observation,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _permissions as permissions,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address, parse_endpoint
 
 
 def read_files(directory):

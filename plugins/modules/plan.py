@@ -32,7 +32,7 @@ options:
     type: dict
     required: true
   observed:
-    description: What M(crosshost.ambassador.observe) returned of the host.
+    description: What M(crosshost.ambassador.observation_info) returned of the host.
     type: dict
     required: true
   redis:

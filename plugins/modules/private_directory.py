@@ -72,7 +72,7 @@ import os
 import stat
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 
 
 def owned(path, owner, mode):

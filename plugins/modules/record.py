@@ -56,7 +56,15 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, history, permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _engines as engines,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _history as history,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _permissions as permissions,
+)
 
 
 def main():

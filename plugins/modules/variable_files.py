@@ -62,7 +62,7 @@ import os
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 
 
 def read(path):

@@ -37,7 +37,7 @@ options:
     elements: dict
     required: true
   before:
-    description: What was observed of the side before anything was changed (RV(crosshost.ambassador.observe#module:sides)).
+    description: What was observed of the side before anything was changed (RV(crosshost.ambassador.observation_info#module:sides)).
     type: dict
     default: {}
   worse_only:
@@ -137,21 +137,17 @@ local:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, names
-from ansible_collections.crosshost.ambassador.plugins.module_utils.dial import dial_all, dial_all_local
-from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import (
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _engines as engines
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils._dial import dial_all, dial_all_local
+from ansible_collections.crosshost.ambassador.plugins.module_utils._docker_engine import (
     ARGUMENTS,
     REQUIRED_TOGETHER,
     DockerEngine,
     SettingsError,
 )
-from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import addresses
-from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import (
-    local_problems,
-    proof,
-    refused_handshakes,
-    undecided,
-)
+from ansible_collections.crosshost.ambassador.plugins.module_utils._observation import addresses
+from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import local_problems, proof, refused_handshakes, undecided
 
 
 def ask(path):

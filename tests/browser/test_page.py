@@ -11,7 +11,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "collections"), str(ROOT / "tests/unit")]
 
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import page
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _page as page
 from fleet import big, small, some
 
 IMAGE = "crosshost-lab/browser"

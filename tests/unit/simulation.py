@@ -7,11 +7,26 @@ import copy
 import functools
 import ipaddress
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, names, permissions, plan, redis
-from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, variables_digest
-from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import STEPS
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring, endpoint, is_address, on_host
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import render
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _packing as packing
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, is_address
+from ansible_collections.crosshost.ambassador.plugins.module_utils._observation import digest, variables_digest
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
+    _containers as containers,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
+    _handover as handover,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
+    _plan as plan,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
+    _redis as redis,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _render as render
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import STEPS
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring, on_host
 from conftest import ROOT
 
 # compiling the templates is most of the time of a plan, and here there are thousands
@@ -195,12 +210,12 @@ class Host:
             "ours": True,
             "mesh": self.observed["mesh"],
             "path": "/data",
-            "owner": containers.REDIS_UID,
+            "owner": permissions.REDIS_UID,
             "mode": "0700",
         }
 
     def _directory(self, found, told, authority):
-        name, owner = found["container"]["name"], containers.REDIS_UID
+        name, owner = found["container"]["name"], permissions.REDIS_UID
         files = {file: {"owner": owner, "mode": "0600", "sha256": sha256} for file, sha256 in told["files"].items()}
         self.observed["directories"][name] = {"owner": owner, "mode": "0700", "files": files}
         self._repair([permissions.STATE_DIR])
@@ -226,7 +241,7 @@ class Host:
             **before,
             "current": generation["name"],
             "files": {name: digest(content.encode()) for name, content in generation["files"].items()},
-            "wiring": handover.packed(generation["files"][handover.FILE].encode()) if handover.FILE in generation["files"] else None,
+            "wiring": packing.packed(generation["files"][packing.FILE].encode()) if packing.FILE in generation["files"] else None,
             "runs": {run: {"owner": owner, "mode": "0700"} for run in found["runs"]},
         }
         self._repair(permissions.of_side(self.observed["wrong_permissions"], side))
@@ -415,7 +430,7 @@ class Fleet:
     def _generation(self, side, wiring, observed, pools, managed):
         told, more = self.settings, {}
         if side == "server":
-            more[handover.FILE] = handover.text(wiring, told)
+            more[packing.FILE] = handover.text(wiring, told)
         if told["engine"] == "haproxy":
             more |= {"admitted.lst": None, "clients.lst": None} if side == "server" else {}
             if told["tls"]:
@@ -522,7 +537,7 @@ class Redis:
         else:
             variables = {"REDIS_NAME": "/consumer/redis"}
             container, files = containers.redis_client(self.name, self.settings, variables, bool(given)), redis.client_files(given)
-        owned = {"owner": containers.REDIS_UID, "files": {name: digest(content.encode()) for name, content in files.items()}}
+        owned = {"owner": permissions.REDIS_UID, "files": {name: digest(content.encode()) for name, content in files.items()}}
         self.settings["files"] = owned["files"] | ({"loaded": loaded} if loaded else {})
         observed = self.host.look()
         return plan.redis(self.part, self.host.name, observed, self.settings, container, owned, list(problems), volume, loaded).result()

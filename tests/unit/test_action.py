@@ -13,10 +13,12 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.crosshost.ambassador.plugins.action import plan as action
 from ansible_collections.crosshost.ambassador.plugins.filter import wiring as wiring_filter
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, redis
-from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, keyed
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _packing as packing
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils._observation import digest, keyed
 from ansible_collections.crosshost.ambassador.plugins.modules import plan as documented
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import controller
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
 from conftest import ROOT
 from signer import Signer
 from simulation import MADE, Fleet, Host
@@ -617,8 +619,8 @@ def test_a_server_that_has_its_passwords_loaded_is_left_alone(play):
     observed = play.hosts["vm1"].observed
     hashes = {name: hashed(content) for name, content in redis.server_files(known, [], "512M").items()}
     hashes["loaded"] = hashed(redis.loaded(known, [], "512M"))
-    files = {name: {"owner": containers.REDIS_UID, "mode": "0600", "sha256": sha256} for name, sha256 in hashes.items()}
-    observed["directories"]["redis_server"] = {"owner": containers.REDIS_UID, "mode": "0700", "files": files}
+    files = {name: {"owner": permissions.REDIS_UID, "mode": "0600", "sha256": sha256} for name, sha256 in hashes.items()}
+    observed["directories"]["redis_server"] = {"owner": permissions.REDIS_UID, "mode": "0700", "files": files}
     assert "directory" not in play.plan("vm1", "redis_server")["steps"]
     given = {"app": "given", "proof": "", "operator": ""}
     assert "directory" in play.plan("vm1", "redis_server", redis={"given": given})["steps"]
@@ -833,7 +835,7 @@ def test_what_leaves_a_host_is_served_until_its_clients_have_turned(play):
     assert "configuration" in play.plan("vm1", "server")["steps"]
 
 
-BOMB = base64.b64encode(zlib.compress(b" " * (handover.MAX_PACKED_BYTES + 1))).decode()
+BOMB = base64.b64encode(zlib.compress(b" " * (packing.MAX_PACKED_BYTES + 1))).decode()
 GARBAGE = [None, 7, "x", [], ["x"], {}, {"client": 7}, {"client": {"links": BOMB}}, {"client": {"links": "eJw="}}]
 GARBAGE += [
     {"client": {"links": {"plain": {"targets": [7]}}}},
@@ -896,7 +898,7 @@ def test_the_variables_that_are_read_are_known():
     assert len(options) > 40
     assert action.known_variables() >= options
     # and those of the playbooks, and of hosts
-    texts = "".join(path.read_text() for path in [*(ROOT / "playbooks").rglob("*.yml"), ROOT / "plugins/module_utils/wiring.py"])
+    texts = "".join(path.read_text() for path in [*(ROOT / "playbooks").rglob("*.yml"), ROOT / "plugins/plugin_utils/_wiring.py"])
     read = set(re.findall(r"\b(?:ambassador|redis_server|redis_client)_(?:hosts|address|interface|bind)\b", texts))
     assert read <= action.known_variables()
 

@@ -8,7 +8,15 @@ import socket
 import time
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints, engines, observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _endpoints as endpoints,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _engines as engines,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _observation as observation,
+)
 from conftest import RecordedEngine, run_module
 
 

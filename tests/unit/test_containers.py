@@ -6,7 +6,8 @@ import re
 
 import pytest
 import yaml
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
 from conftest import ROOT
 from simulation import SCRIPTS, nothing, settings
 

@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils.dial import dial_all
+from ansible_collections.crosshost.ambassador.plugins.module_utils._dial import dial_all
 
 LOOPBACK = ["127.0.0.1"]
 

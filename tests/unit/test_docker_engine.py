@@ -17,8 +17,8 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.play import Play
 from ansible_collections.crosshost.ambassador.plugins.action.plan import known_variables
 from ansible_collections.crosshost.ambassador.plugins.doc_fragments import _docker as own_fragment
-from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import ARGUMENTS, DockerEngine, SettingsError
-from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import engine_problem
+from ansible_collections.crosshost.ambassador.plugins.module_utils._docker_engine import ARGUMENTS, DockerEngine, SettingsError
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import engine_problem
 from conftest import ROOT, FakeDockerOverTCP, run_module
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -264,7 +264,7 @@ def test_refuses_other_urls(url, message):
 
 def observe(environment=None, **options):
     """Return ``docker`` of an observation."""
-    answer = run_module("observe", state_dir="/nowhere", environment=environment, **options)
+    answer = run_module("observation_info", state_dir="/nowhere", environment=environment, **options)
     assert not answer.get("failed"), answer
     return answer["docker"]
 
@@ -292,12 +292,12 @@ def test_observation_reports_wrong_settings(files, tls_engine):
 
 def test_other_modules_connect_over_tls_and_report_wrong_settings(files, tls_engine, tmp_path):
     environment = {"DOCKER_HOST": tls_engine.url, "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(files.directory)}
-    assert run_module("meshes", environment=environment)["containers"]
+    assert run_module("meshes_info", environment=environment)["containers"]
     link = {"alias": "queue", "listen": 1, "protocol": "tcp", "place": 1}
     given = {"path": str(tmp_path), "side": "client", "host": "vm2", "links": [], "dial": [link], "network": "ambassador", "patience": 0}
     assert run_module("verify_links", environment=environment, **given)["dialled"] == {"queue": "no address"}
     settings = {"ca_path": files.other_ca}
-    assert "is not trusted by" in run_module("meshes", environment=environment, **settings)["msg"]
+    assert "is not trusted by" in run_module("meshes_info", environment=environment, **settings)["msg"]
     message = run_module("verify_links", environment=environment, **given, **settings)["msg"]
     assert message.startswith("Host vm2: the connection settings of the Docker Engine are wrong. The certificate of the Docker Engine at ")
 
@@ -321,7 +321,7 @@ def test_action_group_has_the_modules_of_both_collections():
     play = Play.load({"hosts": "all", "tasks": [], "module_defaults": {f"group/{GROUP}": {"timeout": 5}}}, loader=DataLoader())
     actions = set(play._group_actions[GROUP])
     modules = {path.stem for path in (ROOT / "plugins/modules").glob("*.py") if FRAGMENT in path.read_text()}
-    assert modules == {"meshes", "observe", "verify_links"}
+    assert modules == {"meshes_info", "observation_info", "verify_links"}
     assert {action for action in actions if action.startswith("crosshost.")} == {f"crosshost.ambassador.{name}" for name in modules}
     used = {name for path in ROOT.glob("[rp]*/**/*.yml") for name in re.findall(r"community\.docker\.docker_\w+(?=:)", path.read_text())}
     assert len(used) > 5
@@ -352,7 +352,9 @@ def test_delegated_tasks_use_the_settings_of_the_host_that_runs_them():
     files = [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/*.yml"), *ROOT.glob("playbooks/tasks/*.yml")]
     delegated = [task for path in files for task in tasks_of(yaml.safe_load(path.read_text())) if "delegate_to" in task]
     # verify_links connects to the engine only to dial, which no delegated task does
-    delegated = [task for task in delegated if any(name.startswith("community.docker.") or name.endswith(".observe") for name in task)]
+    delegated = [
+        task for task in delegated if any(name.startswith("community.docker.") or name.endswith(".observation_info") for name in task)
+    ]
     assert len(delegated) == 3
     for task in delegated:
         host = task["delegate_to"].strip("{ }")

@@ -8,7 +8,18 @@ import threading
 import time
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints, haproxy_cli, nftables_keeper, observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _endpoints as endpoints,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _haproxy_cli as haproxy_cli,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _nftables_keeper as nftables_keeper,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _observation as observation,
+)
 from ansible_collections.crosshost.ambassador.plugins.modules import generation
 from conftest import named, run_module
 

@@ -6,7 +6,8 @@ import resource
 import stat
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils import observation, permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation as observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.modules import generation as module_file
 from conftest import MasterCli, RecordedEngine, named, run_module
 

@@ -5,7 +5,8 @@ import json
 import zlib
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils import handover
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _packing as packing
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _handover as handover
 from simulation import Fleet, Host
 
 HOSTVARS = {f"vm{number}": {"ambassador_address": f"198.18.0.1{number}"} for number in (1, 2, 3)}
@@ -30,7 +31,7 @@ def wiring(tls=True, **links):
 def served(now, before, tls=True):
     """What a side serves that is to change from one map to another."""
     told = {"engine": "haproxy", "tls": tls}
-    held = handover.former({"wiring": handover.packed(handover.text(wiring(tls, **before), told).encode())}, told)
+    held = handover.former({"wiring": packing.packed(handover.text(wiring(tls, **before), told).encode())}, told)
     return handover.both(wiring(tls, **now), held, ADDRESSES)
 
 
@@ -47,7 +48,7 @@ def backends(found):
 
 def held(told=TOLD, **links):
     """What is read of a side that serves links."""
-    return handover.former({"wiring": handover.packed(handover.text(wiring(**links), told).encode())}, TOLD)
+    return handover.former({"wiring": packing.packed(handover.text(wiring(**links), told).encode())}, TOLD)
 
 
 def aliases(found):
@@ -92,7 +93,7 @@ def test_a_link_on_another_port_is_served_on_both():
     assert [(link["alias"], link["listen"], link["also"]) for link in found["links"]] == [("plain", 7000, [6379])]
     assert [one["port"] for one in found["publish"]] == [7000, 6379]
     # and on that before as well, where nobody has given it up yet
-    again = handover.former({"wiring": handover.packed(handover.text(found, TOLD).encode())}, TOLD)
+    again = handover.former({"wiring": packing.packed(handover.text(found, TOLD).encode())}, TOLD)
     third = handover.both(wiring(plain={**PLAIN, "publish": 7001}), again, ADDRESSES)
     assert [(link["listen"], link["also"]) for link in third["links"]] == [(7001, [7000, 6379])]
 
@@ -118,7 +119,7 @@ def test_over_tls_a_port_is_served_under_both_aliases_after_a_change_from_port_t
     assert places(back) == {"redis": [6379], "redis:6379": [6379], "redis:6380": [6380]}
     assert backends(back) == {"redis": ("redis_server", "6379"), "redis:6379": (backend, "6379"), "redis:6380": (backend, "6380")}
     # the next run does not change what is kept
-    again = handover.former({"wiring": handover.packed(handover.text(found, TOLD).encode())}, TOLD)
+    again = handover.former({"wiring": packing.packed(handover.text(found, TOLD).encode())}, TOLD)
     assert handover.both(wiring(**several), again, ADDRESSES) == found
 
 
@@ -138,7 +139,7 @@ def test_without_tls_a_port_admits_former_clients_after_a_change_between_port_an
 def test_without_tls_a_link_keeps_the_ports_that_no_other_link_has_now():
     between = served({"plain": {**PLAIN, "publish": 7000}}, {"plain": PLAIN}, tls=False)
     assert places(between) == {"plain": [7000, 6379]}
-    before = handover.former({"wiring": handover.packed(handover.text(between, PLAINTEXT).encode())}, PLAINTEXT)
+    before = handover.former({"wiring": packing.packed(handover.text(between, PLAINTEXT).encode())}, PLAINTEXT)
     found = handover.both(wiring(False, redis={**REDIS, "publish": 7000}), before, ADDRESSES)
     assert (places(found), backends(found)["plain"]) == ({"redis": [7000], "plain": [6379]}, ("plain", "6379"))
 
@@ -150,7 +151,7 @@ def test_reads_the_files_of_earlier_releases():
     for link in content["links"]:
         for key in ("name", "number", "place"):
             del link[key]
-    before = handover.former({"wiring": handover.packed(json.dumps(content).encode())}, TOLD)
+    before = handover.former({"wiring": packing.packed(json.dumps(content).encode())}, TOLD)
     found = handover.both(wiring(redis=SEVERAL), before, ADDRESSES)
     assert places(found) == {"redis:6379": [6379], "redis:6380": [6380], "redis": [6379], "plain": [6379]}
     assert backends(found)["plain"] == ("plain", "6379")
@@ -158,7 +159,7 @@ def test_reads_the_files_of_earlier_releases():
 
 def test_without_tls_a_port_that_is_another_links_now_is_that_ones():
     plain, told = {"plain": {**PLAIN, "publish": 7000}, "redis": {**REDIS, "publish": 6379}}, {"engine": "haproxy", "tls": False}
-    before = handover.former({"wiring": handover.packed(handover.text(wiring(plain=PLAIN), told).encode())}, told)
+    before = handover.former({"wiring": packing.packed(handover.text(wiring(plain=PLAIN), told).encode())}, told)
     assert [(link["alias"], link["also"]) for link in handover.both(wiring(**plain), before, ADDRESSES)["links"]] == [
         ("plain", []),
         ("redis", []),
@@ -218,11 +219,11 @@ def test_what_cannot_be_served_beside_the_new_is_not(now, before):
 
 @pytest.mark.parametrize("content", ["{}", "[]", "1", '"x"', "null", '{"links": 1}', '{"links": [{}]}', '{"engine": "haproxy"}'])
 def test_a_file_of_another_form_says_nothing(content):
-    assert handover.former({"wiring": handover.packed(content.encode())}, TOLD) is None
+    assert handover.former({"wiring": packing.packed(content.encode())}, TOLD) is None
     held = {"engine": TOLD["engine"], "tls": TOLD["tls"], "links": [], "publish": []}
-    assert handover.former({"wiring": handover.packed(json.dumps(held).encode())}, TOLD) == {**held, "sources": {}}
+    assert handover.former({"wiring": packing.packed(json.dumps(held).encode())}, TOLD) == {**held, "sources": {}}
     for changes in ({"links": [{"alias": "a", "listen": 1}]}, {"publish": [{}]}, {"publish": None}, {"links": {"a": 1}}):
-        assert handover.former({"wiring": handover.packed(json.dumps({**held, **changes}).encode())}, TOLD) is None
+        assert handover.former({"wiring": packing.packed(json.dumps({**held, **changes}).encode())}, TOLD) is None
 
 
 @pytest.mark.parametrize("text", ["", "x", base64.b64encode(b"x").decode(), base64.b64encode(zlib.compress(b"{")).decode()])
@@ -233,7 +234,7 @@ def test_a_file_that_cannot_be_read_says_nothing(text):
 
 @pytest.mark.parametrize("told", [TOLD, PLAINTEXT, {"engine": "nftables", "tls": False}])
 def test_a_side_loses_a_client_whatever_its_engine_was_and_whether_it_had_tls(told):
-    side = {"running": "a" * 12, "wiring": handover.packed(handover.text(wiring(told["tls"], redis=REDIS), told).encode())}
+    side = {"running": "a" * 12, "wiring": packing.packed(handover.text(wiring(told["tls"], redis=REDIS), told).encode())}
     for tls in (True, False):
         assert not handover.removes_clients(side, wiring(tls, redis=REDIS), tls)
         assert not handover.removes_clients(side, wiring(tls, redis={**REDIS, "clients": "vm2:vm3"}), tls)
@@ -281,7 +282,7 @@ def test_nothing_is_given_up_before_every_client_was_seen_to_have_turned(observa
 )
 def test_without_tls_a_client_of_a_removed_link_is_waited_for_under_both_aliases(alias, address, found):
     between = served({"redis": ONE}, {"redis": {**REDIS, "clients": "vm3"}}, tls=False)
-    before = handover.former({"wiring": handover.packed(handover.text(between, PLAINTEXT).encode())}, PLAINTEXT)
+    before = handover.former({"wiring": packing.packed(handover.text(between, PLAINTEXT).encode())}, PLAINTEXT)
     observations = {"vm2": seen(), "vm3": seen(alias, "vm1" if "0.11:" in address else "vm2", address)}
     now = wiring(False, cache={**REDIS, "port": 7001})
     assert handover.waiting(now, before, "vm1", observations, list(HOSTVARS), []) == found
@@ -317,13 +318,13 @@ def test_where_nothing_is_known_of_it_whoever_failed_may_dial_it():
     assert handover.waiting(wiring(redis=REDIS), None, "vm1", {}, list(HOSTVARS), []) == {}
 
 
-BOMB = base64.b64encode(zlib.compress(b"[" + b" " * (handover.MAX_PACKED_BYTES + 1) + b"]")).decode()
+BOMB = base64.b64encode(zlib.compress(b"[" + b" " * (packing.MAX_PACKED_BYTES + 1) + b"]")).decode()
 
 
 @pytest.mark.parametrize("text", [BOMB, "eJw=", "AAAA", "no base64", None, 7, ["x"]], ids=range(7))
 def test_text_that_cannot_be_unpacked_is_refused(text):
     with pytest.raises(ValueError, match=r"."):
-        handover.unpacked(text)
+        packing.unpacked(text)
     assert handover.former({"wiring": text}, TOLD) is None
 
 

@@ -15,8 +15,9 @@ import threading
 import time
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils import handover
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import render
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _packing as packing
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _handover as handover
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _render as render
 from simulation import ROLE
 from test_render import LISTED, generation, variables
 
@@ -289,7 +290,7 @@ def test_a_former_link_keeps_its_backend_beside_a_link_with_the_same_variables(t
         now = variables("server", tls=True, map_={"echo": {**link, "ports": [number], "backend": "host"}})
         now |= {"publish": [], "holder": "ambassador_server"}
         told = {"engine": "haproxy", "tls": True}
-        held = handover.former({"wiring": handover.packed(handover.text({**before, "publish": []}, told).encode())}, told)
+        held = handover.former({"wiring": packing.packed(handover.text({**before, "publish": []}, told).encode())}, told)
         served = handover.both(now, held, [])
         more = {**LISTED, **{file: (certificates / name).read_text() for file, name in (("cert.pem", "vm1.pem"), ("ca.pem", "ca.pem"))}}
         install_key(tmp_path, certificates)

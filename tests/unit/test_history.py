@@ -5,7 +5,7 @@ import stat
 import time
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils import history
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _history as history
 from conftest import RecordedEngine, run_module
 
 

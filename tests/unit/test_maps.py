@@ -5,7 +5,8 @@ import os
 import subprocess
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils import maps, redis
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _maps as maps
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
 from conftest import ROOT
 
 OBSERVED = {"sides": {"client": {"links": {"pg": {}, "redis": {}}}}, "containers": {"ambassador_client": {"ours": "ambassador_client"}}}

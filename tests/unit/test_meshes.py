@@ -5,7 +5,7 @@ import json
 
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.meshes import FilterModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from conftest import ROOT, RecordedEngine, run_module
 
 DOCKER = json.loads((ROOT / "tests/unit/answers/docker.json").read_text())
@@ -32,7 +32,7 @@ def found(docker, tmp_path):
             one["Names"], one["State"] = ["/ambassador_blue_server"], "exited"
             one["Labels"][names.MESH_LABEL] = "blue"
     docker.answers[LIST] = listed
-    return run_module("meshes", environment=docker.environment)
+    return run_module("meshes_info", environment=docker.environment)
 
 
 def test_the_containers_of_all_meshes_are_told_and_what_they_carry(found):
@@ -61,7 +61,7 @@ def test_of_a_server_side_the_own_backend_is_shown():
 
 
 def test_a_docker_engine_that_does_not_answer_is_told():
-    said = run_module("meshes", environment={"DOCKER_HOST": "unix:///nowhere"})
+    said = run_module("meshes_info", environment={"DOCKER_HOST": "unix:///nowhere"})
     assert said["failed"]
     assert said["msg"].startswith("The Docker Engine does not answer. unix:///nowhere: ")
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.in_mesh import FilterModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 
 
 @pytest.mark.parametrize("mesh", ["default", "a", "blue", "team-7", "server", "client", "standin", "a" * 30])

@@ -12,9 +12,20 @@ import time
 
 import pytest
 import yaml
-from ansible_collections.crosshost.ambassador.plugins.module_utils import docker_engine, names, observation, permissions
-from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
-from ansible_collections.crosshost.ambassador.plugins.modules import observe
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _docker_engine as docker_engine,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _names as names,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _observation as observation,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _permissions as permissions,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils._docker_engine import DockerEngine
+from ansible_collections.crosshost.ambassador.plugins.modules import observation_info as observe
 from conftest import ROOT, FakeDockerOverTCP, RecordedEngine, run_module
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -471,7 +482,7 @@ def test_what_is_no_docker_is_told(docker):
     with pytest.raises(OSError, match=r"unix://.*: expected JSON, found <html>Welcome"):
         DockerEngine(docker.environment["DOCKER_HOST"]).get("/version")
     del docker.answers["/version"]
-    said = run_module("observe", state_dir="/nowhere", environment=docker.environment)
+    said = run_module("observation_info", state_dir="/nowhere", environment=docker.environment)
     error = f"{docker.environment['DOCKER_HOST']}: no Docker Engine"
     assert said["docker"] == {"version": None, "error": error, "fault": "answer", "kind": None, "tls": False, "userland_proxy": None}
 
@@ -499,7 +510,7 @@ def test_what_docker_refuses_is_told_in_its_words(docker):
     ],
 )
 def test_a_docker_that_does_not_answer_is_told_and_fails_nothing(url, words, tmp_path):
-    said = run_module("observe", state_dir=str(tmp_path), environment={"DOCKER_HOST": url})
+    said = run_module("observation_info", state_dir=str(tmp_path), environment={"DOCKER_HOST": url})
     assert not said.get("failed")
     assert said["docker"] == {"version": None, "error": words, "fault": "answer", "kind": None, "tls": False, "userland_proxy": None}
     assert said["containers"] == said["networks"] == said["images"] == said["volumes"] == {}
@@ -617,7 +628,7 @@ def observed(docker, state, tmp_path):
     for name in ("redis_server", "theirs"):
         (tmp_path / "volumes" / name).mkdir(parents=True, mode=0o700)
     docker.answers = json.loads(json.dumps(docker.answers).replace("@/volumes", f"{tmp_path}/volumes"))
-    return run_module("observe", state_dir=str(state), environment=docker.environment)
+    return run_module("observation_info", state_dir=str(state), environment=docker.environment)
 
 
 def test_the_module_tells_all_in_one_go(observed, docker, tmp_path):
@@ -663,20 +674,20 @@ def test_who_listens_on_this_machine_is_told(tmp_path):
             if protocol == "tcp":
                 one.listen()
             expected.append([protocol, address, one.getsockname()[1]])
-        said = run_module("observe", state_dir=str(tmp_path), environment={"DOCKER_HOST": "unix:///nowhere"})
+        said = run_module("observation_info", state_dir=str(tmp_path), environment={"DOCKER_HOST": "unix:///nowhere"})
     assert [one for one in expected if one not in said["listening"]] == []
 
 
 def test_clock_offset_is_the_difference_from_the_time_of_the_controller(tmp_path):
     arguments = {"state_dir": str(tmp_path), "environment": {"DOCKER_HOST": "unix:///nowhere"}}
-    found = run_module("observe", controller_time=time.time() + 7200, **arguments)["clock_offset"]
+    found = run_module("observation_info", controller_time=time.time() + 7200, **arguments)["clock_offset"]
     # the module takes a moment to start
     assert -7200 <= found < -7100
 
 
 def test_a_docker_that_has_nothing_says_so(docker, tmp_path):
     docker.answers |= {"/containers/json?all=1": [], "/networks": [], "/images/json": [], "/volumes": {"Volumes": None, "Warnings": None}}
-    said = run_module("observe", state_dir=str(tmp_path), environment=docker.environment)
+    said = run_module("observation_info", state_dir=str(tmp_path), environment=docker.environment)
     assert said["docker"]["error"] is None
     assert said["containers"] == said["networks"] == said["images"] == said["volumes"] == {}
 
@@ -708,7 +719,7 @@ def test_no_secret_leaves_the_host(observed, state):
 
 def test_no_hash_of_a_password_leaves_the_host_that_can_be_tried(docker, state):
     def told(**options):
-        return run_module("observe", state_dir=str(state), environment=docker.environment, **options)
+        return run_module("observation_info", state_dir=str(state), environment=docker.environment, **options)
 
     said = told(hash_key=KEY)
     assert said["users"]["redis_server"]["app"] == hashed(APP.encode())
@@ -724,7 +735,7 @@ def test_no_hash_of_a_password_leaves_the_host_that_can_be_tried(docker, state):
 
 def test_check_mode_tells_the_same(docker, state):
     options = {"state_dir": str(state), "environment": docker.environment, "hash_key": KEY}
-    said = [run_module("observe", check=check, **options) for check in (False, True)]
+    said = [run_module("observation_info", check=check, **options) for check in (False, True)]
     # room comes and goes
     same = {"invocation": 0, "disk": 0}
     assert {**said[0], **same} == {**said[1], **same}
@@ -734,7 +745,7 @@ def test_libraries_that_are_missing_are_told(tmp_path):
     hides = "lambda name, *more: None if name == 'requests' else found(name, *more)"
     (tmp_path / "sitecustomize.py").write_text(f"import importlib.util as util\nfound = util.find_spec\nutil.find_spec = {hides}\n")
     environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}/collections", "DOCKER_HOST": "unix:///nowhere"}
-    said = run_module("observe", state_dir=str(tmp_path / "state"), environment=environment)
+    said = run_module("observation_info", state_dir=str(tmp_path / "state"), environment=environment)
     assert said["python"]["missing"] == ["requests"]
     assert os.access(said["python"]["executable"], os.X_OK)
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import yaml
 from ansible.release import __version__ as core
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 from conftest import ROOT
 
 # porting guides of ansible-core: what its modules need on hosts
@@ -33,7 +33,7 @@ def test_the_modules_run_on_the_oldest_python_of_a_host(tmp_path):
     map_of_one = {"redis": {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"}}
     links = Wiring(map_of_one, lambda pattern: [pattern]).side("vm2", "client", there | {"vm2": {}})["links"]
     modules = {
-        "observe": {"state_dir": f"{tmp_path}/state"},
+        "observation_info": {"state_dir": f"{tmp_path}/state"},
         "generation": {**side, "state": "staged", "generation": "0" * 12, "owner": os.getuid(), "files": files},
         "private_directory": {"path": f"{tmp_path}/state/redis_client", "owner": os.getuid(), "files": {"app": "secret"}},
         "variable_files": {"path": f"{tmp_path}/state/links", "files": {"redis.env": ""}},
@@ -44,7 +44,12 @@ def test_the_modules_run_on_the_oldest_python_of_a_host(tmp_path):
     tasks = [{f"crosshost.ambassador.{name}": arguments, "register": name, "failed_when": False} for name, arguments in modules.items()]
     tasks += [{"ansible.builtin.debug": {"msg": "{{ {name: lookup('ansible.builtin.vars', name)} }}"}, "loop": list(modules)}]
     tasks[-1]["loop_control"] = {"loop_var": "name"}
-    said = ["observe.sides == {}", "generation is changed", "private_directory is changed", "ambassador_info.msg is match('expected')"]
+    said = [
+        "observation_info.sides == {}",
+        "generation is changed",
+        "private_directory is changed",
+        "ambassador_info.msg is match('expected')",
+    ]
     said += ["variable_files is changed", "verify_links.answers == false"]
     tasks += [{"ansible.builtin.assert": {"that": said}}]
     variables = {"ansible_connection": "local", "ansible_python_interpreter": FOUND[0]}

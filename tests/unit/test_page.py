@@ -9,7 +9,7 @@ import time
 
 import jsonschema
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import page
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _page as page
 from conftest import ROOT
 from fleet import big, small, some
 

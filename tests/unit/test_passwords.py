@@ -1,8 +1,8 @@
 """A password is never made anew where a host holds one, and a given one may always differ."""
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils import redis
-from ansible_collections.crosshost.ambassador.plugins.module_utils.redis import digest
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._redis import digest
 
 HELD = {"vm1": {"app": digest("one")}, "vm3": {}}
 

@@ -4,8 +4,9 @@ import os
 import stat
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils import observation, permissions
-from ansible_collections.crosshost.ambassador.plugins.module_utils.containers import HAPROXY_UID
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation as observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils._permissions import HAPROXY_UID
 from conftest import named, run_module
 
 OWNER = os.getuid()

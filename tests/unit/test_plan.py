@@ -3,10 +3,12 @@
 import copy
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, handover, plan
-from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proved
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import certified
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils.certificates import ListFault
+from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import proved
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _handover as handover
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _plan as plan
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import ListFault
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import certified
 from hypothesis import event, given
 from hypothesis import strategies as st
 from simulation import DAY, IMAGES, NOW, SETTINGS, Fleet, Host, KilledError, Redis

@@ -6,8 +6,9 @@ import re
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter import redis_files as files_filter
 from ansible_collections.crosshost.ambassador.plugins.filter import redis_proof as proof_filter
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, redis
-from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import users
+from ansible_collections.crosshost.ambassador.plugins.module_utils._observation import users
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
 
 redis_files = files_filter.FilterModule().filters()["redis_files"]
 redis_proof = proof_filter.FilterModule().filters()["redis_proof"]

@@ -7,8 +7,8 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring, on_host, ports
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import render
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _render as render
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring, on_host, ports
 from conftest import ROOT
 from simulation import ROLE
 

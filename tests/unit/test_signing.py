@@ -9,8 +9,8 @@ import subprocess
 
 import pytest
 import yaml
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import signing
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils.signing import Fault
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _signing as signing
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._signing import Fault
 from conftest import ROOT
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization

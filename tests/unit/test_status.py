@@ -6,10 +6,10 @@ import json
 
 import jsonschema
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import UNFIT
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import Wiring
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import status as judge
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils.status import age, health, together
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _status as judge
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import UNFIT
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._status import age, health, together
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 from conftest import ROOT
 
 REDIS = {"port": 6379, "servers": "servers", "clients": "clients", "backend": "redis_server:6379", "check": "redis"}

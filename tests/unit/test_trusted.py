@@ -6,7 +6,7 @@ import pytest
 import yaml
 from ansible.errors import AnsibleError
 from ansible_collections.crosshost.ambassador.plugins.lookup.trusted import LookupModule
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import controller
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
 from conftest import ROOT
 
 TRUSTED = "lookup('crosshost.ambassador.trusted', "

@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import DockerEngine
+from ansible_collections.crosshost.ambassador.plugins.module_utils._docker_engine import DockerEngine
 from ansible_collections.crosshost.ambassador.plugins.modules.verify_links import ask, client_addresses
 from conftest import RecordedEngine, run_module
 

@@ -2,17 +2,16 @@
 
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.link_variables import FilterModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import (
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import (
     KEYS,
     WITHOUT_PORT,
     Wiring,
     certified,
-    endpoint,
     host_address,
     link_variables,
     networks,
     on_host,
-    parse_endpoint,
     source_addresses,
     variable_files,
     variable_prefix,

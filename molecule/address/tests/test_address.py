@@ -38,7 +38,7 @@ def test_the_named_interface_is_dialled_and_bound(vm1, vm2):
 
 
 def test_what_is_observed_is_what_setup_gathers(vm1):
-    observed = vm1.ansible("crosshost.ambassador.observe", check=False, become=False)["facts"]
+    observed = vm1.ansible("crosshost.ambassador.observation_info", check=False, become=False)["facts"]
     gathered = vm1.ansible("setup", "gather_subset=network", check=False, become=False)["ansible_facts"]
     for fact in ("default_ipv4", "default_ipv6"):
         assert observed[fact]["address"] == gathered[f"ansible_{fact}"]["address"]

@@ -145,7 +145,7 @@ def test_a_host_without_python(refuse, vm2):
     finally:
         vm2.check_output("mv /usr/bin/python3.away /usr/bin/python3")
     # vm2 has a shell of another name
-    found = r"host vm2: expected a Python that runs the module observe, found: /bin/\w+: 1: /usr/bin/python3: not found; install"
+    found = r"host vm2: expected a Python that runs the module observation_info, found: /bin/\w+: 1: /usr/bin/python3: not found; install"
     assert re.search(found, said), said
 
 

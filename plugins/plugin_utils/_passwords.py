@@ -7,8 +7,8 @@ from __future__ import annotations
 import os
 
 from ansible.plugins.loader import lookup_loader
-from ansible_collections.crosshost.ambassador.plugins.module_utils import names
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import controller
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
 
 
 def path_of(directory, user, mesh):

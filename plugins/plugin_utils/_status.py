@@ -7,12 +7,12 @@ from __future__ import annotations
 import datetime
 import re
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import clock
-from ansible_collections.crosshost.ambassador.plugins.module_utils.containers import numbered
-from ansible_collections.crosshost.ambassador.plugins.module_utils.names import ambassador
-from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import alias_problems, engine_problem
-from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import seen_from, told
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils.table import aligned, printable
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
+from ansible_collections.crosshost.ambassador.plugins.module_utils._names import ambassador
+from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import seen_from, told
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._containers import numbered
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import alias_problems, engine_problem
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._table import aligned, printable
 
 SIDES = ("server", "client")
 # the shape of what is returned, docs/status.schema.json
@@ -330,7 +330,7 @@ def status(answers, mesh, now):
     """Judge what was found on the hosts.
 
     :param dict[str, dict] answers: host -> what was found there. ``unreachable`` says why it does not answer; else ``engine`` is its
-        engine, ``network`` that of its ambassadors, ``observed`` what the module ``observe`` returned, and ``server`` and ``client``
+        engine, ``network`` that of its ambassadors, ``observed`` the result of ``observation_info``, and ``server`` and ``client``
         are its sides, each with ``wiring``, ``environment`` (list[str], that of its container, where the engine is socat) and
         ``info`` (what the module ``ambassador_info`` returned)
     :param str mesh: the mesh

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: meshes
+module: meshes_info
 short_description: Tells what the meshes on a host have made there
-version_added: 1.0.0
+version_added: 1.1.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - Returns the containers of all meshes on the host, whoever runs their playbooks, and what the ambassadors among them carry.
@@ -26,7 +26,7 @@ attributes:
 
 EXAMPLES = r"""
 - name: Look at all meshes
-  crosshost.ambassador.meshes:
+  crosshost.ambassador.meshes_info:
   register: found
 
 - name: Show whose they are
@@ -48,14 +48,14 @@ containers:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import observation
-from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import (
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation as observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils._docker_engine import (
     ARGUMENTS,
     REQUIRED_TOGETHER,
     DockerEngine,
     SettingsError,
 )
-from ansible_collections.crosshost.ambassador.plugins.module_utils.names import AMBASSADOR
+from ansible_collections.crosshost.ambassador.plugins.module_utils._names import AMBASSADOR
 
 
 def told(container, name):

@@ -12,7 +12,8 @@ import hashlib
 import json
 import re
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import containers, names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
 
 USERS = ("app", "proof", "operator")
 # the variable with the password of each user on a server

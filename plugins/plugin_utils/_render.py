@@ -11,7 +11,7 @@ import re
 
 import jinja2
 from ansible.plugins.filter.core import comment
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import ports
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import ports
 
 # engine -> file -> its template, or what is taken as it is
 FILES = {

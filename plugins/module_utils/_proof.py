@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import clock, names
-from ansible_collections.crosshost.ambassador.plugins.module_utils.dial import TIMED_OUT
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils._dial import TIMED_OUT
 
 # what the check says where the handshake fails
 HANDSHAKE = "L6RSP"

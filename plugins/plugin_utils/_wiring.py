@@ -12,11 +12,21 @@ from __future__ import annotations
 import difflib
 import functools
 import hashlib
-import ipaddress
 import itertools
 import re
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import (
+    endpoint,
+    fact_name,
+    is_address,
+    is_dialable,
+    overlap,
+    parse_address,
+    parse_endpoint,
+    spelled,
+    unmapped,
+)
 
 # RFC 1035, section 2.3.1, <label>: a letter, then letters, digits and hyphens, no hyphen last, at most 63 characters.
 LABEL = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -129,17 +139,6 @@ def variable_prefix(alias):
     return re.sub(r"[^A-Z0-9]", "_", alias.upper())
 
 
-def endpoint(address, port):
-    """Return ``address:port``, an IPv6 address in brackets.
-
-    :param str address: IPv4 or IPv6 address, or a name
-    :param int port: port
-    :rtype: str
-    :source: RFC 3986, section 3.2.2
-    """
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
 def link_variables(name, port, address, target_port, protocol="tcp"):
     """Return the variables that Docker's links set for one target, but ``_NAME``.
 
@@ -163,75 +162,6 @@ def link_variables(name, port, address, target_port, protocol="tcp"):
     }
 
 
-def parse_endpoint(value):
-    """Split ``host:port`` or ``[IPv6]:port``.
-
-    :param value: what the user wrote
-    :return: the host without brackets and the port, or None where the value is not of that form
-    :rtype: tuple[str, int] | None
-    """
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:\s]+)):([0-9]{1,5})", value) if isinstance(value, str) else None
-    if not match or not 1 <= int(match[3]) <= 65535:
-        return None
-    return match[1] or match[2], int(match[3])
-
-
-def parse_address(value):
-    """Split ``address:port``, as :func:`parse_endpoint` does; the address is as :func:`spelled` returns it."""
-    found = parse_endpoint(value)
-    return found and (spelled(found[0]), found[1])
-
-
-def is_address(value):
-    """Tell whether a value is a literal IP address, without a zone (RFC 4007, section 11: zones mean nothing to another host).
-
-    :param value: anything
-    :rtype: bool
-    """
-    try:
-        return isinstance(value, str) and "%" not in value and bool(ipaddress.ip_address(value))
-    except ValueError:
-        return False
-
-
-def spelled(address):
-    """Return an address in the one spelling that the kernel, Docker and HAProxy have for it, with which it is compared.
-
-    An IPv6 address that is mapped to an IPv4 address becomes that address.
-
-    :param str address: IPv4 or IPv6 address; anything else is returned as it is
-    :rtype: str
-    :source: RFC 5952
-    """
-    return str(_unmapped(address)) if is_address(address) else address
-
-
-def is_dialable(value):
-    """Tell whether a value is a literal IP address of one host that another host can dial.
-
-    :param value: anything
-    :rtype: bool
-    :source: RFC 6890, the special-purpose address registries
-    """
-    return isinstance(value, str) and _is_dialable(value)
-
-
-# the same few addresses, for every link that leads to them
-@functools.lru_cache(maxsize=65536)
-def _is_dialable(value):
-    if not is_address(value):
-        return False
-    address = _unmapped(value)
-    special = address.is_link_local or address.is_loopback or address.is_multicast or address.is_unspecified
-    return not special and str(address) != "255.255.255.255"
-
-
-def _unmapped(value):
-    """Return an address, and the IPv4 address in the place of an IPv6 address that is mapped to it (RFC 4291, section 2.5.5.2)."""
-    address = ipaddress.ip_address(value)
-    return getattr(address, "ipv4_mapped", None) or address
-
-
 def certified(host):
     """Return the name of a host in its certificate: its own, or the begin of one that is too long and what tells it from others.
 
@@ -242,41 +172,6 @@ def certified(host):
         return host
     # a label of a DNS name has 63 characters at most
     return f"{host[:46]}-{hashlib.sha256(host.encode()).hexdigest()[:16]}"
-
-
-def overlap(one, other):
-    """Tell whether two listening sockets ask for the same address and port.
-
-    :param tuple[str, int] one: address and port
-    :param tuple[str, int] other: address and port
-    :rtype: bool
-    """
-    addresses = {one[0], other[0]}
-    # `::` of a program takes the ports of IPv4 as well
-    is_everywhere = "::" in addresses or ("0.0.0.0" in addresses and not any(":" in address for address in addresses))
-    return one[1] == other[1] and (len(addresses) == 1 or is_everywhere)
-
-
-def is_own(address, addresses):
-    """Tell whether a host can listen on an address: one of its own, the loopback, or all.
-
-    :param str address: IPv4 or IPv6 address
-    :param list[str] addresses: all addresses of the host
-    :rtype: bool
-    """
-    found = ipaddress.ip_address(address)
-    return found.is_unspecified or found.is_loopback or str(found) in addresses
-
-
-def fact_name(interface):
-    """Return what setup makes of the name of an interface.
-
-    :param str interface: e.g. ``br-lan``
-    :return: e.g. ``br_lan``
-    :rtype: str
-    :source: ansible-core, ``PrefixFactNamespace``
-    """
-    return re.sub(r"[- :]", "_", interface)
 
 
 def is_dns_name(value):
@@ -763,7 +658,7 @@ class Wiring:
             wrong("a list of address:port, or srv: and the name of an SRV record", shown(targets), "correct it or remove it", "targets")
             return None
         parsed = [parse_address(target) for target in targets]
-        for target, split in zip(written["targets"], parsed):
+        for target, split in zip(written["targets"], parsed, strict=True):
             if split and is_record_name(split[0]):
                 wrong(
                     "address:port, with the IP address or the DNS name of one host",
@@ -1112,7 +1007,8 @@ class Wiring:
             servers = (
                 link["servers"] if len(link["servers"]) == len(link["targets"]) else (link["servers"][:1] or [None]) * len(link["targets"])
             )
-            targets = [(f"target{number}", *target, server) for number, (target, server) in enumerate(zip(link["targets"], servers), 1)]
+            pairs = enumerate(zip(link["targets"], servers, strict=True), 1)
+            targets = [(f"target{number}", *target, server) for number, (target, server) in pairs]
         else:
             addresses = {
                 # A firewall of the host can drop what its own containers send to its address. It never sees a network between containers.
@@ -1305,7 +1201,7 @@ def _backend_problems(link):
     name, host = link["backend"][0], _on_the_host(link)
     where = f"Link {link['name']}, key backend: {link['backend_as_written']!r}"
     if is_address(name):
-        address = _unmapped(name)
+        address = unmapped(name)
         if address.is_loopback or address.is_unspecified:
             return [f"{where} is the ambassador itself, which has an address of its own. Use {host} for a program on the server host."]
         if address.is_multicast or str(address) == "255.255.255.255" or (address.version == 6 and address.is_link_local):

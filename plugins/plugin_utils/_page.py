@@ -13,8 +13,8 @@ import pathlib
 import tempfile
 
 import jinja2
-from ansible_collections.crosshost.ambassador.plugins.module_utils import names
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils.status import age, server_name, together
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._status import age, server_name, together
 
 TEMPLATES = pathlib.Path(__file__).parents[2] / "playbooks" / "templates"
 # the worst first

@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a host holds, in the shape in which the plan reads it. Secrets stay on the host: of files with one there are keyed hashes.
 
-The functions take what Docker, the kernel and the disk answer, and return the parts of the observation, which the module ``observe``
-documents.
+The functions take what Docker, the kernel and the disk answer, and return the parts of the observation. The documentation of the module
+``observation_info`` describes them.
 """
 
 from __future__ import annotations
@@ -19,10 +19,21 @@ import re
 import stat
 import struct
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints, engines, names, permissions
-from ansible_collections.crosshost.ambassador.plugins.module_utils.handover import FILE, MAX_PACKED_BYTES, packed, unpacked
-from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import proved
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint, fact_name
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _endpoints as endpoints,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _engines as engines,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _names as names,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _permissions as permissions,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, fact_name
+from ansible_collections.crosshost.ambassador.plugins.module_utils._packing import FILE, MAX_PACKED_BYTES, packed, unpacked
+from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import proved
 
 # the hash of all that was asked of a container
 HASH_LABEL = "crosshost.ambassador.hash"
@@ -523,7 +534,7 @@ def light(found):
 def whole(observed):
     """Return an observation with the links of its sides as they are.
 
-    :param dict observed: as the module ``observe`` returns it
+    :param dict observed: as the module ``observation_info`` returns it
     :rtype: dict
     :raises ValueError: if the links cannot be unpacked
     """
@@ -539,7 +550,7 @@ def client_side(observed):
     :return: ``sides``, with ``client``: its ``certificate``, with ``name``, or None, and its ``links``, with the ``name`` and ``address``
         of their ``targets``
     :rtype: dict
-    :raises ValueError: if it is not what the module ``observe`` returns
+    :raises ValueError: if it is not what the module ``observation_info`` returns
     """
     try:
         # a host that was not reached has none

@@ -11,7 +11,7 @@ import multiprocessing
 import os
 
 from ansible import constants
-from ansible_collections.crosshost.ambassador.plugins.module_utils import permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 
 # variable of the playbooks of this collection: the host pattern of the run
 PATTERN = "run_pattern"

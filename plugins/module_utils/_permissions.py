@@ -9,9 +9,11 @@ import errno
 import os
 import stat
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import engines, names
-from ansible_collections.crosshost.ambassador.plugins.module_utils.containers import HAPROXY_UID
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _engines as engines
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 
+# the users of the official images; any other image runs as them too, by number
+HAPROXY_UID, REDIS_UID = 99, 999
 SIDES, IDENTITY = ("server", "client"), "identity"
 # the state directory itself, in a list of relative paths
 STATE_DIR = "."

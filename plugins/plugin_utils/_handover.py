@@ -9,29 +9,16 @@ host that dialled it was seen to dial it no more.
 
 from __future__ import annotations
 
-import base64
 import json
-import zlib
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import (
-    certified,
-    endpoint,
-    is_own,
-    listens,
-    overlap,
-    parse_endpoint,
-    side_variables,
-    variable_prefix,
-)
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, is_own, overlap, parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils._packing import unpacked
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import certified, listens, side_variables, variable_prefix
 
-# the file of a generation
-FILE = "wiring.json"
 # what every link in it has
 WHOLE = {"alias", "listen", "protocol", "admitted", "clients", "targets", "also"}
 # what happens to that which the map asks for no more
 KEEP, TURNED, DROP = "keep", "turned", "drop"
-# a few hundred kilobytes can become a gigabyte; a thousand links need half a megabyte
-MAX_PACKED_BYTES = 16 << 20
 
 
 def text(wiring, settings):
@@ -45,32 +32,6 @@ def text(wiring, settings):
     held = {"engine": settings["engine"], "tls": settings["tls"], "links": links, "publish": wiring["publish"]}
     held["sources"] = wiring["sources"]
     return json.dumps(held, sort_keys=True) + "\n"
-
-
-def packed(content):
-    """Return a content as an observation carries it, for Ansible looks at each value of a dict in every task.
-
-    :param bytes content: the content; a thousand links are half a megabyte
-    :rtype: str
-    """
-    return base64.b64encode(zlib.compress(content)).decode()
-
-
-def unpacked(text):
-    """Return the content that :func:`packed` made a text of.
-
-    :param str text: the text
-    :rtype: bytes
-    :raises ValueError: for any other text, and for a content that is too long
-    """
-    decompressor = zlib.decompressobj()
-    try:
-        content = decompressor.decompress(base64.b64decode(text), MAX_PACKED_BYTES)
-    except (TypeError, zlib.error) as error:
-        raise ValueError("expected a packed content") from error
-    if not decompressor.eof:
-        raise ValueError("the packed content is incomplete or too long")
-    return content
 
 
 def stored(observed):

@@ -8,7 +8,7 @@ import json
 import os
 import time
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _endpoints as endpoints
 
 
 def ask(path, command, timeout=60, budget=None):

@@ -12,10 +12,11 @@ import re
 import ssl
 import time
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints, nftables_keeper
-from ansible_collections.crosshost.ambassador.plugins.module_utils.handover import MAX_PACKED_BYTES
-from ansible_collections.crosshost.ambassador.plugins.module_utils.haproxy_cli import ask
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _endpoints as endpoints
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _nftables_keeper as nftables_keeper
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils._haproxy_cli import ask
+from ansible_collections.crosshost.ambassador.plugins.module_utils._packing import MAX_PACKED_BYTES
 
 VARIABLE = "AMBASSADOR_GENERATION"
 # the pipe of the engine nftables

@@ -6,17 +6,14 @@ Pure Python without Ansible, so that every decision is tested without a host. A 
 a side
 of the ambassadors, ``redis_server`` or ``redis_client``. It says what is wrong (sentences, and then nothing is changed), or which steps to
 take, in their order; a step has its place in the order over the fleet: *expand* (server sides take what is new), *turn* (client sides
-change
-over), *contract* (server sides give up what nobody dials any more).
+change over), *contract* (server sides give up what nobody dials any more).
 
 Settings are a dict: ``mesh``, ``engine``, ``network``, ``ipv6`` and ``tls`` (bool), ``state_dir``, ``controller_dir``, ``ca`` and
 ``ca_crl`` (PEM, empty where none was given), ``ca_key`` (bool, whether one was), ``certificate_days`` (int), ``cut`` (a revoked
-host whose connections end, or an empty text), ``image`` (as it is pulled),
-``image_name`` (as the user
-said it), ``nameservers`` (list of str, empty for those of the host), ``memory``, ``pids``, ``prove`` (bool), ``metrics``
-(``address:port``, or a port, at which metrics are told, empty for none), ``tested`` (images whose
-program was asked for its version in this run). The wiring is what ``Wiring.side`` returns, the observation what the module ``observe``
-does.
+host whose connections end, or an empty text), ``image`` (as it is pulled), ``image_name`` (as the user wrote it), ``nameservers`` (list of
+str, empty for those of the host), ``memory``, ``pids``, ``prove`` (bool), ``metrics`` (``address:port`` or a port of the metrics, empty for
+none), ``tested`` (images whose program printed its version in this run). ``Wiring.side`` returns the wiring, and the module
+``observation_info`` the observation.
 """
 
 from __future__ import annotations
@@ -25,20 +22,14 @@ import ipaddress
 import re
 from typing import NamedTuple, TypedDict
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import clock, containers, names, permissions
-from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, variables_digest
-from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import targets_of, unchecked
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import (
-    HOST,
-    certified,
-    endpoint,
-    is_address,
-    is_own,
-    names_of,
-    networks,
-    overlap,
-    variable_files,
-)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, is_address, is_own, overlap
+from ansible_collections.crosshost.ambassador.plugins.module_utils._observation import digest, variables_digest
+from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import targets_of, unchecked
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import HOST, certified, names_of, networks, variable_files
 
 EXPAND, TURN, CONTRACT = "expand", "turn", "contract"
 # part -> when its steps are taken, but for `remove` of a side, which is to contract
@@ -576,8 +567,8 @@ def account_warnings(plan, observed):
     """
     warnings = []
     readable = {
-        "certificate": (containers.HAPROXY_UID, "the key of its certificate"),
-        "directory": (containers.REDIS_UID, "passwords of Redis"),
+        "certificate": (permissions.HAPROXY_UID, "the key of its certificate"),
+        "directory": (permissions.REDIS_UID, "passwords of Redis"),
     }
     for step, (uid, what) in readable.items():
         name = observed["accounts"].get(str(uid))
@@ -1010,7 +1001,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
     away = [
         place for place in places if side == "client" and asked[place] in changed and _stands_in(settings, on_disk, observed, asked[place])
     ]
-    away = dict(zip(containers.free_standins(observed, STANDINS - len(standins)), away))
+    away = dict(zip(containers.free_standins(observed, STANDINS - len(standins)), away, strict=False))
     if away:
         plan.step("standin", "new connections are served while the client side is away")
     left_over = containers.left_over(side, observed)
@@ -1434,7 +1425,7 @@ def link_lines(side, host, wiring, on_disk):
         else:
             now = [endpoint(target["address"], target["port"]) for target in targets]
             then = [target["address"] for target in was]
-            told = f"{alias} {host} -> " + ", ".join(f"{target['name']} ({place})" for target, place in zip(targets, now))
+            told = f"{alias} {host} -> " + ", ".join(f"{target['name']} ({place})" for target, place in zip(targets, now, strict=False))
         if alias not in were:
             lines.append(f"+ {told}")
         elif not _same_places(targets, now, was, then):
@@ -1449,7 +1440,7 @@ def _same_places(targets, now, was, then):
         return False
     return all(
         place == other or ((target["dns"] or target["on_this_host"]) and target["name"] == before["name"])
-        for target, place, before, other in zip(targets, now, was, then)
+        for target, place, before, other in zip(targets, now, was, then, strict=False)
     )
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 import difflib
 import json
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils.names import AMBASSADOR
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import printed
+from ansible_collections.crosshost.ambassador.plugins.module_utils._names import AMBASSADOR
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import printed
 
 NAME = "ambassador_links"
 

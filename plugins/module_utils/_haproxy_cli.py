@@ -7,7 +7,7 @@ from __future__ import annotations
 import errno
 import socket
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import endpoints
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _endpoints as endpoints
 
 
 def ask(path, command, timeout=60, budget=None):

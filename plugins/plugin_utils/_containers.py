@@ -18,23 +18,21 @@ import itertools
 import json
 import re
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import names
-from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import (
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import (
     endpoint,
     is_address,
-    names_of,
-    networks,
     overlap,
     parse_address,
     parse_endpoint,
-    side_variables,
-    variable_prefix,
 )
+from ansible_collections.crosshost.ambassador.plugins.module_utils._permissions import HAPROXY_UID, REDIS_UID
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import names_of, networks, side_variables, variable_prefix
 
 # what all containers have in common (container.yml) is of this version: another number, and they are made anew
 COMMON = 1
-# the users of the official images; any other image runs as them too, by number
-HAPROXY_UID, SOCAT_UID, REDIS_UID = 99, 65534, 999
+# the user of the official image of socat
+SOCAT_UID = 65534
 # the kernel takes rules from nobody else, and in the container's own network namespace alone
 NFTABLES_UID = 0
 UIDS = {"haproxy": HAPROXY_UID, "socat": SOCAT_UID, "nftables": NFTABLES_UID}

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: observe
+module: observation_info
 short_description: Looks at a host, for the plan of a run
-version_added: 1.0.0
+version_added: 1.1.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-
@@ -53,7 +53,7 @@ attributes:
 
 EXAMPLES = r"""
 - name: Observe the host
-  crosshost.ambassador.observe:
+  crosshost.ambassador.observation_info:
   register: observed
 
 - name: Show which generation the client side runs
@@ -218,15 +218,16 @@ import sys
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import names, observation
-from ansible_collections.crosshost.ambassador.plugins.module_utils.containers import HAPROXY_UID, REDIS_UID
-from ansible_collections.crosshost.ambassador.plugins.module_utils.docker_engine import (
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation as observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils._docker_engine import (
     ARGUMENTS,
     DEFAULT,
     REQUIRED_TOGETHER,
     DockerEngine,
     SettingsError,
 )
+from ansible_collections.crosshost.ambassador.plugins.module_utils._permissions import HAPROXY_UID, REDIS_UID
 
 # who lists the name servers; the second one where the first names the stub of systemd-resolved alone
 RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")

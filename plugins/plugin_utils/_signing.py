@@ -17,9 +17,10 @@ import os
 import pathlib
 from typing import NamedTuple
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import permissions
-from ansible_collections.crosshost.ambassador.plugins.module_utils.plan import BACKDATED_SECONDS
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import certificates, controller
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _certificates as certificates
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import BACKDATED_SECONDS
 
 try:
     from cryptography import x509

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import os
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 
 FILE = "history.json"
 # entries that are kept
