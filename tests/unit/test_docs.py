@@ -314,6 +314,16 @@ def test_it_is_told_what_every_change_of_the_map_costs(key):
         assert (f"ambassador_{side}" in changed) == told.startswith("joins"), (side, told)
 
 
+def test_workflow_runs_each_supported_ansible_core():
+    job = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())["jobs"]["test"]
+    matrix = {run["core"]: run["python"] for run in job["strategy"]["matrix"]["include"]}
+    assert set(matrix) == {path.stem.removeprefix("core-") for path in (ROOT / "requirements").glob("core-*.txt")}
+    assert [step["env"] for step in job["steps"] if step.get("run") == ".ci/run"] == [{"CORE": "${{ matrix.core }}"}]
+    supported = re.findall(r"^\| (2\.\d+) \| ([\d.]+) to ", (ROOT / "CONTRIBUTING.md").read_text(), re.M)
+    assert set(matrix) == {core for core, _ in supported}
+    assert [core for core, oldest in supported if [*map(int, matrix[core].split("."))] < [*map(int, oldest.split("."))]] == []
+
+
 def test_every_path_that_the_contributors_are_told_exists():
     named = re.findall(r"`([\w.-]+(?:/[\w.-]+)+)`", (ROOT / "CONTRIBUTING.md").read_text())
     assert len(named) > 20
