@@ -25,7 +25,7 @@ import ipaddress
 import re
 from typing import NamedTuple, TypedDict
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import clock, containers, names, permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils import clock, containers, handover, names, permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils.observation import digest, variables_digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils.proof import targets_of, unchecked
 from ansible_collections.crosshost.ambassador.plugins.module_utils.wiring import (
@@ -1087,7 +1087,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
         "side": side,
         "certified": certified(host),
         # an engine that keeps nothing on disk reports nothing of its links
-        "wiring": {"links": now if generation else [], "addresses": served["addresses"]},
+        "wiring": {"links": handover.with_servers_of_map(now, wiring) if generation else [], "addresses": served["addresses"]},
         "container": container,
         "containers": changed,
         "runs": runs,
