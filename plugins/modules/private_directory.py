@@ -73,6 +73,7 @@ import stat
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils._files import describe_failure, make_directory, write_file
 
 
 def owned(path, owner, mode):
@@ -129,15 +130,15 @@ def main():
             )
         if not module.check_mode:
             if repairs_parent:
-                permissions.make_directory(parent, os.geteuid(), permissions.DIRECTORY)
+                make_directory(parent, os.geteuid(), permissions.DIRECTORY)
             if made:
-                permissions.make_directory(path, owner, permissions.PRIVATE_DIRECTORY)
+                make_directory(path, owner, permissions.PRIVATE_DIRECTORY)
             for name in written:
-                permissions.write_file(os.path.join(path, name), files[name], owner, permissions.PRIVATE_FILE)
+                write_file(os.path.join(path, name), files[name], owner, permissions.PRIVATE_FILE)
             for name in removed:
                 os.unlink(os.path.join(path, name))
     except OSError as error:
-        module.fail_json(msg=permissions.describe_failure(path, error))
+        module.fail_json(msg=describe_failure(path, error))
     module.exit_json(changed=made or repairs_parent or bool(written or removed), written=written, removed=removed)
 
 

@@ -12,6 +12,7 @@ import os
 
 from ansible import constants
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils._files import make_private_directories, write_file
 
 # variable of the playbooks of this collection: the host pattern of the run
 PATTERN = "run_pattern"
@@ -47,10 +48,10 @@ def make_directory(path):
     :raises OSError: if it cannot be created
     """
     if not os.path.isdir(path):
-        permissions.make_private_directories(path)
+        make_private_directories(path)
         # another process may create the same directory now
         with contextlib.suppress(FileNotFoundError, FileExistsError):
-            permissions.write_file(os.path.join(path, ".gitignore"), b"*\n", os.geteuid(), permissions.FILE)
+            write_file(os.path.join(path, ".gitignore"), b"*\n", os.geteuid(), permissions.FILE)
 
 
 def hash_key():
