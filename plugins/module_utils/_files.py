@@ -18,13 +18,8 @@ _OBSTACLES = {
 }
 
 
-def describe_failure(path, error):
-    """Return the message for a directory or file that cannot be written.
-
-    :param str path: where the module writes
-    :param OSError error: the error
-    :rtype: str
-    """
+def describe_failure(path: str, error: OSError) -> str:
+    """Return the message for a directory or file that cannot be written."""
     place = error.filename or path
     if isinstance(error, PermissionError):
         return f"Cannot write {place}: {error.strerror}. Become root on this host (become: true)."
@@ -33,23 +28,16 @@ def describe_failure(path, error):
     return f"Cannot write {place}: {error.strerror}. Free space on its file system, or mount it writable."
 
 
-def group_of(owner):
-    """Return the numeric group ID of what a user owns: the same number, or the group of this process for its own user.
-
-    :param int owner: numeric user ID
-    :rtype: int
-    """
+def group_of(owner: int) -> int:
+    """Return the numeric group ID of files of a user: the same number, or the group of this process for its own user."""
     return os.getegid() if owner == os.geteuid() else owner
 
 
-def set_permissions(path, owner, mode, flags=0, group=None):
+def set_permissions(path: str, owner: int, mode: int, flags: int = 0, group: int | None = None) -> None:
     """Set owner, group, and mode of a directory or file that exists.
 
-    :param str path: the path
-    :param int owner: numeric user ID
-    :param int mode: the mode
-    :param int flags: further flags to open it with
-    :param int | None group: numeric group ID; None for the group of the owner
+    :param flags: further flags to open it with
+    :param group: None for the group of the owner
     :raises OSError: if the path is a symbolic link, or this user may not change it
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | flags)
@@ -61,15 +49,12 @@ def set_permissions(path, owner, mode, flags=0, group=None):
         os.close(descriptor)
 
 
-def make_directory(path, owner, mode, group=None):
+def make_directory(path: str, owner: int, mode: int, group: int | None = None) -> None:
     """Create a directory, or set owner, group, and mode of one that exists.
 
     Missing directories above it belong to this user, and every user may read them.
 
-    :param str path: the directory
-    :param int owner: numeric user ID
-    :param int mode: the mode
-    :param int | None group: numeric group ID; None for the group of the owner
+    :param group: None for the group of the owner
     :raises OSError: if the directory cannot be created, or something else is in its place
     """
     parent = os.path.dirname(path)
@@ -81,25 +66,10 @@ def make_directory(path, owner, mode, group=None):
     set_permissions(path, owner, mode, os.O_DIRECTORY, group)
 
 
-def make_private_directories(path):
-    """Make a directory and the missing ones above it, all for this user alone. One that exists is left as it is.
-
-    :param str path: the directory
-    :raises OSError: if one cannot be made
-    """
-    if not os.path.isdir(path):
-        make_private_directories(os.path.dirname(path))
-        make_directory(path, os.geteuid(), permissions.PRIVATE_DIRECTORY)
-
-
-def write_file(path, content, owner, mode, sync=True):
+def write_file(path: str, content: bytes, owner: int, mode: int, sync: bool = True) -> None:
     """Replace a file. A reader and a crash find the old file or the new one, whole.
 
-    :param str path: the file
-    :param bytes content: the new content
-    :param int owner: numeric user ID
-    :param int mode: the mode
-    :param bool sync: whether the content is on disk before the old file is replaced
+    :param sync: whether the content is on disk before the old file is replaced
     :raises OSError: if the file cannot be written
     """
     temporary = f"{path}.new"

@@ -6,8 +6,9 @@ import stat
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_disk as observation
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
-from ansible_collections.crosshost.ambassador.plugins.module_utils._files import make_directory, make_private_directories, write_file
+from ansible_collections.crosshost.ambassador.plugins.module_utils._files import make_directory, write_file
 from ansible_collections.crosshost.ambassador.plugins.module_utils._permissions import HAPROXY_UID
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._controller import make_private_directories
 from conftest import named, run_module
 
 OWNER = os.getuid()
