@@ -344,14 +344,14 @@ class Generations:
         """
         generation, log, before = self.params["generation"], [], {}
         written, changed, diff = self.write() if self.params["files"] is not None else (False, False, [])
-        told = {"generation": generation, "diff": diff}
+        result = {"generation": generation, "diff": diff}
         made_current = self.make_current(generation)
         for engine in self.engines:
             try:
                 before[engine] = self.running(engine)
             except OSError as error:
                 if self.module.check_mode:  # a run would start it
-                    self.module.exit_json(changed=True, **told)
+                    self.module.exit_json(changed=True, **result)
                 self.module.fail_json(
                     msg=f"expected the engine to answer on {engine.path} within {self.params['timeout']} s, found: {error};"
                     " its log says why (`docker logs` of the ambassador's container)."
@@ -359,7 +359,7 @@ class Generations:
         needs_reload = written or self.params["reload"]
         todo = [engine for engine, running in before.items() if running != generation or needs_reload]
         if todo and self.module.check_mode:
-            self.module.exit_json(changed=True, **told)
+            self.module.exit_json(changed=True, **result)
         for number, engine in enumerate(todo):
             answer = self._reload(engine)
             if not answer.startswith("Success=1"):
@@ -375,7 +375,7 @@ class Generations:
                 )
             log.append(answer)
         self._remove_others(generation)
-        self.module.exit_json(changed=made_current or changed or bool(todo), **told, **({"log": "\n".join(log)} if log else {}))
+        self.module.exit_json(changed=made_current or changed or bool(todo), **result, **({"log": "\n".join(log)} if log else {}))
 
     @staticmethod
     def _reload(engine):

@@ -28,15 +28,15 @@ def environment(directory):
     :param str directory: where the templates are
     :rtype: jinja2.Environment
     """
-    found = jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(directory), trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
-    found.filters |= {
+    templates.filters |= {
         "comment": comment,
         "regex_replace": lambda value, pattern, replacement: re.sub(pattern, replacement, value),
     }
-    found.tests["match"] = lambda value, pattern: bool(re.match(pattern, value))
-    return found
+    templates.tests["match"] = lambda value, pattern: bool(re.match(pattern, value))
+    return templates
 
 
 def template_variables(engine, variables):
@@ -70,6 +70,6 @@ def generation(engine, role, variables, more):
                 files[name] = file.read().rstrip()
         else:
             files[name] = templates.get_template(template or f"{name}.j2").render(variables)
-    # a name that says the content, and is in the content
-    found = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
-    return {"name": found, "files": {name: content.replace(NAME, found) for name, content in files.items()}}
+    # the name depends on the content, and the content has the name
+    generation_name = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
+    return {"name": generation_name, "files": {name: content.replace(NAME, generation_name) for name, content in files.items()}}
