@@ -11,6 +11,7 @@ import time
 from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils._files import write_file
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _certificates as certificates,
 )
@@ -77,7 +78,7 @@ class ActionModule(ActionBase):
         if self._read(name).strip() != content.strip():
             self.is_changed = True
             if not self._task.check_mode:
-                permissions.write_file(os.path.join(self.directory, name), content.encode(), os.geteuid(), mode)
+                write_file(os.path.join(self.directory, name), content.encode(), os.geteuid(), mode)
 
     def _remove(self, name):
         if os.path.lexists(os.path.join(self.directory, name)):

@@ -22,7 +22,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _packing as packing
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
-from ansible_collections.crosshost.ambassador.plugins.module_utils._observation import client_side, digest, keyed, text_of, whole
+from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import digest, keyed
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _certificates as certificates,
 )
@@ -50,6 +50,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _render as render,
 )
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import client_side, text_of, whole
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import CERTIFIED, OBSERVED, Hosts, Wiring, certified, on_host
 
 # the templates and files of the engines, beside the plugins wherever the collection is

@@ -9,6 +9,7 @@ import time
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils._files import write_file
 from ansible_collections.crosshost.ambassador.plugins.module_utils._names import DEFAULT
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _certificates as certificates,
@@ -131,9 +132,9 @@ class ActionModule(ActionBase):
             except signing.SigningError as error:
                 fault = str(error)
         if not self._is_requested(request_file, request, names):
-            permissions.make_private_directories(os.path.dirname(request_file))
+            controller.make_private_directories(os.path.dirname(request_file))
             # encoded again: the text of the host may hold another request
-            permissions.write_file(request_file, request.public_bytes(serialization.Encoding.PEM), os.geteuid(), permissions.FILE)
+            write_file(request_file, request.public_bytes(serialization.Encoding.PEM), os.geteuid(), permissions.FILE)
         raise controller.RefusedError(
             f"Host {self.host}: the certificate {certificate_file} {fault}."
             f" Let the CA of {os.path.join(self.directory, 'ca.pem')} sign {request_file} for {' and '.join(names)},"

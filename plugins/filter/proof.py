@@ -83,9 +83,9 @@ _value:
 import base64
 import time
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils._observation import text_of
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import proof as judge
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import readable
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import text_of
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import OBSERVED
 
 

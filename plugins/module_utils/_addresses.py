@@ -7,48 +7,31 @@ from __future__ import annotations
 import functools
 import ipaddress
 import re
+from typing import Any
+
+from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint, fact_name  # noqa: F401
 
 
-def endpoint(address, port):
-    """Return ``address:port``, an IPv6 address in brackets.
-
-    :param str address: IPv4 or IPv6 address, or a name
-    :param int port: port
-    :rtype: str
-    :source: RFC 3986, section 3.2.2
-    """
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
-def parse_endpoint(value):
-    """Split ``host:port`` or ``[IPv6]:port``.
-
-    :param value: what the user wrote
-    :return: the host without brackets and the port, or None where the value is not of that form
-    :rtype: tuple[str, int] | None
-    """
+def parse_endpoint(value: Any) -> tuple[str, int] | None:
+    """Split ``host:port`` or ``[IPv6]:port``. Return the host without brackets and the port, or None for anything else."""
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:\s]+)):([0-9]{1,5})", value) if isinstance(value, str) else None
     if not match or not 1 <= int(match[3]) <= 65535:
         return None
     return match[1] or match[2], int(match[3])
 
 
-def parse_address(value):
-    """Split ``address:port``, as :func:`parse_endpoint` does; the address is as :func:`spelled` returns it."""
-    found = parse_endpoint(value)
-    return found and (spelled(found[0]), found[1])
-
-
-def is_address(value):
-    """Tell whether a value is a literal IP address, without a zone (RFC 4007, section 11: zones mean nothing to another host).
-
-    :param value: anything
-    :rtype: bool
-    """
+def is_address(value: Any) -> bool:
+    """Return whether a value is a literal IP address, without a zone (RFC 4007, section 11: no other host knows a zone)."""
     try:
         return isinstance(value, str) and "%" not in value and bool(ipaddress.ip_address(value))
     except ValueError:
         return False
+
+
+def parse_address(value):
+    """Split ``address:port``, as :func:`parse_endpoint` does; the address is as :func:`spelled` returns it."""
+    found = parse_endpoint(value)
+    return found and (spelled(found[0]), found[1])
 
 
 def spelled(address):
@@ -111,14 +94,3 @@ def is_own(address, addresses):
     """
     found = ipaddress.ip_address(address)
     return found.is_unspecified or found.is_loopback or str(found) in addresses
-
-
-def fact_name(interface):
-    """Return what setup makes of the name of an interface.
-
-    :param str interface: e.g. ``br-lan``
-    :return: e.g. ``br_lan``
-    :rtype: str
-    :source: ansible-core, ``PrefixFactNamespace``
-    """
-    return re.sub(r"[- :]", "_", interface)

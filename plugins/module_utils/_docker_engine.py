@@ -2,10 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """GET requests to the Docker Engine, over one connection, with the HTTP and TLS clients of the Python standard library.
 
-An observation of a host needs containers, networks, images, and volumes. community.docker has a module for each of them, and each module
-starts its own Python. Only modules of community.docker change something.
-
-``requests`` is not used here: the observation must report that ``requests`` is missing, and its import would slow down every run.
+One module observes a host; community.docker has a module for each kind of object. ``requests`` is not used, because the observation must
+report that it is missing, and its import would slow down every run.
 """
 
 from __future__ import annotations
@@ -34,11 +32,7 @@ class SettingsError(OSError):
 
 
 def file_of_cert_path(name: str) -> str:
-    """Return the path of a file in the directory ``DOCKER_CERT_PATH``.
-
-    :param name: name of the file
-    :raises AnsibleFallbackNotFound: if the variable is not set
-    """
+    """Return the path of a file in the directory ``DOCKER_CERT_PATH``. Raise AnsibleFallbackNotFound if the variable is not set."""
     if "DOCKER_CERT_PATH" not in os.environ:
         raise AnsibleFallbackNotFound
     return os.path.join(os.environ["DOCKER_CERT_PATH"], name)
@@ -65,50 +59,32 @@ REQUIRED_TOGETHER = [["client_cert", "client_key"]]
 
 
 class UnixConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket.
-
-    :param path: path of the socket
-    :param timeout: seconds to wait for each part of an answer
-    """
+    """HTTP over a Unix socket."""
 
     def __init__(self, path: str, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
-        """Open the connection."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
 
 
 class TLSConnection(http.client.HTTPConnection):
-    """HTTP over TLS, to a server whose certificate may have another name than the address that is dialed.
-
-    :param host: name or address of the server
-    :param port: port of the server
-    :param timeout: seconds to wait for each part of an answer
-    :param context: the TLS context
-    :param hostname: the name that the certificate of the server must have
-    """
+    """HTTP over TLS, to a server whose certificate may have another name (``hostname``) than the address that is dialed."""
 
     def __init__(self, host: str, port: int, timeout: float, context: ssl.SSLContext, hostname: str) -> None:
         super().__init__(host, port, timeout=timeout)
         self._context, self._hostname = context, hostname
 
     def connect(self) -> None:
-        """Open the connection."""
         super().connect()
         self.sock = self._context.wrap_socket(self.sock, server_hostname=self._hostname)
 
 
 def check_readable(option: str, path: str) -> None:
-    """Check that a file of the connection settings is readable.
-
-    :param option: the option that names the file
-    :param path: path of the file
-    :raises SettingsError: if it is not readable
-    """
+    """Raise a SettingsError if the file that an option names is not readable."""
     try:
         with open(path, "rb"):
             pass
@@ -119,14 +95,7 @@ def check_readable(option: str, path: str) -> None:
 
 
 def tls_context(verify: bool, ca_path: str | None, client_cert: str | None, client_key: str | None) -> ssl.SSLContext:
-    """Return a TLS context for connections to a Docker Engine.
-
-    :param verify: whether to verify the certificate of the server
-    :param ca_path: file with the CA certificates; by default the CAs that the host trusts
-    :param client_cert: file with the client certificate
-    :param client_key: file with the key of the client certificate
-    :raises SettingsError: if a file is missing or holds something else
-    """
+    """Return a TLS context for connections to a Docker Engine. Raise a SettingsError if a file is missing or holds something else."""
     # not create_default_context(): since Python 3.13 it refuses CAs that community.docker accepts
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if not verify:
@@ -155,20 +124,7 @@ def tls_context(verify: bool, ca_path: str | None, client_cert: str | None, clie
 
 
 class DockerEngine:
-    """A connection to the Docker Engine of this host. The parameters are the options of community.docker.
-
-    :param docker_host: ``unix://PATH``, or ``tcp://ADDRESS:PORT``; ``http://`` and ``https://`` are accepted as well
-    :param tls_hostname: the name that the certificate of the server must have; by default the host of the URL
-    :param api_version: version of the API, or ``auto``
-    :param timeout: seconds to wait for each part of an answer
-    :param ca_path: file with the CA certificates that the server is verified with
-    :param client_cert: file with the client certificate
-    :param client_key: file with the key of the client certificate
-    :param tls: whether to use TLS without verification
-    :param validate_certs: whether to use TLS with verification
-    :raises SettingsError: if a setting is wrong
-    :source: Docker Engine API, https://docs.docker.com/reference/api/engine/; the documentation of community.docker's modules
-    """
+    """A connection to the Docker Engine of this host. The parameters are the options of community.docker."""
 
     def __init__(
         self,
@@ -221,25 +177,18 @@ class DockerEngine:
 
     @classmethod
     def of_module(cls, params: dict[str, Any]) -> DockerEngine:
-        """Return the connection that the options of a module describe.
-
-        :param params: the options of the module
-        :raises SettingsError: if one of them is wrong
-        """
+        """Return the connection that the options of a module describe. Raise a SettingsError if one of them is wrong."""
         return cls(**{name: params[name] for name in ARGUMENTS})
 
     def get(self, path: str) -> Any:
-        """Return the decoded answer of the Docker Engine.
+        """Return the decoded answer to a path and query without a version of the API, None if there is no such object.
 
-        :param path: path and query of the request, without a version of the API
-        :return: None if there is no such object
-        :raises SettingsError: if the TLS settings of both ends do not fit
-        :raises OSError: if nothing answers, or with an error; the text is that of the system or of Docker
+        Raise SettingsError if the TLS settings of both ends do not match, OSError without an answer, or for an error.
         """
         try:
             self._connection.request("GET", self._prefix + path)
             answer = self._connection.getresponse()
-            said = answer.read()
+            body = answer.read()
         except (ssl.SSLError, ConnectionResetError, BrokenPipeError) as error:
             # an engine that refuses a client certificate may close the connection before its reason arrives
             if isinstance(self._connection, TLSConnection) and (isinstance(error, ssl.SSLError) or not self._has_answered):
@@ -257,11 +206,11 @@ class DockerEngine:
         if answer.status == 404:
             return None
         if answer.status != 200:
-            raise OSError(f"{self.url}: {answer.status} {said.decode(errors='replace').strip()}")
+            raise OSError(f"{self.url}: {answer.status} {body.decode(errors='replace').strip()}")
         try:
-            return json.loads(said)
+            return json.loads(body)
         except ValueError as error:
-            raise OSError(f"{self.url}: expected JSON, found {said[:100].decode(errors='replace').strip()}") from error
+            raise OSError(f"{self.url}: expected JSON, found {body[:100].decode(errors='replace').strip()}") from error
 
     def _describe_tls_error(self, error: OSError) -> str:
         if not isinstance(error, ssl.SSLCertVerificationError):

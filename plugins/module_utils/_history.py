@@ -8,8 +8,10 @@ import json
 import os
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils._files import write_file
 
 FILE = "history.json"
+ISO_8601 = "%Y-%m-%dT%H:%M:%SZ"
 # entries that are kept
 KEPT = 20
 
@@ -37,4 +39,4 @@ def add(path, entry):
     :raises OSError: where it cannot be written
     """
     content = json.dumps([entry, *read(path)][:KEPT]).encode()
-    permissions.write_file(os.path.join(path, FILE), content, os.geteuid(), permissions.FILE)
+    write_file(os.path.join(path, FILE), content, os.geteuid(), permissions.FILE)

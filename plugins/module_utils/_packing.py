@@ -13,27 +13,6 @@ FILE = "wiring.json"
 MAX_PACKED_BYTES = 16 << 20
 
 
-def packed(content):
-    """Return a content as an observation carries it, for Ansible looks at each value of a dict in every task.
-
-    :param bytes content: the content; a thousand links are half a megabyte
-    :rtype: str
-    """
+def packed(content: bytes) -> str:
+    """Return a content as an observation has it, because Ansible looks at each value of a dict in every task."""
     return base64.b64encode(zlib.compress(content)).decode()
-
-
-def unpacked(text):
-    """Return the content that :func:`packed` made a text of.
-
-    :param str text: the text
-    :rtype: bytes
-    :raises ValueError: for any other text, and for a content that is too long
-    """
-    decompressor = zlib.decompressobj()
-    try:
-        content = decompressor.decompress(base64.b64decode(text), MAX_PACKED_BYTES)
-    except (TypeError, zlib.error) as error:
-        raise ValueError("expected a packed content") from error
-    if not decompressor.eof:
-        raise ValueError("the packed content is incomplete or too long")
-    return content

@@ -15,8 +15,9 @@ import re
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
-from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint
 from ansible_collections.crosshost.ambassador.plugins.module_utils._dial import TIMED_OUT
+from ansible_collections.crosshost.ambassador.plugins.module_utils._engines import proved
+from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
 
 # what the check says where the handshake fails
 HANDSHAKE = "L6RSP"
@@ -82,16 +83,6 @@ def targets_of(link, side):
     :rtype: list[dict]
     """
     return link.get("targets", [])[: 1 if side == "server" else None]
-
-
-def proved(target):
-    """Tell whether a target is up and a check has said so: a worker that has just started takes its own backend for up.
-
-    :param dict target: as the module ``ambassador_info`` returns it
-    :rtype: bool
-    :source: HAProxy Management Guide, section 9.1, column check_status: what went well ends in OK, or OKC
-    """
-    return target["up"] and (target["check_status"] is None or target["check_status"].endswith(("OK", "OKC")))
 
 
 def undecided(info, links):

@@ -292,13 +292,13 @@ def main():
         module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
     except FileNotFoundError as error:
         module.fail_json(
-            msg=f"expected the socket of an HAProxy at {error.endpoint[1]}, found none; deploy this side with the engine haproxy or"
+            msg=f"expected the socket of an HAProxy at {error.engine.path}, found none; deploy this side with the engine haproxy or"
             " nftables (socat has no socket: `docker inspect` of its container is all there is), or correct the path."
         )
     except OSError as error:
-        name, socket = error.endpoint
         module.fail_json(
-            msg=f"expected {name} to answer on {socket}, found: {error}; its log says why (`docker logs` of the ambassador's container)."
+            msg=f"expected {error.engine.reader} to answer on {error.engine.path}, found: {error}; its log says why (`docker logs` of the"
+            " ambassador's container)."
         )
     if alias is not None and not info["links"]:
         module.fail_json(msg=f"expected a link {alias} in generation {info['generation']} of {path}, found none; correct the alias.")

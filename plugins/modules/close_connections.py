@@ -60,15 +60,8 @@ import re
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _endpoints as endpoints,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _engines as engines,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _haproxy_cli as haproxy_cli,
-)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _endpoints as endpoints
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _haproxy as haproxy
 
 # for all answers of one HAProxy about its workers
 ANSWER_SECONDS = 15
@@ -94,8 +87,8 @@ def target_hosts(ask):
     :param ask: sends a command to the worker, and returns the answer
     :rtype: set[str]
     """
-    proxies = engines.parse_stat(ask("show stat")) or {}
-    return {re.sub(r"\.replica[0-9]+$", "", name) for rows in proxies.values() for name in engines.servers(rows)}
+    proxies = haproxy.parse_stat(ask("show stat")) or {}
+    return {re.sub(r"\.replica[0-9]+$", "", name) for rows in proxies.values() for name in haproxy.servers(rows)}
 
 
 class Endpoint:
@@ -109,8 +102,8 @@ class Endpoint:
         self.path, self.timeout = path, timeout
 
     def _workers(self, budget):
-        with endpoints.readable("HAProxy"):
-            return engines.parse_workers(haproxy_cli.ask(self.path, "show proc", 5, budget))
+        with endpoints.readable(haproxy.HAProxy.reader):
+            return haproxy.parse_workers(haproxy.ask(self.path, "show proc", 5, budget))
 
     def knows(self, hosts):
         """Return whether a worker authorizes or connects to one of these hosts.
@@ -122,9 +115,9 @@ class Endpoint:
         for worker in self._workers(budget):
 
             def ask(command, pid=worker["pid"]):
-                return haproxy_cli.ask(self.path, f"@!{pid} {command}", 5, budget)
+                return haproxy.ask(self.path, f"@!{pid} {command}", 5, budget)
 
-            with endpoints.readable("HAProxy"):
+            with endpoints.readable(haproxy.HAProxy.reader):
                 if names & (admitted_hosts(ask) | target_hosts(ask)):
                     return True
         return False
@@ -136,9 +129,9 @@ class Endpoint:
         :source: HAProxy Management Guide, section 9.4.1, "hard-reload"
         """
         former = {worker["pid"] for worker in self._workers(endpoints.Budget(ANSWER_SECONDS))}
-        answer = haproxy_cli.ask(self.path, "hard-reload")
+        answer = haproxy.ask(self.path, "hard-reload")
         if not answer.startswith("Success=1"):
-            raise OSError(answer.splitlines()[0][: engines.MAX_WORDS] if answer else "no answer")
+            raise OSError(answer.splitlines()[0][: endpoints.MAX_WORDS] if answer else "no answer")
         deadline = time.monotonic() + self.timeout
         while former & {worker["pid"] for worker in self._workers(endpoints.Budget(ANSWER_SECONDS))}:
             if time.monotonic() > deadline:
@@ -157,8 +150,8 @@ def main():
         supports_check_mode=True,
     )
     closed, failed = [], []
-    for run in engines.runs(module.params["path"]):
-        endpoint = Endpoint(os.path.join(module.params["path"], run, "master.sock"), module.params["timeout"])
+    for run in endpoints.runs(module.params["path"]):
+        endpoint = Endpoint(os.path.join(module.params["path"], run, haproxy.HAProxy.endpoint), module.params["timeout"])
         try:
             if endpoint.knows(module.params["hosts"]):
                 closed.append(run)

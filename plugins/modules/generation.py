@@ -113,28 +113,19 @@ import shutil
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _endpoints as endpoints,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _engines as engines,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _haproxy_cli as haproxy_cli,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _names as names,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _nftables_keeper as nftables_keeper,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _observation as observation,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _permissions as permissions,
-)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _endpoints as endpoints
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_disk as observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address, parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils._engines import ENGINES
+from ansible_collections.crosshost.ambassador.plugins.module_utils._files import (
+    describe_failure,
+    make_directory,
+    set_permissions,
+    write_file,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils._haproxy import HAProxy
 
 
 def read_files(directory):
@@ -154,42 +145,25 @@ def read_files(directory):
     return files
 
 
-class HAProxy:
-    """The engine haproxy in one container, asked through its master CLI.
+def with_addresses(content, held):
+    """Return a configuration of HAProxy in which each server with a DNS name starts with its last address.
 
-    :param str path: the directory of the container's endpoint
+    A new process knows no answer of DNS. If DNS is down, it continues with the last address.
+
+    :param str content: the configuration
+    :param dict held: proxy and server -> address
+    :rtype: str
+    :source: HAProxy Configuration Manual, section 5.2, "init-addr"
     """
-
-    name, endpoint, file = "HAProxy", "master.sock", "haproxy.cfg"
-    ask = staticmethod(haproxy_cli.ask)
-
-    def __init__(self, path):
-        self.path = os.path.join(path, self.endpoint)
-
-    def running(self):
-        """Return the name of the generation that it runs.
-
-        :raises OSError: where it does not answer, or not with a generation
-        """
-        # what is asked while the worker starts may never be answered: it is asked again
-        return engines.generation_of(self.ask(self.path, f"@1 show env {engines.VARIABLE}", timeout=5))
-
-
-class Nftables(HAProxy):
-    """The engine nftables, asked through the pipe of its keeper."""
-
-    name, endpoint, file = "nft", "ask", "ambassador.nft"
-    ask = staticmethod(nftables_keeper.ask)
-
-    def running(self):
-        """Return the name of the generation that the kernel has, which is the comment of the table.
-
-        :raises OSError: where the keeper does not answer, or the kernel has no table
-        """
-        return nftables_keeper.generation_of(self.ask(self.path, "show", timeout=5))
-
-
-ENGINES = {"haproxy": HAProxy, "nftables": Nftables}
+    lines, proxy = [], ""
+    for line in content.splitlines(keepends=True):
+        words = line.split()
+        if words and not line[0].isspace():
+            proxy = words[1] if len(words) > 1 else ""
+        # the proxy that holds connections has the servers of its link
+        address = held.get((proxy.partition(".")[0], words[1])) if words[:1] == ["server"] else None
+        lines.append(observation.UNKNOWN.sub(f"resolvers hosts init-addr {address},none", line) if address else line)
+    return "".join(lines)
 
 
 class Generations:
@@ -213,7 +187,7 @@ class Generations:
 
     def current(self):
         """Return the name of the current generation, or None."""
-        return engines.current_generation(self.path)
+        return endpoints.current_generation(self.path)
 
     def staged(self):
         """Write the generation that the files make."""
@@ -234,7 +208,7 @@ class Generations:
         :rtype: tuple[bool, bool, list[dict]]
         """
         generation, files = self.params["generation"], self.params["files"]
-        before = read_files(engines.current_directory(self.path))
+        before = read_files(endpoints.current_directory(self.path))
         changed = self._directories()
         written = read_files(self.directory(generation)) != files
         if written and not self.module.check_mode:
@@ -248,35 +222,35 @@ class Generations:
         return written, changed, diff
 
     def _held(self):
-        """Return proxy and server -> the address that it has now, as the engines that answer say: each of them has links of its own."""
-        found = {}
+        """Return proxy and server -> its current address, as far as the engines answer: each of them has other links."""
+        held = {}
         for run in self.params["runs"]:
-            with contextlib.suppress(OSError), endpoints.readable(HAProxy.name):
-                links = engines.read_haproxy(self.path, run, None, timeout=5)["links"]
+            with contextlib.suppress(OSError), endpoints.readable(HAProxy.reader):
+                links = HAProxy(os.path.join(self.path, run)).read(None, timeout=5)["links"]
                 for alias, link in links.items():
                     for target in link["targets"]:
                         # a name may stand for several addresses, of which each is a server
                         addresses = (target["address"] or "").split(", ")
-                        names = [f"{target['name']}.replica{number}" for number in range(1, len(addresses) + 1)]
-                        found.update({(alias, name): parse_endpoint(address) for name, address in zip(names, addresses)})
+                        servers = [f"{target['name']}.replica{number}" for number in range(1, len(addresses) + 1)]
+                        held.update({(alias, server): parse_endpoint(address) for server, address in zip(servers, addresses)})
                         if len(addresses) == 1:
-                            found[alias, target["name"]] = parse_endpoint(addresses[0])
-        return {server: address[0] for server, address in found.items() if address and is_address(address[0])}
+                            held[alias, target["name"]] = parse_endpoint(addresses[0])
+        return {server: address[0] for server, address in held.items() if address and is_address(address[0])}
 
     def _write(self, generation, files):
         """Write a generation. A crash leaves no part of a new one, and an old one with each file whole."""
         if self.kind.file in files and observation.UNKNOWN.search(files[self.kind.file]):
-            files = {**files, self.kind.file: observation.with_addresses(files[self.kind.file], self._held())}
+            files = {**files, self.kind.file: with_addresses(files[self.kind.file], self._held())}
         directory = self.directory(generation)
         written_to = directory
         if not os.path.isdir(directory):
             written_to = self.directory(f".{generation}")
             # a run that was interrupted may have left it
             shutil.rmtree(written_to, ignore_errors=True)
-        permissions.make_directory(written_to, os.geteuid(), permissions.DIRECTORY)
+        make_directory(written_to, os.geteuid(), permissions.DIRECTORY)
         try:
             for name, content in files.items():
-                permissions.write_file(os.path.join(written_to, name), content.encode(), os.geteuid(), permissions.FILE)
+                write_file(os.path.join(written_to, name), content.encode(), os.geteuid(), permissions.FILE)
         except OSError:
             if written_to != directory:
                 shutil.rmtree(written_to, ignore_errors=True)
@@ -292,7 +266,7 @@ class Generations:
         wrong = permissions.find_wrong(state_dir, [side])
         if not self.module.check_mode:
             for relative, owner, mode, group in wrong:
-                permissions.set_permissions(os.path.join(state_dir, relative), owner, mode, group=group)
+                set_permissions(os.path.join(state_dir, relative), owner, mode, group=group)
         return bool(wrong)
 
     def _directories(self):
@@ -303,7 +277,7 @@ class Generations:
             *((run, self.params["owner"], permissions.PRIVATE_DIRECTORY, None) for run in self.runs),
             # the metrics of HAProxy have a directory of their own, because the container that reads them must reach nothing else
             *(
-                (os.path.join(run, names.METRICS), self.params["owner"], permissions.PRIVATE_DIRECTORY, None)
+                (os.path.join(run, mesh_names.METRICS), self.params["owner"], permissions.PRIVATE_DIRECTORY, None)
                 for run in self.runs
                 if self.kind is HAProxy
             ),
@@ -312,8 +286,8 @@ class Generations:
                 continue
             changed = True
             if not self.module.check_mode:
-                permissions.make_directory(path, owner, mode, group)
-        for run in engines.runs(self.path):
+                make_directory(path, owner, mode, group)
+        for run in endpoints.runs(self.path):
             path = os.path.join(self.path, run)
             if path not in self.runs and os.path.isdir(path):
                 changed = True
@@ -370,22 +344,22 @@ class Generations:
         """
         generation, log, before = self.params["generation"], [], {}
         written, changed, diff = self.write() if self.params["files"] is not None else (False, False, [])
-        told = {"generation": generation, "diff": diff}
+        result = {"generation": generation, "diff": diff}
         made_current = self.make_current(generation)
         for engine in self.engines:
             try:
                 before[engine] = self.running(engine)
             except OSError as error:
                 if self.module.check_mode:  # a run would start it
-                    self.module.exit_json(changed=True, **told)
+                    self.module.exit_json(changed=True, **result)
                 self.module.fail_json(
                     msg=f"expected the engine to answer on {engine.path} within {self.params['timeout']} s, found: {error};"
                     " its log says why (`docker logs` of the ambassador's container)."
                 )
-        mended = written or self.params["reload"]
-        todo = [engine for engine, running in before.items() if running != generation or mended]
+        needs_reload = written or self.params["reload"]
+        todo = [engine for engine, running in before.items() if running != generation or needs_reload]
         if todo and self.module.check_mode:
-            self.module.exit_json(changed=True, **told)
+            self.module.exit_json(changed=True, **result)
         for number, engine in enumerate(todo):
             answer = self._reload(engine)
             if not answer.startswith("Success=1"):
@@ -401,13 +375,13 @@ class Generations:
                 )
             log.append(answer)
         self._remove_others(generation)
-        self.module.exit_json(changed=made_current or changed or bool(todo), **told, **({"log": "\n".join(log)} if log else {}))
+        self.module.exit_json(changed=made_current or changed or bool(todo), **result, **({"log": "\n".join(log)} if log else {}))
 
     @staticmethod
     def _reload(engine):
         """Have an engine load what is on disk; return what it said."""
         try:
-            return engine.ask(engine.path, "reload")
+            return engine.ask("reload")
         except OSError as error:
             return str(error)
 
@@ -455,7 +429,7 @@ def main():
         else:
             generations.loaded()
     except OSError as error:
-        module.fail_json(msg=permissions.describe_failure(module.params["path"], error))
+        module.fail_json(msg=describe_failure(module.params["path"], error))
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ containers:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation as observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_docker as docker
 from ansible_collections.crosshost.ambassador.plugins.module_utils._docker_engine import (
     ARGUMENTS,
     REQUIRED_TOGETHER,
@@ -56,38 +56,44 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils._docker_engin
     SettingsError,
 )
 from ansible_collections.crosshost.ambassador.plugins.module_utils._names import AMBASSADOR
+from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import side
 
 
-def told(container, name):
-    """Return what is told of a container: see the documentation of the module.
+def ambassador(container, name):
+    """Return the entry of a container in the result of the module.
 
-    :param dict container: the container as it was observed
+    :param dict container: the observation of the container
     :param str name: its name
     :rtype: dict
     """
     match = AMBASSADOR.fullmatch(name)
-    found = {"name": name, "mesh": container["mesh"], "side": match[2] if match else None, "state": container["state"]}
-    side = (
-        observation.side(container["directory"]) if match and not match[3] and container.get("directory") else {"links": {}, "error": None}
-    )
-    return {**found, "links": side["links"], "error": side["error"]}
+    is_first = match and not match[3] and container.get("directory")
+    state = side(container["directory"]) if is_first else {"links": {}, "error": None}
+    return {
+        "name": name,
+        "mesh": container["mesh"],
+        "side": match[2] if match else None,
+        "state": container["state"],
+        "links": state["links"],
+        "error": state["error"],
+    }
 
 
 def main():
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, required_together=REQUIRED_TOGETHER, supports_check_mode=True)
-    found = []
+    containers = []
     try:
         engine = DockerEngine.of_module(module.params)
         for listed in engine.get("/containers/json?all=1") or []:
-            if observation.mesh_of(listed.get("Labels")) is not None:
-                container = observation.container(listed, engine.get(f"/containers/{listed['Id']}/json"))
-                found.append(told(container, listed["Names"][0][1:]))
+            if docker.mesh_of(listed.get("Labels")) is not None:
+                container = docker.container(listed, engine.get(f"/containers/{listed['Id']}/json"))
+                containers.append(ambassador(container, listed["Names"][0][1:]))
     except SettingsError as error:
         module.fail_json(msg=f"The connection settings of the Docker Engine are wrong. {error}")
     except OSError as error:
         module.fail_json(msg=f"The Docker Engine does not answer. {error}. Start it on the host.")
-    module.exit_json(changed=False, containers=sorted(found, key=lambda one: (one["mesh"], one["name"])))
+    module.exit_json(changed=False, containers=sorted(containers, key=lambda entry: (entry["mesh"], entry["name"])))
 
 
 if __name__ == "__main__":

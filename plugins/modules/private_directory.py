@@ -80,6 +80,7 @@ import stat
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils._files import describe_failure, group_of, make_directory, write_file
 
 
 def owned(path, owner, mode):
@@ -124,9 +125,9 @@ def main():
     path, owner = module.params["path"], module.params["owner"]
     files = {name: content.encode() for name, content in module.params["files"].items()}
     removed = []
-    ownership = (owner, permissions.PRIVATE_DIRECTORY, permissions.group_of(owner))
+    ownership = (owner, permissions.PRIVATE_DIRECTORY, group_of(owner))
     if not module.params["owner_writes"]:
-        ownership = (os.geteuid(), permissions.side_mode(owner), permissions.group_of(owner))
+        ownership = (os.geteuid(), permissions.side_mode(owner), group_of(owner))
     # the state directory may be a symbolic link
     parent = os.path.realpath(os.path.dirname(path.rstrip("/")))
     try:
@@ -140,15 +141,15 @@ def main():
             )
         if not module.check_mode:
             if repairs_parent:
-                permissions.make_directory(parent, os.geteuid(), permissions.DIRECTORY)
+                make_directory(parent, os.geteuid(), permissions.DIRECTORY)
             if made:
-                permissions.make_directory(path, *ownership)
+                make_directory(path, *ownership)
             for name in written:
-                permissions.write_file(os.path.join(path, name), files[name], owner, permissions.PRIVATE_FILE)
+                write_file(os.path.join(path, name), files[name], owner, permissions.PRIVATE_FILE)
             for name in removed:
                 os.unlink(os.path.join(path, name))
     except OSError as error:
-        module.fail_json(msg=permissions.describe_failure(path, error))
+        module.fail_json(msg=describe_failure(path, error))
     module.exit_json(changed=made or repairs_parent or bool(written or removed), written=written, removed=removed)
 
 

@@ -56,15 +56,8 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _engines as engines,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _history as history,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _permissions as permissions,
-)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _history as history
+from ansible_collections.crosshost.ambassador.plugins.module_utils._files import describe_failure
 
 
 def main():
@@ -77,12 +70,12 @@ def main():
         },
         supports_check_mode=True,
     )
-    path, now = module.params["path"], time.strftime(engines.ISO_8601, time.gmtime())
+    path, now = module.params["path"], time.strftime(history.ISO_8601, time.gmtime())
     if not module.check_mode:
         try:
             history.add(path, {"time": now, "lines": module.params["lines"], "worked": module.params["worked"]})
         except OSError as error:
-            module.fail_json(msg=permissions.describe_failure(os.path.join(path, history.FILE), error))
+            module.fail_json(msg=describe_failure(os.path.join(path, history.FILE), error))
     module.exit_json(changed=True, time=now)
 
 

@@ -63,6 +63,7 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils._files import describe_failure, make_directory, write_file
 
 
 def read(path):
@@ -93,11 +94,11 @@ def keep(path, files, written, removed):
     :param list[str] removed: names of what is to go
     """
     if directory_differs(path):
-        permissions.make_directory(path, os.geteuid(), permissions.DIRECTORY)
+        make_directory(path, os.geteuid(), permissions.DIRECTORY)
     for name in written:
         clear(os.path.join(path, name))
         # there may be a thousand: the disk is not waited for
-        permissions.write_file(os.path.join(path, name), files[name].encode(), os.geteuid(), permissions.FILE, sync=False)
+        write_file(os.path.join(path, name), files[name].encode(), os.geteuid(), permissions.FILE, sync=False)
     for name in removed:
         clear(os.path.join(path, name))
         if os.path.lexists(os.path.join(path, name)):
@@ -125,11 +126,11 @@ def main():
         repairs_parent = module.params["repair_parent"] and directory_differs(parent)
         changed = bool(written or removed or repairs_parent or directory_differs(path))
         if repairs_parent and not module.check_mode:
-            permissions.make_directory(parent, os.geteuid(), permissions.DIRECTORY)
+            make_directory(parent, os.geteuid(), permissions.DIRECTORY)
         if changed and not module.check_mode:
             keep(path, files, written, removed)
     except OSError as error:
-        module.fail_json(msg=permissions.describe_failure(path, error))
+        module.fail_json(msg=describe_failure(path, error))
     diff = [{"before_header": name, "after_header": name, "before": before[name] or "", "after": files[name]} for name in written]
     module.exit_json(changed=changed, written=written, removed=removed, diff=diff)
 

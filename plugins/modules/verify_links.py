@@ -146,22 +146,21 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils._docker_engin
     DockerEngine,
     SettingsError,
 )
-from ansible_collections.crosshost.ambassador.plugins.module_utils._observation import addresses
+from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_docker import addresses
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import local_problems, proof, refused_handshakes, undecided
 
 
 def ask(path):
-    """Return what the engine of a side says, or ``msg``, why it says nothing.
+    """Return the state of the engine of a side, or ``msg``, the reason why it does not answer.
 
     :param str path: the state directory of the side
     :rtype: dict
     """
     try:
-        found = engines.read(path)
+        state = engines.read(path)
     except OSError as error:
-        name, socket = error.endpoint
-        return {"msg": f"that {name} does not answer on {socket} ({error.strerror or error})"}
-    return {key: found[key] for key in ("engine", "generation", "links")}
+        return {"msg": f"that {error.engine.reader} does not answer on {error.engine.path} ({error.strerror or error})"}
+    return {key: state[key] for key in ("engine", "generation", "links")}
 
 
 def client_addresses(engine, network, mesh, place):

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 
 from ansible import constants
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _files as files
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 
 # variable of the playbooks of this collection: the host pattern of the run
@@ -40,6 +41,16 @@ def read(path):
         return None
 
 
+def make_private_directories(path: str) -> None:
+    """Create a directory and the missing ones above it, all for this user alone. A directory that exists stays as it is.
+
+    :raises OSError: if one cannot be created
+    """
+    if not os.path.isdir(path):
+        make_private_directories(os.path.dirname(path))
+        files.make_directory(path, os.geteuid(), permissions.PRIVATE_DIRECTORY)
+
+
 def make_directory(path):
     """Create the directory for this user alone, and keep it out of Git. A directory that exists stays as it is.
 
@@ -47,10 +58,10 @@ def make_directory(path):
     :raises OSError: if it cannot be created
     """
     if not os.path.isdir(path):
-        permissions.make_private_directories(path)
+        make_private_directories(path)
         # another process may create the same directory now
         with contextlib.suppress(FileNotFoundError, FileExistsError):
-            permissions.write_file(os.path.join(path, ".gitignore"), b"*\n", os.geteuid(), permissions.FILE)
+            files.write_file(os.path.join(path, ".gitignore"), b"*\n", os.geteuid(), permissions.FILE)
 
 
 def hash_key():

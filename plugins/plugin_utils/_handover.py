@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, is_own, overlap, parse_endpoint
-from ansible_collections.crosshost.ambassador.plugins.module_utils._packing import unpacked
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import unpacked
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import certified, listens, side_variables, variable_prefix
 
 # what every link in it has

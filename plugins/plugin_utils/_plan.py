@@ -26,7 +26,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, is_address, is_own, overlap
-from ansible_collections.crosshost.ambassador.plugins.module_utils._observation import digest, variables_digest
+from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import digest, variables_digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import targets_of, unchecked
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _handover as handover

@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import re
 
 import jinja2
 from ansible.plugins.filter.core import comment
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._engine_haproxy import sections
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import ports
 
 # engine -> file -> its template, or what is taken as it is
@@ -28,16 +28,27 @@ def environment(directory):
     :param str directory: where the templates are
     :rtype: jinja2.Environment
     """
-    found = jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(directory), trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
-    found.filters |= {
+    templates.filters |= {
         "comment": comment,
-        "product": lambda one, other: list(itertools.product(one, other)),
         "regex_replace": lambda value, pattern, replacement: re.sub(pattern, replacement, value),
     }
-    found.tests["match"] = lambda value, pattern: bool(re.match(pattern, value))
-    return found
+    templates.tests["match"] = lambda value, pattern: bool(re.match(pattern, value))
+    return templates
+
+
+def template_variables(engine, variables):
+    """Return the variables of the templates of an engine.
+
+    :param str engine: ``haproxy`` or ``nftables``
+    :param dict variables: see :func:`generation`
+    :return: with ``ports`` and, for HAProxy, ``sections``
+    :rtype: dict
+    """
+    variables = {**variables, "ports": ports(variables["links"])}
+    return {**variables, "sections": sections(variables)} if engine == "haproxy" else variables
 
 
 def generation(engine, role, variables, more):
@@ -50,7 +61,7 @@ def generation(engine, role, variables, more):
     :return: ``name`` and ``files``, name -> content as it is on disk
     :rtype: dict
     """
-    templates, files, variables = environment(f"{role}/templates"), {}, {**variables, "ports": ports(variables["links"])}
+    templates, files, variables = environment(f"{role}/templates"), {}, template_variables(engine, variables)
     for name, template in {**FILES[engine], **more}.items():
         if name in more and template is not None:
             files[name] = template
@@ -59,6 +70,6 @@ def generation(engine, role, variables, more):
                 files[name] = file.read().rstrip()
         else:
             files[name] = templates.get_template(template or f"{name}.j2").render(variables)
-    # a name that says the content, and is in the content
-    found = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
-    return {"name": found, "files": {name: content.replace(NAME, found) for name, content in files.items()}}
+    # the name depends on the content, and the content has the name
+    generation_name = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
+    return {"name": generation_name, "files": {name: content.replace(NAME, generation_name) for name, content in files.items()}}

@@ -15,7 +15,7 @@ from ansible_collections.crosshost.ambassador.plugins.action import plan as acti
 from ansible_collections.crosshost.ambassador.plugins.filter import wiring as wiring_filter
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _packing as packing
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
-from ansible_collections.crosshost.ambassador.plugins.module_utils._observation import digest, keyed
+from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import digest, keyed
 from ansible_collections.crosshost.ambassador.plugins.modules import plan as documented
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis

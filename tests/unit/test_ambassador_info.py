@@ -15,7 +15,10 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import (
     _engines as engines,
 )
 from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _observation as observation,
+    _haproxy as haproxy,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _observation_disk as observation,
 )
 from conftest import RecordedEngine, run_module
 
@@ -241,7 +244,7 @@ def test_dates_of_certificates_are_read_in_any_language(monkeypatch):
     monkeypatch.setattr(_strptime, "_TimeRE_cache", _strptime.TimeRE())
     for number in range(1, 13):
         answer = CERTIFICATE.replace("Feb  2 23:41:01 2027", f"{english[number]} 12 09:21:36 2027")
-        assert engines.parse_certificate(answer, 0)["not_after"] == f"2027-{number:02}-12T09:21:36Z"
+        assert haproxy.parse_certificate(answer, 0)["not_after"] == f"2027-{number:02}-12T09:21:36Z"
 
 
 def test_the_containers_behind_one_name_of_a_backend_are_told_as_one_target():
@@ -262,13 +265,13 @@ def test_the_containers_behind_one_name_of_a_backend_are_told_as_one_target():
         {**server("api.replica3", None, False), "state": "MAINT (resolution)"},
     )
     peer = server("vm3", "198.18.0.13:80", True)
-    own, other = engines.replicated([first, second, unknown, peer])
+    own, other = haproxy.replicated([first, second, unknown, peer])
     assert other == peer
     assert (own["name"], own["address"], own["state"]) == ("api", "198.19.0.8:80, 198.19.0.9:80", "UP (1 of 2)")
     assert (own["up"], own["check_status"], own["connections"], own["total"], own["downs"]) == (True, "L4OK", 3, 6, 3)
     assert own["replicas_down"] == 1
-    assert engines.replicated([second, unknown])[0]["state"] == "UP"
-    (gone,) = engines.replicated([unknown])
+    assert haproxy.replicated([second, unknown])[0]["state"] == "UP"
+    (gone,) = haproxy.replicated([unknown])
     assert (gone["name"], gone["address"], gone["state"], gone["up"]) == ("api", None, "MAINT (resolution)", False)
 
 
@@ -288,7 +291,7 @@ PROC = "{pid}  worker  0  0d00h00m01s  3.2.26\n"
         ("@!14 show stat", "# pxname,\n" + "redis,\n" * 3),
         ("@!14 show stat", "# pxname,svname\nredis,vm1\n"),
         ("@!14 show stat", HEAD + "x" * 200_000 + ",vm1\n"),
-        ("@!14 show stat", HEAD + "".join(f"redis,{number},,,,,,,,,,,,,,,\n" for number in range(engines.MAX_ROWS + 1))),
+        ("@!14 show stat", HEAD + "".join(f"redis,{number},,,,,,,,,,,,,,,\n" for number in range(haproxy.MAX_ROWS + 1))),
         ("show proc", "".join(PROC.format(pid=number) for number in range(1, 1000))),
         ("@!14 show ssl cert @/host", CERTIFICATE.replace("Feb", "soon")),
         ("@!14 show env AMBASSADOR_GENERATION", "AMBASSADOR_GENERATION=../../secret\n"),
@@ -301,7 +304,7 @@ def test_engine_that_answers_something_unknown_is_one_that_does_not_answer(side,
     engine.answers[command] = answer
     with pytest.raises(OSError, match="HAProxy answers something unknown") as refused:
         engines.read(str(side))
-    assert refused.value.endpoint == ("HAProxy", str(side / "run/master.sock"))
+    assert (refused.value.engine.reader, refused.value.engine.path) == ("HAProxy", str(side / "run/master.sock"))
     assert len(str(refused.value)) < 200
     assert "HAProxy answers something unknown" in observation.side(str(side))["error"]
     # one asks for many answers
@@ -332,7 +335,7 @@ def test_generation_that_the_link_names_elsewhere_is_none(side):
     (elsewhere / "key").write_text("secret")
     for target in ("../secret", "generations/../../secret", str(elsewhere)):
         (side / "current").symlink_to(target)
-        assert engines.current_generation(str(side)) is None
+        assert endpoints.current_generation(str(side)) is None
         found = observation.side(str(side))
         assert (found["current"], found["files"], found["wiring"]) == (None, {}, None)
         (side / "current").unlink()

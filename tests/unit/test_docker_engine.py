@@ -320,7 +320,7 @@ def test_options_are_those_of_community_docker():
 def test_action_group_has_the_modules_of_both_collections():
     play = Play.load({"hosts": "all", "tasks": [], "module_defaults": {f"group/{GROUP}": {"timeout": 5}}}, loader=DataLoader())
     actions = set(play._group_actions[GROUP])
-    modules = {path.stem for path in (ROOT / "plugins/modules").glob("*.py") if FRAGMENT in path.read_text()}
+    modules = {path.stem for path in (ROOT / "plugins/modules").glob("*.*") if FRAGMENT in path.read_text()}
     assert modules == {"meshes_info", "observation_info", "verify_links"}
     assert {action for action in actions if action.startswith("crosshost.")} == {f"crosshost.ambassador.{name}" for name in modules}
     used = {name for path in ROOT.glob("[rp]*/**/*.yml") for name in re.findall(r"community\.docker\.docker_\w+(?=:)", path.read_text())}

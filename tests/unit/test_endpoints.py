@@ -12,15 +12,14 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import (
     _endpoints as endpoints,
 )
 from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _haproxy_cli as haproxy_cli,
+    _haproxy as haproxy,
 )
 from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _nftables_keeper as nftables_keeper,
+    _nftables as nftables,
 )
 from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _observation as observation,
+    _observation_disk as observation,
 )
-from ansible_collections.crosshost.ambassador.plugins.modules import generation
 from conftest import named, run_module
 
 OWNER = os.getuid()
@@ -62,7 +61,7 @@ def listen(path, answer=b"Success=1\n"):
 
 def test_socket_of_a_container_is_asked_and_no_other_one(run, tmp_path):
     assert listen(run / "master.sock") == []
-    assert haproxy_cli.ask(str(run / "master.sock"), "reload") == "Success=1"
+    assert haproxy.ask(str(run / "master.sock"), "reload") == "Success=1"
     asked = listen(tmp_path / "docker.sock")
     for place in ("link.sock", "hard.sock", "file.sock"):
         path = run / place
@@ -72,20 +71,20 @@ def test_socket_of_a_container_is_asked_and_no_other_one(run, tmp_path):
             "file.sock": lambda path=path: path.write_text(""),
         }[place]()
         with pytest.raises(OSError, match=REFUSED):
-            haproxy_cli.ask(str(path), "reload")
+            haproxy.ask(str(path), "reload")
     assert asked == []
     with pytest.raises(FileNotFoundError):
-        haproxy_cli.ask(str(run / "missing.sock"), "reload")
+        haproxy.ask(str(run / "missing.sock"), "reload")
 
 
 def test_answer_of_a_socket_has_an_end(run, monkeypatch):
     monkeypatch.setattr(endpoints, "MAX_ANSWER_BYTES", 100)
     listen(run / "master.sock", b"x" * 100)
-    assert haproxy_cli.ask(str(run / "master.sock"), "show stat") == "x" * 100
+    assert haproxy.ask(str(run / "master.sock"), "show stat") == "x" * 100
     (run / "master.sock").unlink()
     listen(run / "master.sock", b"x" * 101)
     with pytest.raises(OSError, match="the answer is too long"):
-        haproxy_cli.ask(str(run / "master.sock"), "show stat")
+        haproxy.ask(str(run / "master.sock"), "show stat")
 
 
 def test_answer_of_a_socket_comes_in_time(run):
@@ -102,7 +101,7 @@ def test_answer_of_a_socket_comes_in_time(run):
     threading.Thread(target=drip, daemon=True).start()
     begin = time.monotonic()
     with pytest.raises(TimeoutError):
-        haproxy_cli.ask(str(run / "master.sock"), "show stat", timeout=1)
+        haproxy.ask(str(run / "master.sock"), "show stat", timeout=1)
     assert time.monotonic() - begin < 4
 
 
@@ -120,7 +119,7 @@ def test_answer_that_never_ends_is_cut_in_time(run):
     threading.Thread(target=drip, daemon=True).start()
     begin = time.monotonic()
     with pytest.raises(TimeoutError):
-        haproxy_cli.ask(str(run / "master.sock"), "show stat", timeout=0.5)
+        haproxy.ask(str(run / "master.sock"), "show stat", timeout=0.5)
     assert time.monotonic() - begin < 3
 
 
@@ -153,7 +152,7 @@ def test_keeper_that_answers_something_unknown_is_one_that_does_not_answer(run, 
     keep(run, lambda path: (path.with_suffix(".new").write_text(answer), path.with_suffix(".new").rename(path)))
     # it reads no more than the name
     with contextlib.suppress(OSError):
-        assert generation.Nftables(str(run)).running() == "0123456789ab"
+        assert nftables.Nftables(str(run)).running() == "0123456789ab"
 
 
 def keep(run, answer):
@@ -174,7 +173,7 @@ def test_answer_of_the_keeper_is_a_file_of_its_own(run):
         (run / "whole").rename(path)
 
     keep(run, answer)
-    assert nftables_keeper.ask(str(run / "ask"), "reload", timeout=5) == "Success=1"
+    assert nftables.ask(str(run / "ask"), "reload", timeout=5) == "Success=1"
     assert os.listdir(run) == ["ask"]
 
 
@@ -184,7 +183,7 @@ def test_answer_of_the_keeper_is_a_file_of_its_own(run):
 def test_answer_of_the_keeper_tells_nothing_of_other_files(run, victim, linked):
     keep(run, lambda path: linked(path, victim))
     with pytest.raises(OSError, match="answer") as refused:
-        nftables_keeper.ask(str(run / "ask"), "show", timeout=5)
+        nftables.ask(str(run / "ask"), "show", timeout=5)
     assert "secret" not in str(refused.value)
     assert victim.read_text() == "secret"
     assert os.listdir(run) == ["ask"]
@@ -196,7 +195,7 @@ def test_answer_of_the_keeper_tells_nothing_of_other_files(run, victim, linked):
 def test_command_to_the_keeper_is_written_to_no_other_file(run, victim, linked):
     linked(run / "ask", victim)
     with pytest.raises(OSError, match="ask"):
-        nftables_keeper.ask(str(run / "ask"), "show", timeout=5)
+        nftables.ask(str(run / "ask"), "show", timeout=5)
     assert victim.read_text() == "secret"
 
 

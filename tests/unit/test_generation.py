@@ -6,7 +6,7 @@ import resource
 import stat
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation as observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_disk as observation
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.modules import generation as module_file
 from conftest import MasterCli, RecordedEngine, named, run_module
@@ -297,7 +297,7 @@ def test_a_server_with_a_dns_name_begins_with_the_address_that_it_has(side):
 
 def test_each_server_of_a_dns_name_begins_with_an_address_that_the_name_has(side, monkeypatch):
     targets = [{"name": "vm3", "address": "198.18.0.13:1, [2001:db8::13]:1"}, {"name": "vm9", "address": None}]
-    monkeypatch.setattr(module_file.engines, "read_haproxy", lambda *args, **options: {"links": {"redis": {"targets": targets}}})
+    monkeypatch.setattr(module_file.HAProxy, "read", lambda *args, **options: {"links": {"redis": {"targets": targets}}})
     module = type("Module", (), {"path": str(side), "params": {"runs": ["run"]}})
     assert module_file.Generations._held(module) == {("redis", "vm3.replica1"): "198.18.0.13", ("redis", "vm3.replica2"): "2001:db8::13"}
 

@@ -7,6 +7,7 @@ import zlib
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _packing as packing
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _handover as handover
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import unpacked
 from simulation import Fleet, Host
 
 HOSTVARS = {f"vm{number}": {"ambassador_address": f"198.18.0.1{number}"} for number in (1, 2, 3)}
@@ -324,7 +325,7 @@ BOMB = base64.b64encode(zlib.compress(b"[" + b" " * (packing.MAX_PACKED_BYTES + 
 @pytest.mark.parametrize("text", [BOMB, "eJw=", "AAAA", "no base64", None, 7, ["x"]], ids=range(7))
 def test_text_that_cannot_be_unpacked_is_refused(text):
     with pytest.raises(ValueError, match=r"."):
-        packing.unpacked(text)
+        unpacked(text)
     assert handover.former({"wiring": text}, TOLD) is None
 
 

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils._nftables_keeper import ask
+from ansible_collections.crosshost.ambassador.plugins.module_utils._nftables import ask
 from conftest import ROOT, named, run_module
 
 SCRIPT = (ROOT / "roles/ambassador_engine/files/nftables.sh").read_text()

@@ -19,13 +19,20 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import (
     _names as names,
 )
 from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _observation as observation,
+    _observation_disk as disk,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _observation_docker as docker_part,
+)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import (
+    _observation_kernel as kernel,
 )
 from ansible_collections.crosshost.ambassador.plugins.module_utils import (
     _permissions as permissions,
 )
 from ansible_collections.crosshost.ambassador.plugins.module_utils._docker_engine import DockerEngine
 from ansible_collections.crosshost.ambassador.plugins.modules import observation_info as observe
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import whole
 from conftest import ROOT, FakeDockerOverTCP, RecordedEngine, run_module
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -35,13 +42,14 @@ from cryptography.x509.oid import NameOID
 ANSWERS = ROOT / "tests" / "unit" / "answers"
 DOCKER = json.loads((ANSWERS / "docker.json").read_text())
 LISTED = {container["Names"][0][1:]: container for container in DOCKER["/containers/json?all=1"] if container["Names"]}
+DOCUMENTED = yaml.safe_load((ROOT / "plugins/modules/observation_info.yml").read_text())
 APP, OPERATOR = "the password of app", "the password of the operator"
 KEY = "the key of the hashes"
 
 
 def hashed(content):
     """Return the hash of a password, or of a file with one."""
-    return observation.keyed(observation.digest(content), KEY)
+    return disk.keyed(disk.digest(content), KEY)
 
 
 def inspected(name):
@@ -56,14 +64,14 @@ def proc(name):
 
 
 def test_what_a_container_publishes_is_told_as_docker_is_asked_for_it():
-    assert observation.published(LISTED["ambassador_server"]["Ports"]) == ["198.18.0.11:6379:6379", "[2001:db8::1]:5353:53/udp"]
+    assert docker_part.published(LISTED["ambassador_server"]["Ports"]) == ["198.18.0.11:6379:6379", "[2001:db8::1]:5353:53/udp"]
     # what is exposed alone is no port of the host
-    assert observation.published(LISTED["web"]["Ports"]) == ["0.0.0.0:80:80", "[::]:80:80"]
-    assert observation.published([]) == observation.published(None) == []
+    assert docker_part.published(LISTED["web"]["Ports"]) == ["0.0.0.0:80:80", "[::]:80:80"]
+    assert docker_part.published([]) == docker_part.published(None) == []
 
 
 def test_a_container_of_the_collection_s_own_is_told_with_all_that_was_asked_of_it():
-    assert observation.container(LISTED["ambassador_client"], inspected("ambassador_client")) == {
+    assert docker_part.container(LISTED["ambassador_client"], inspected("ambassador_client")) == {
         "id": "a1" * 32,
         "ours": "ambassador_client",
         "mesh": "default",
@@ -89,14 +97,14 @@ def test_a_container_of_the_collection_s_own_is_told_with_all_that_was_asked_of_
 
 
 def test_what_docker_leaves_out_is_told_as_none_of_it():
-    found = observation.container(LISTED["ambassador_server"], inspected("ambassador_server"))
+    found = docker_part.container(LISTED["ambassador_server"], inspected("ambassador_server"))
     assert (found["restart"], found["memory"], found["pids"], found["health"]) == ("no", 0, 0, "healthy")
     assert found["networks"]["ambassador"] == {"addresses": ["198.19.0.130"], "aliases": [], "names": ["ambassador_server"], "said": {}}
 
 
 def test_a_limit_that_the_kernel_does_not_know_is_told_as_none():
     info = {"MemoryLimit": False, "PidsLimit": True}
-    found = observation.container(LISTED["ambassador_client"], inspected("ambassador_client"), info)
+    found = docker_part.container(LISTED["ambassador_client"], inspected("ambassador_client"), info)
     assert (found["memory"], found["pids"]) == (None, 4096)
 
 
@@ -110,16 +118,16 @@ def test_a_limit_that_the_kernel_does_not_know_is_told_as_none():
     ],
 )
 def test_whose_users_the_containers_have_is_told(options, kind):
-    assert observation.kind_of({}, {"SecurityOptions": options}) == kind
+    assert docker_part.kind_of({}, {"SecurityOptions": options}) == kind
 
 
 @pytest.mark.parametrize(("component", "kind"), [("Engine", None), ("Podman Engine", "podman")])
 def test_what_only_speaks_like_docker_is_told(component, kind):
-    assert observation.kind_of({"Components": [{"Name": component}, {"Name": "Conmon"}]}, {"SecurityOptions": None}) == kind
+    assert docker_part.kind_of({"Components": [{"Name": component}, {"Name": "Conmon"}]}, {"SecurityOptions": None}) == kind
 
 
 def test_a_container_of_somebody_else_s_is_told_as_far_as_it_can_be_in_the_way():
-    found = observation.container(LISTED["web"])
+    found = docker_part.container(LISTED["web"])
     assert (found["ours"], found["image"], found["state"], found["networks"]) == (
         None,
         "nginx",
@@ -129,21 +137,21 @@ def test_a_container_of_somebody_else_s_is_told_as_far_as_it_can_be_in_the_way()
     assert "hash" not in found
     # a service of Compose answers to its own name as well, and that is in the list
     service = {**LISTED["web"], "Labels": {"com.docker.compose.service": "shop"}}
-    assert observation.container(service)["networks"]["bridge"]["names"] == ["shop", "web"]
-    assert observation.container(LISTED["job"])["networks"] == {"bridge": {"addresses": [], "names": ["job"]}}
-    said = observation.container({**LISTED["job"], "Labels": None, "NetworkSettings": None, "Ports": None})
+    assert docker_part.container(service)["networks"]["bridge"]["names"] == ["shop", "web"]
+    assert docker_part.container(LISTED["job"])["networks"] == {"bridge": {"addresses": [], "names": ["job"]}}
+    said = docker_part.container({**LISTED["job"], "Labels": None, "NetworkSettings": None, "Ports": None})
     assert (said["ours"], said["networks"], said["publishes"]) == (None, {}, [])
 
 
 def test_of_a_neighbour_the_names_are_told_to_which_it_answers():
     network = {"IPAddress": "172.17.0.2", "Aliases": ["www"], "DNSNames": None}
     said = {"NetworkSettings": {"Networks": {"bridge": network}}}
-    found = observation.container(LISTED["web"], said)
+    found = docker_part.container(LISTED["web"], said)
     assert found["networks"] == {"bridge": {"addresses": ["172.17.0.2"], "names": ["web", "www"], "aliases": ["www"], "said": {}}}
     assert "hash" not in found
     # since version 1.44 of the API, with the hostname, and what was generated
     network["DNSNames"] = ["web", "www", "0123456789ab", "www.example.com"]
-    assert observation.container(LISTED["web"], said)["networks"]["bridge"]["names"] == ["0123456789ab", "web", "www", "www.example.com"]
+    assert docker_part.container(LISTED["web"], said)["networks"]["bridge"]["names"] == ["0123456789ab", "web", "www", "www.example.com"]
 
 
 def made_by(mesh, **changes):
@@ -154,27 +162,27 @@ def made_by(mesh, **changes):
 
 def test_of_another_mesh_s_container_the_mesh_is_told_and_it_is_not_ours():
     mine, said = made_by(None)
-    told = observation.container(mine, said)
+    told = docker_part.container(mine, said)
     assert (told["ours"], told["mesh"]) == ("ambassador_client", "default")
     theirs, _ = made_by("blue")
     for listed, mesh in ((mine, "blue"), (theirs, "default")):
-        other = observation.container(listed, said, mesh=mesh)
+        other = docker_part.container(listed, said, mesh=mesh)
         assert (other["ours"], other["mesh"]) == (None, "blue" if mesh == "default" else "default")
         assert "hash" not in other
         # which it has a fixed address of, and names
         assert other["networks"] == told["networks"]
-    assert observation.container(theirs, said, mesh="blue")["ours"] == "ambassador_client"
-    assert observation.container(LISTED["web"], None)["mesh"] is None
+    assert docker_part.container(theirs, said, mesh="blue")["ours"] == "ambassador_client"
+    assert docker_part.container(LISTED["web"], None)["mesh"] is None
 
 
 def test_a_container_that_does_not_run_is_told_with_what_it_will_publish():
     listed, said = made_by(None, State="exited", Ports=[])
     places = [{"HostIp": "198.18.0.12", "HostPort": "6390"}, {"HostIp": "", "HostPort": "6391"}, {"HostIp": "::1", "HostPort": ""}]
     said["HostConfig"]["PortBindings"] = {"6379/tcp": places, "53/udp": [{"HostIp": "::1", "HostPort": "53"}], "80/tcp": None}
-    told = observation.container(listed, said)["publishes"]
+    told = docker_part.container(listed, said)["publishes"]
     assert told == ["0.0.0.0:6391:6379", "198.18.0.12:6390:6379", "[::1]:53:53/udp"]
     # in the words in which it is told of one that runs
-    assert observation.container(*made_by(None))["publishes"] == observation.bound(
+    assert docker_part.container(*made_by(None))["publishes"] == docker_part.bound(
         inspected("ambassador_client")["HostConfig"]["PortBindings"]
     )
 
@@ -182,13 +190,13 @@ def test_a_container_that_does_not_run_is_told_with_what_it_will_publish():
 def test_the_directory_that_a_container_reads_is_told():
     listed, said = made_by(None)
     said["Mounts"] = [{"Source": "/data", "Destination": "/data"}, {"Source": "/srv/blue/client", "Destination": "/etc/ambassador"}]
-    assert observation.container(listed, said)["directory"] == "/srv/blue/client"
+    assert docker_part.container(listed, said)["directory"] == "/srv/blue/client"
     said["Mounts"] = None
-    assert observation.container(listed, said)["directory"] is None
+    assert docker_part.container(listed, said)["directory"] is None
 
 
 def test_networks_are_told_with_their_pools():
-    bridge, ambassador, host = (observation.network(said) for said in DOCKER["/networks"])
+    bridge, ambassador, host = (docker_part.network(said) for said in DOCKER["/networks"])
     kind = {"ipv6": False, "internal": False, "driver": "bridge", "options": {}}
     assert bridge == {**kind, "ours": False, "pools": [{"Subnet": "172.17.0.0/16", "IPRange": None, "Gateway": "172.17.0.1"}]}
     assert ambassador == {
@@ -207,13 +215,13 @@ def test_networks_are_told_with_their_pools():
 
 def test_network_has_only_the_options_that_decide_on_its_way_out():
     named = {"com.docker.network.bridge.name": "br0", "com.docker.network.bridge.enable_ip_masquerade": "false", "parent": "eth0"}
-    assert observation.network({**DOCKER["/networks"][0], "Options": named})["options"] == {"enable_ip_masquerade": "false"}
-    assert observation.network({**DOCKER["/networks"][0], "Options": None})["options"] == {}
+    assert docker_part.network({**DOCKER["/networks"][0], "Options": named})["options"] == {"enable_ip_masquerade": "false"}
+    assert docker_part.network({**DOCKER["/networks"][0], "Options": None})["options"] == {}
 
 
 def test_an_image_is_told_under_each_of_its_names():
     one = "sha256:" + "aa" * 32
-    assert observation.images(DOCKER["/images/json"]) == {
+    assert docker_part.images(DOCKER["/images/json"]) == {
         "haproxy:3.2.26": one,
         "registry.test:5000/haproxy:3.2.26": one,
         "haproxy@sha256:" + "ad" * 32: one,
@@ -225,23 +233,23 @@ def test_an_image_is_told_under_each_of_its_names():
 
 
 def test_who_listens_is_told_and_who_is_connected_is_not():
-    assert observation.sockets(proc("tcp"), "tcp") == [["tcp", "127.0.0.1", 6379], ["tcp", "0.0.0.0", 8080], ["tcp", "198.18.0.187", 6379]]
-    assert observation.sockets(proc("tcp6"), "tcp") == [["tcp", "::", 8081], ["tcp", "::1", 6380], ["tcp", "2001:db8::1", 6379]]
-    assert observation.sockets(proc("udp"), "udp") == [["udp", "127.0.0.1", 5353]]
+    assert kernel.sockets(proc("tcp"), "tcp") == [["tcp", "127.0.0.1", 6379], ["tcp", "0.0.0.0", 8080], ["tcp", "198.18.0.187", 6379]]
+    assert kernel.sockets(proc("tcp6"), "tcp") == [["tcp", "::", 8081], ["tcp", "::1", 6380], ["tcp", "2001:db8::1", 6379]]
+    assert kernel.sockets(proc("udp"), "udp") == [["udp", "127.0.0.1", 5353]]
     # a kernel without IPv6
-    assert observation.sockets("", "tcp") == []
+    assert kernel.sockets("", "tcp") == []
 
 
 def test_the_addresses_of_a_host_are_its_own_and_not_those_of_networks_or_loopback():
-    found = observation.own_addresses(proc("fib_trie"), proc("if_inet6"))
+    found = kernel.own_addresses(proc("fib_trie"), proc("if_inet6"))
     assert found == sorted(["192.0.2.2", "198.18.0.1", "2001:2:0:1::1", "fe80::fc:ff:fe00:1"])
-    assert observation.own_addresses("", "") == []
+    assert kernel.own_addresses("", "") == []
 
 
 def test_the_network_facts_are_told_under_the_names_of_setup():
     addresses = ["192.0.2.2", "198.18.0.1", "2001:2:0:1::1", "fe80::fc:ff:fe00:1"]
     interfaces = {"lo": "127.0.0.1", "eth0": "198.18.0.1", "br-0e3efe12bb74": "192.0.2.2"}
-    found = observation.facts(interfaces, proc("if_inet6"), {4: "198.18.0.1", 6: "2001:2:0:1::1"}, addresses)
+    found = kernel.facts(interfaces, proc("if_inet6"), {4: "198.18.0.1", 6: "2001:2:0:1::1"}, addresses)
     assert found == {
         "default_ipv4": {"address": "198.18.0.1", "interface": "eth0"},
         "default_ipv6": {"address": "2001:2:0:1::1", "interface": "br-0e3efe12bb74"},
@@ -252,8 +260,8 @@ def test_the_network_facts_are_told_under_the_names_of_setup():
         "br_0e3efe12bb74": {"ipv4": {"address": "192.0.2.2"}, "ipv6": [{"address": "2001:2:0:1::1"}]},
     }
     # a host that knows no way to the outside, and one whose address there is a second one of its interface
-    assert observation.facts({}, "", {}, [])["default_ipv4"] == {}
-    assert observation.facts({}, "", {4: "192.0.2.9"}, [])["default_ipv4"] == {"address": "192.0.2.9", "interface": None}
+    assert kernel.facts({}, "", {}, [])["default_ipv4"] == {}
+    assert kernel.facts({}, "", {4: "192.0.2.9"}, [])["default_ipv4"] == {"address": "192.0.2.9", "interface": None}
 
 
 # -- the disk -----------------------------------------------------------------------------------------------------
@@ -281,15 +289,15 @@ def a_certificate(path, key):
 
 def test_a_key_beside_its_certificate_is_its_own(tmp_path):
     text = a_certificate(tmp_path, a_key(tmp_path))
-    assert observation.identity(str(tmp_path)) == {"certificate": text, "key": "own"}
+    assert disk.identity(str(tmp_path)) == {"certificate": text, "key": "own"}
     a_certificate(tmp_path, a_key(tmp_path, form=serialization.PrivateFormat.PKCS8))
-    assert observation.identity(str(tmp_path))["key"] == "own"
+    assert disk.identity(str(tmp_path))["key"] == "own"
 
 
 def test_a_key_beside_another_one_s_certificate_is_told(tmp_path):
     a_certificate(tmp_path, a_key(tmp_path))
     a_key(tmp_path)
-    assert observation.identity(str(tmp_path))["key"] == "other"
+    assert disk.identity(str(tmp_path))["key"] == "other"
 
 
 @pytest.mark.parametrize(
@@ -298,22 +306,22 @@ def test_a_key_beside_another_one_s_certificate_is_told(tmp_path):
 def test_a_key_that_is_none_is_not_the_certificate_s(tmp_path, text):
     a_certificate(tmp_path, a_key(tmp_path))
     (tmp_path / "key.pem").write_text(text)
-    assert observation.identity(str(tmp_path))["key"] == "other"
+    assert disk.identity(str(tmp_path))["key"] == "other"
 
 
 def test_a_key_without_a_certificate_and_a_certificate_without_a_key(tmp_path):
-    assert observation.identity(str(tmp_path / "nothing")) == {"certificate": "", "key": "none"}
+    assert disk.identity(str(tmp_path / "nothing")) == {"certificate": "", "key": "none"}
     key = a_key(tmp_path)
-    assert observation.identity(str(tmp_path)) == {"certificate": "", "key": "other"}
+    assert disk.identity(str(tmp_path)) == {"certificate": "", "key": "other"}
     text = a_certificate(tmp_path, key)
     (tmp_path / "key.pem").unlink()
-    assert observation.identity(str(tmp_path)) == {"certificate": text, "key": "none"}
+    assert disk.identity(str(tmp_path)) == {"certificate": text, "key": "none"}
 
 
 def test_users_are_told_with_the_hashes_of_their_passwords():
     text = f"user default reset on nopass +ping +role\nuser app reset on #{'ab' * 32} ~* &* +@all\nuser proof reset on #{'cd' * 32} +ping\n"
-    assert observation.users(text) == {"app": "ab" * 32, "proof": "cd" * 32}
-    assert observation.users("") == {}
+    assert disk.users(text) == {"app": "ab" * 32, "proof": "cd" * 32}
+    assert disk.users("") == {}
 
 
 @pytest.fixture
@@ -332,9 +340,7 @@ def state(tmp_path):
     for name in ("redis_server", "redis_client"):
         (path / name).mkdir(mode=0o700)
         (path / name).chmod(0o700)
-    acl = (
-        f"user app reset on #{observation.digest(APP.encode())} ~*\nuser operator reset on #{observation.digest(OPERATOR.encode())} +ping\n"
-    )
+    acl = f"user app reset on #{disk.digest(APP.encode())} ~*\nuser operator reset on #{disk.digest(OPERATOR.encode())} +ping\n"
     for name, content in (("redis_server/users.acl", acl), ("redis_server/operator", f"{OPERATOR}\n"), ("redis_client/app", f"{APP}\n")):
         (path / name).write_text(content)
         (path / name).chmod(0o600)
@@ -345,10 +351,10 @@ def state(tmp_path):
 
 
 def test_a_side_is_told_with_what_is_on_disk_and_what_runs(state):
-    client, server = (observation.state(str(state), KEY)["sides"][side] for side in ("client", "server"))
+    client, server = (disk.state(str(state), KEY)["sides"][side] for side in ("client", "server"))
     assert client == {
         "current": "051901f6ec76",
-        "files": {"haproxy.cfg": observation.digest(b"global\n")},
+        "files": {"haproxy.cfg": disk.digest(b"global\n")},
         "runs": {"run": {"owner": os.getuid(), "mode": "0700"}},
         "engine": "haproxy",
         "running": "051901f6ec76",
@@ -375,11 +381,11 @@ def test_a_side_is_told_with_what_is_on_disk_and_what_runs(state):
 
 def test_a_side_whose_engine_does_not_answer_is_told_with_why(state):
     (state / "client/run/master.sock").unlink()
-    assert observation.side(str(state / "client"))["error"] is None
+    assert disk.side(str(state / "client"))["error"] is None
     # nothing listens on it any longer
     with socket.socket(socket.AF_UNIX) as former:
         former.bind(str(state / "client/run/master.sock"))
-    said = observation.side(str(state / "client"))
+    said = disk.side(str(state / "client"))
     assert (said["current"], said["engine"], said["running"], said["links"]) == ("051901f6ec76", None, None, {})
     assert "Connection refused" in said["error"]
 
@@ -387,7 +393,7 @@ def test_a_side_whose_engine_does_not_answer_is_told_with_why(state):
 def test_a_current_generation_that_is_gone_has_no_files(state):
     (state / "client/current").unlink()
     (state / "client/current").symlink_to("generations/0123456789ab")
-    said = observation.side(str(state / "client"))
+    said = disk.side(str(state / "client"))
     assert (said["current"], said["files"]) == ("0123456789ab", {})
 
 
@@ -395,7 +401,7 @@ def test_a_link_that_only_old_workers_know_is_none(state):
     path = state / "server"
     engine = RecordedEngine(path, "client_after_reloads")
     engine.answers["@!34 show stat"] = engine.answers["@!34 show stat"].replace("redis", "cache")
-    found = observation.side(str(path))["links"]
+    found = disk.side(str(path))["links"]
     assert list(found) == ["cache"]
     assert [(target["name"], target["up"], target["proved"]) for target in found["cache"]["targets"]] == [
         ("vm1", True, True),
@@ -405,7 +411,7 @@ def test_a_link_that_only_old_workers_know_is_none(state):
 
 def test_a_directory_is_told_with_owner_modes_and_hashes_of_its_own_files(state):
     owned = {"owner": os.getuid(), "mode": "0600"}
-    said = observation.state(str(state), KEY)
+    said = disk.state(str(state), KEY)
     assert said["entries"] == ["client", "identity", "notes.txt", "redis_client", "redis_server", "server"]
     assert said["directories"] == {
         "redis_client": {
@@ -426,11 +432,11 @@ def test_a_directory_is_told_with_owner_modes_and_hashes_of_its_own_files(state)
     # a server that runs with other ones
     assert said["loaded_users"] == {}
     (state / "redis_server/loaded").write_text((state / "redis_server/users.acl").read_text().replace("app", "former"))
-    assert observation.state(str(state), KEY)["loaded_users"] == {"redis_server": {"former": users["app"], "operator": users["operator"]}}
+    assert disk.state(str(state), KEY)["loaded_users"] == {"redis_server": {"former": users["app"], "operator": users["operator"]}}
 
 
 def test_a_host_without_a_state_directory_holds_nothing(tmp_path):
-    assert observation.state(str(tmp_path / "nothing"), KEY) == {
+    assert disk.state(str(tmp_path / "nothing"), KEY) == {
         "entries": [],
         "sides": {},
         "identity": {"certificate": "", "key": "none"},
@@ -446,8 +452,8 @@ def test_link_variables_are_told_by_one_digest_that_says_whether_all_are_as_writ
     files = {"redis.env": "REDIS_PORT=tcp://redis:6379\n", "queue.env": "QUEUE_PORT=tcp://queue:5672\n"}
     said = run_module("variable_files", path=str(state / "links"), files=files)
     assert (said["changed"], said["written"]) == (True, ["queue.env", "redis.env"])
-    expected = observation.variables_digest({name: observation.digest(content.encode()) for name, content in files.items()})
-    found = observation.state(str(state), KEY)
+    expected = disk.variables_digest({name: disk.digest(content.encode()) for name, content in files.items()})
+    found = disk.state(str(state), KEY)
     assert (found["variables"], "links" in found["directories"]) == (expected, False)
     for harm in (
         lambda: (state / "links/redis.env").write_text("REDIS_PORT=tcp://elsewhere:6379\n"),
@@ -460,9 +466,9 @@ def test_link_variables_are_told_by_one_digest_that_says_whether_all_are_as_writ
         lambda: (state / "links/queue.env").unlink(),
     ):
         harm()
-        assert observation.state(str(state), KEY)["variables"] != expected
+        assert disk.state(str(state), KEY)["variables"] != expected
         run_module("variable_files", path=str(state / "links"), files=files)
-        assert observation.state(str(state), KEY)["variables"] == expected
+        assert disk.state(str(state), KEY)["variables"] == expected
 
 
 # -- questions to Docker ------------------------------------------------------------------------------------------
@@ -524,9 +530,9 @@ def test_reports_rootless_engine_if_no_engine_answers_on_the_default_socket(tmp_
     (tmp_path / "1000/docker.sock").touch()
     monkeypatch.setattr(observe, "ROOTLESS", f"{tmp_path}/*/docker.sock")
     settings = {**dict.fromkeys(docker_engine.ARGUMENTS), "docker_host": "unix:///nowhere", "api_version": "auto"}
-    assert observe.docker(settings, "ambassador", "default")["docker"]["kind"] is None
-    monkeypatch.setattr(observe, "DEFAULT", "unix:///nowhere")
-    assert observe.docker(settings, "ambassador", "default")["docker"]["kind"] == "rootless"
+    assert observe.observe_docker(settings, "ambassador", "default")["docker"]["kind"] is None
+    monkeypatch.setattr(observe.docker_engine, "DEFAULT", "unix:///nowhere")
+    assert observe.observe_docker(settings, "ambassador", "default")["docker"]["kind"] == "rootless"
 
 
 @pytest.mark.parametrize(
@@ -565,14 +571,14 @@ def test_reads_userland_proxy_from_command_line_and_configuration_file(options, 
             raise PermissionError(path)
         return files[path]
 
-    assert observation.userland_proxy(["/usr/bin/dockerd", *options], read_config) is expected
+    assert docker_part.userland_proxy(["/usr/bin/dockerd", *options], read_config) is expected
 
 
 @pytest.fixture
 def start_process(tmp_path, monkeypatch):
     """Return a function that adds a process to a directory that the module reads instead of ``/proc``."""
     monkeypatch.setattr(observe, "PROC", str(tmp_path / "proc"))
-    monkeypatch.setattr(observation, "DEFAULT_CONFIG", str(tmp_path / "daemon.json"))
+    monkeypatch.setattr(docker_part, "DEFAULT_CONFIG", str(tmp_path / "daemon.json"))
 
     def start(pid, *command, namespaces="host"):
         directory = tmp_path / "proc" / str(pid)
@@ -628,10 +634,10 @@ def test_userland_proxy_is_unknown_without_access_to_namespaces(start_process, t
 def test_userland_proxy_is_unknown_if_the_engine_is_reached_over_tcp(start_process, docker):
     start_process(10, "dockerd", "--userland-proxy=false")
     settings = {**dict.fromkeys(docker_engine.ARGUMENTS), "api_version": "auto", "timeout": 60}
-    over_socket = observe.docker({**settings, "docker_host": docker.environment["DOCKER_HOST"]}, "ambassador", "default")
+    over_socket = observe.observe_docker({**settings, "docker_host": docker.environment["DOCKER_HOST"]}, "ambassador", "default")
     assert over_socket["docker"]["userland_proxy"] is False
     with FakeDockerOverTCP() as remote:
-        over_tcp = observe.docker({**settings, "docker_host": remote.url}, "ambassador", "default")
+        over_tcp = observe.observe_docker({**settings, "docker_host": remote.url}, "ambassador", "default")
         remote.shutdown()
     assert over_tcp["docker"]["version"]
     assert over_tcp["docker"]["userland_proxy"] is None
@@ -657,7 +663,7 @@ def test_the_module_tells_all_in_one_go(observed, docker, tmp_path):
     assert observed["root"] == (os.geteuid() == 0)
     assert observed["python"]["missing"] == []
     assert set(observed["containers"]) == {"ambassador_client", "ambassador_server", "ambassador_client_standin", "web", "job"}
-    assert observed["containers"]["ambassador_client"] == observation.container(LISTED["ambassador_client"], inspected("ambassador_client"))
+    assert observed["containers"]["ambassador_client"] == docker_part.container(LISTED["ambassador_client"], inspected("ambassador_client"))
     # one that has gone since it was listed
     assert observed["containers"]["ambassador_client_standin"]["ours"] == "ambassador_client_standin"
     assert "hash" not in observed["containers"]["ambassador_client_standin"]
@@ -671,8 +677,8 @@ def test_the_module_tells_all_in_one_go(observed, docker, tmp_path):
     assert set(observed["sides"]) == {"client", "server"}
     # packed on their way
     assert isinstance(observed["sides"]["client"]["links"], str)
-    assert list(observation.whole(observed)["sides"]["client"]["links"]) == ["redis"]
-    assert observation.whole(observation.whole(observed)) == observation.whole(observed)
+    assert list(whole(observed)["sides"]["client"]["links"]) == ["redis"]
+    assert whole(whole(observed)) == whole(observed)
     assert observed["identity"]["key"] == "own"
     assert set(observed["users"]["redis_server"]) == {"app", "operator"}
     # of somebody else's container there is no second question
@@ -711,7 +717,7 @@ def test_a_docker_that_has_nothing_says_so(docker, tmp_path):
 
 
 def test_the_state_directory_is_where_the_roles_have_it():
-    documented = yaml.safe_load(observe.DOCUMENTATION)["options"]
+    documented = DOCUMENTED["DOCUMENTATION"]["options"]
     roles = yaml.safe_load((ROOT / "roles/ambassador_engine/defaults/main.yml").read_text())
     for option, default in (("state_dir", names.STATE_DIR), ("network", names.NETWORK)):
         assert f"By default C({default})" in " ".join(documented[option]["description"].split())
@@ -719,7 +725,7 @@ def test_the_state_directory_is_where_the_roles_have_it():
 
 
 def test_what_is_documented_is_what_is_told(observed):
-    documented = yaml.safe_load(observe.RETURN)
+    documented = DOCUMENTED["RETURN"]
     assert set(observed) - {"changed", "invocation"} == set(documented)
     assert all(entry["description"] and entry["returned"] == "success" for entry in documented.values())
 
@@ -743,7 +749,7 @@ def test_no_hash_of_a_password_leaves_the_host_that_can_be_tried(docker, state):
     assert said["users"]["redis_server"]["app"] == hashed(APP.encode())
     texts = [secret + end for secret in (APP, OPERATOR) for end in ("", "\n")]
     texts += [path.read_text() for path in (state / "redis_server").iterdir()]
-    hashes = [observation.digest(text.encode()) for text in texts]
+    hashes = [disk.digest(text.encode()) for text in texts]
     assert not [secret for secret in (KEY, *hashes) if secret in json.dumps(said)]
     # without a key it is another one each time
     first, second = told(), told()
@@ -783,7 +789,7 @@ def test_a_kernel_without_ipv6_is_none_that_fails():
     ],
 )
 def test_name_servers_are_those_that_containers_reach(text, found):
-    assert observation.nameservers(text) == found
+    assert kernel.nameservers(text) == found
 
 
 def test_nothing_of_a_file_leaves_the_host_to_which_a_link_leads(tmp_path):
@@ -795,16 +801,16 @@ def test_nothing_of_a_file_leaves_the_host_to_which_a_link_leads(tmp_path):
         for name in ("identity/cert.pem", "identity/key.pem", "redis_server/users.acl", "redis_server/loaded"):
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             put(path / name)
-        found = observation.state(str(path), KEY)
+        found = disk.state(str(path), KEY)
         assert found["identity"] == {"certificate": "", "key": "none"}
         assert not any([*found["users"].values(), *found["loaded_users"].values()])
 
 
 def test_file_that_is_removed_meanwhile_is_none(tmp_path, monkeypatch):
     (tmp_path / "one").write_text("one")
-    read = observation.endpoints.read_file
-    monkeypatch.setattr(observation.endpoints, "read_file", lambda path, size: (os.unlink(path), read(path, size))[1])
-    assert observation.directory(str(tmp_path))["files"]["one"]["sha256"] == observation.digest(b"")
+    read = disk.endpoints.read_file
+    monkeypatch.setattr(disk.endpoints, "read_file", lambda path, size: (os.unlink(path), read(path, size))[1])
+    assert disk.directory(str(tmp_path))["files"]["one"]["sha256"] == disk.digest(b"")
     (tmp_path / "run").mkdir()
     monkeypatch.setattr(permissions, "_expected", lambda *_: [("run/metrics", 0, 0o700, None)])
     assert permissions.find_wrong(str(tmp_path)) == []

@@ -4,9 +4,11 @@ import os
 import stat
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation as observation
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_disk as observation
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils._files import make_directory, write_file
 from ansible_collections.crosshost.ambassador.plugins.module_utils._permissions import HAPROXY_UID
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._controller import make_private_directories
 from conftest import named, run_module
 
 OWNER = os.getuid()
@@ -58,7 +60,7 @@ def test_modules_make_the_state_directory_under_any_umask(tmp_path, umask, name)
 
 
 def test_passwords_of_the_controller_are_private_under_any_umask(tmp_path, umask):
-    permissions.make_private_directories(str(tmp_path / "a/b"))
+    make_private_directories(str(tmp_path / "a/b"))
     assert modes(tmp_path) == {"a": "700", "a/b": "700"}
 
 
@@ -76,15 +78,15 @@ def state(tmp_path):
         ("client", own, permissions.side_mode(OWNER)),
         ("server", own, permissions.side_mode(OWNER)),
     ):
-        permissions.make_directory(str(path / name), owner, mode)
-    permissions.make_directory(str(path / "identity"), own, permissions.side_mode(HAPROXY_UID), HAPROXY_UID)
+        make_directory(str(path / name), owner, mode)
+    make_directory(str(path / "identity"), own, permissions.side_mode(HAPROXY_UID), HAPROXY_UID)
     for name, owner, mode in (
         ("client/generations/aaaaaaaaaaaa/haproxy.cfg", own, permissions.FILE),
         ("client/history.json", own, permissions.FILE),
         ("identity/key.pem", HAPROXY_UID, permissions.PRIVATE_FILE),
         ("identity/cert.pem", own, permissions.FILE),
     ):
-        permissions.write_file(str(path / name), b"", owner, mode)
+        write_file(str(path / name), b"", owner, mode)
     (path / "client/current").symlink_to("generations/aaaaaaaaaaaa")
     return path
 
@@ -136,5 +138,5 @@ def test_symbolic_links_are_not_followed(state, tmp_path):
     (state / "client/run/metrics").rmdir()
     (state / "client/run/metrics").symlink_to(elsewhere)
     with pytest.raises(OSError, match="metrics"):
-        permissions.make_directory(str(state / "client/run/metrics"), os.geteuid(), 0o755)
+        make_directory(str(state / "client/run/metrics"), os.geteuid(), 0o755)
     assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o700

@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import proved
+from ansible_collections.crosshost.ambassador.plugins.module_utils._engines import proved
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _handover as handover
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _plan as plan

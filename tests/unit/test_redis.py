@@ -6,7 +6,7 @@ import re
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter import redis_files as files_filter
 from ansible_collections.crosshost.ambassador.plugins.filter import redis_proof as proof_filter
-from ansible_collections.crosshost.ambassador.plugins.module_utils._observation import users
+from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import users
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
 

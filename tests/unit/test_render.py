@@ -589,6 +589,13 @@ def test_the_kernel_shares_connections_out_family_by_family():
     assert 'comment "pg vm3"' not in server["ambassador.nft"]
 
 
+def test_template_of_haproxy_only_prints_sections():
+    template = (ROOT / "roles/ambassador_engine/templates/haproxy.cfg.j2").read_text()
+    assert len(template.splitlines()) < 30
+    assert "{% set" not in template
+    assert "{% macro" not in template
+
+
 # -- as Ansible renders -------------------------------------------------------------------------------------------
 
 
@@ -606,7 +613,7 @@ def test_the_kernel_shares_connections_out_family_by_family():
     ],
 )
 def test_a_template_is_rendered_as_ansible_renders_it(template, engine, side, tls):
-    told = variables(engine=engine, side=side, tls=tls, crl=tls, revoked=REVOKED)
+    told = render.template_variables(engine, variables(engine=engine, side=side, tls=tls, crl=tls, revoked=REVOKED))
     loader = DataLoader()
     ansible = lookup_loader.get("ansible.builtin.template", loader=loader, templar=Templar(loader, told))
     (theirs,) = ansible.run([f"{ROLE}/templates/{template}"], told)
