@@ -19,13 +19,12 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _handover as handover,
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _plan as plan,
-)
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _redis as redis,
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _render as render
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import STEPS
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import plan_redis
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side, plan_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring, on_host
 from conftest import ROOT
 
@@ -406,9 +405,9 @@ class Fleet:
             seen = {name: one.look() for name, one in self.hosts.items() if name not in self.away}
             waiting = handover.waiting(wiring, held, host, seen, list(self.hosts), failed)
             if waiting:
-                return plan.kept(host, wiring["holder"], waiting).result()
+                return plan_kept_side(host, wiring["holder"], waiting).result()
         if not wiring["links"] or wiring["problems"]:
-            return plan.ambassador(side, host, wiring, observed, told, None, None).result()
+            return plan_side(side, host, wiring, observed, told, None, None).result()
         network = observed["networks"].get(told["network"])
         pools = network["pools"] if network else []
         gateways = containers.gateways(pools, observed["addresses"])
@@ -425,7 +424,7 @@ class Fleet:
         if told["engine"] in render.FILES:
             generation = self._generation(side, served, observed, pools, managed)
         loses = side == "server" and handover.removes_clients(observed["sides"].get("server", {}), served, told["tls"])
-        return plan.ambassador(side, host, wiring, observed, told, places, generation, authority, served, (), loses).result()
+        return plan_side(side, host, wiring, observed, told, places, generation, authority, served, (), loses).result()
 
     def _generation(self, side, wiring, observed, pools, managed):
         told, more = self.settings, {}
@@ -540,7 +539,7 @@ class Redis:
         owned = {"owner": permissions.REDIS_UID, "files": {name: digest(content.encode()) for name, content in files.items()}}
         self.settings["files"] = owned["files"] | ({"loaded": loaded} if loaded else {})
         observed = self.host.look()
-        return plan.redis(self.part, self.host.name, observed, self.settings, container, owned, list(problems), volume, loaded).result()
+        return plan_redis(self.part, self.host.name, observed, self.settings, container, owned, list(problems), volume, loaded).result()
 
     def run(self):
         """Plan it and take the steps; return the plan that it began with."""

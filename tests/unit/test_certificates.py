@@ -12,7 +12,12 @@ from ansible.plugins.loader import lookup_loader
 from ansible_collections.crosshost.ambassador.plugins.filter.behind import behind
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _certificates as certificates
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _passwords as passwords
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import OTHER_AUTHORITY, REVOKED, Renewal, certificate_due
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import (
+    OTHER_AUTHORITY,
+    REVOKED,
+    Renewal,
+    certificate_due,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa

@@ -18,7 +18,7 @@ from ansible.playbook.play import Play
 from ansible_collections.crosshost.ambassador.plugins.action.plan import known_variables
 from ansible_collections.crosshost.ambassador.plugins.doc_fragments import _docker as own_fragment
 from ansible_collections.crosshost.ambassador.plugins.module_utils._docker_engine import ARGUMENTS, DockerEngine, SettingsError
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import engine_problem
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import engine_problem
 from conftest import ROOT, FakeDockerOverTCP, run_module
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization

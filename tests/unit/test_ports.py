@@ -5,7 +5,7 @@ import socket
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation import sockets
 from ansible_collections.crosshost.ambassador.plugins.modules.observation_info import KERNEL, read_proc
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import ipv6_port_problems, port_problems
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_ports import ipv6_port_problems, port_problems
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 
 NAME = "ambassador_server"
