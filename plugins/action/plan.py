@@ -48,9 +48,10 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _render as render,
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES, plan_unseen
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import certificate_due, issued_now
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import find_renewal, issued_now
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_inputs import SideInputs
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import open_port_warnings
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import plan_redis
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import RedisInputs, plan_redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_removal import plan_removal
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side, plan_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import CERTIFIED, OBSERVED, Hosts, Wiring, certified, on_host
@@ -309,7 +310,7 @@ class ActionModule(ActionBase):
             wiring["problems"] = self._several() or wiring["problems"]
         self._image(settings.get(IMAGES.get(settings["engine"])))
         if not wiring["links"] or settings["engine"] not in IMAGES:
-            return plan_side(self.part, self.host, wiring, self.observed, settings, None, None)
+            return plan_side(SideInputs(self.part, self.host, wiring, self.observed, settings))
         scripts = {name: self._file(name) for name in ("socat.sh", "nftables.sh")}
         network = self.observed["networks"].get(settings["network"])
         pools = network["pools"] if network else []
@@ -329,8 +330,21 @@ class ActionModule(ActionBase):
             generation = self._generation(served, pools, tls)
         former = self.observed["sides"].get("server", {})
         loses = self.part == "server" and handover.removes_clients(former, served, settings["tls"])
-        coming = self._coming(wiring["links"])
-        return plan_side(self.part, self.host, wiring, self.observed, settings, places, generation, tls, served, coming, loses)
+        return plan_side(
+            SideInputs(
+                self.part,
+                self.host,
+                wiring,
+                self.observed,
+                settings,
+                places=places,
+                generation=generation,
+                tls=tls,
+                kept_wiring=served,
+                later_hosts=self._coming(wiring["links"]),
+                removes_clients=loses,
+            )
+        )
 
     def _links_with_own_redis(self, links):
         """Return the links of a side whose backend is the container of the role redis_server."""
@@ -419,7 +433,7 @@ class ActionModule(ActionBase):
 
     def _image(self, name):
         prefix = f"{self.settings['registry']}/" if self.settings["registry"] else ""
-        self.settings |= {"image_name": name, "image": f"{prefix}{name}"}
+        self.settings["image"] = f"{prefix}{name}"
 
     def _file(self, name):
         with open(f"{ROLE}/files/{name}", encoding="utf-8") as file:
@@ -551,7 +565,8 @@ class ActionModule(ActionBase):
             if host not in ends or not observed.get("identity"):
                 continue
             key, held = (text_of(observed, "identity", "key"), certificates.readable(text_of(observed, "identity", "certificate")))
-            due = certificate_due(host, key, authorities, held, certificates.revoked_serials(held, revoked), now)
+            serials = certificates.revoked_serials(held, revoked)
+            due = find_renewal(host, key, {"authorities": authorities, "held": held, "revoked": serials, "now": now})
             found = issued_now(self.settings, authorities, now) if due else held
             lifetimes[host] = {key: found[key] for key in ("not_before", "not_after")}
         return lifetimes
@@ -595,9 +610,20 @@ class ActionModule(ActionBase):
         files = {file: self._hashed(text) for file, text in texts.items()} or dict.fromkeys(("operator",))
         loaded = self._hashed(redis.loaded(known, rules, memory)) if ready else None
         container = containers.redis_server(name, self._redis_settings())
-        owned = {"owner": permissions.REDIS_UID, "files": files}
-        inputs = self.settings, container, owned, problems, self.redis["volume"], loaded
-        found = plan_redis("redis_server", self.host, self.observed, *inputs)
+        found = plan_redis(
+            RedisInputs(
+                "redis_server",
+                self.host,
+                self.observed,
+                self.settings,
+                container=container,
+                owner=permissions.REDIS_UID,
+                files=files,
+                problems=problems,
+                volume=self.redis["volume"],
+                loaded=loaded,
+            )
+        )
         # a run that stopped may have written the users already
         runs_with = self.observed["loaded_users"].get(name) or self.observed["users"].get(name, {})
         found.always["changed_users"] = redis.changed_users(known, runs_with, self._hashed) if ready else []
@@ -628,8 +654,18 @@ class ActionModule(ActionBase):
         ready = all(known.values()) and not problems
         files = {file: self._hashed(text) for file, text in redis.client_files(known).items()} if ready else dict.fromkeys(given)
         container = containers.redis_client(name, self._redis_settings(), links[0]["consumer"] if links else {}, bool(given))
-        owned = {"owner": permissions.REDIS_UID, "files": files}
-        found = plan_redis("redis_client", self.host, self.observed, self.settings, container, owned, problems)
+        found = plan_redis(
+            RedisInputs(
+                "redis_client",
+                self.host,
+                self.observed,
+                self.settings,
+                container=container,
+                owner=permissions.REDIS_UID,
+                files=files,
+                problems=problems,
+            )
+        )
         found.ask = {"facts": wiring["unknown"]} if wiring["unknown"] else {}
         found.always["link"] = links[0] if links else None
         return found

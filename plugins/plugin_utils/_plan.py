@@ -1,28 +1,23 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The plan: what a run has to change on a host, decided from the wiring, what was observed of the host, and the settings.
+"""The plan of a part of a host: its problems, or the steps of a run.
 
-Pure Python without Ansible, so that every decision is tested without a host. A plan is for one part of a host: ``server`` or ``client``,
-a side
-of the ambassadors, ``redis_server`` or ``redis_client``. It says what is wrong (sentences, and then nothing is changed), or which steps to
-take, in their order; a step has its place in the order over the fleet: *expand* (server sides take what is new), *turn* (client sides
-change over), *contract* (server sides give up what nobody dials any more).
-
-Settings are a dict: ``mesh``, ``engine``, ``network``, ``ipv6`` and ``tls`` (bool), ``state_dir``, ``controller_dir``, ``ca`` and
-``ca_crl`` (PEM, empty where none was given), ``ca_key`` (bool, whether one was), ``certificate_days`` (int), ``cut`` (a revoked
-host whose connections end, or an empty text), ``image`` (as it is pulled), ``image_name`` (as the user wrote it), ``nameservers`` (list of
-str, empty for those of the host), ``memory``, ``pids``, ``prove`` (bool), ``metrics`` (``address:port`` or a port of the metrics, empty for
-none), ``tested`` (images whose program printed its version in this run). ``Wiring.side`` returns the wiring, and the module
-``observation_info`` the observation.
+The planner decides from the wiring, the observation of the host, and the settings. It is pure Python without Ansible, so every decision is
+tested without a host. The parts are the sides ``server`` and ``client``, and the containers ``redis_server`` and ``redis_client``.
+A step belongs to a phase of the run over all hosts: *expand* (server sides add), *turn* (client sides change), *contract* (server sides
+remove what no client uses). ``Wiring.side`` returns the wiring, and the module ``observation_info`` returns the observation.
 """
 
 from __future__ import annotations
+
+import dataclasses
+from typing import TypedDict
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
 
 EXPAND, TURN, CONTRACT = "expand", "turn", "contract"
-# part -> when its steps are taken, but for `remove` of a side, which is to contract
+# part -> phase of its steps, except the step `remove` of a side, which is in the phase `contract`
 PHASES = {"server": EXPAND, "client": TURN, "redis_server": EXPAND, "redis_client": TURN}
 # the steps in their order
 STEPS = (
@@ -43,37 +38,84 @@ STEPS = (
 SIDES = ("server", "client")
 
 
-class Plan:
-    """What has to change of one part of a host.
+class Settings(TypedDict, total=False):
+    """The settings of a run for a host. A Redis container has no ``engine``, and its ``memory`` and ``pids`` are its own.
 
-    :param str part: ``server``, ``client``, ``redis_server`` or ``redis_client``
-    :param str host: inventory name of the host
+    ``ca`` and ``ca_crl`` are PEM, and empty if they are not given. ``ca_key`` is whether the key of that CA is given. ``cut`` is a revoked
+    host whose connections are closed, or empty. ``image`` is pulled under this name. ``nameservers`` is empty for the name servers of the
+    host. ``metrics`` is ``address:port`` or a port, and empty for no metrics. ``tested`` are images whose program printed its version in
+    this run. ``volume`` is the name of the volume of a Redis server.
     """
 
-    def __init__(self, part, host):
-        self.part, self.host = part, host
-        #: what is wrong, a sentence each; nothing is changed then
-        self.problems = []
-        #: what is to be known before it can be judged: ``observation``, ``facts`` and ``certificates``, names of hosts each
-        self.ask = {}
-        #: why, step by step: name of the step -> words for people
-        self.why = {}
-        #: what people are told before anything is changed, a line each
-        self.lines = []
-        #: what is done, and may be a mistake, a sentence each
-        self.warnings = []
-        #: what the steps need
-        self.inputs = {}
-        #: what is needed whether there are steps or not
-        self.always = {}
-        #: whether something is served that is to be given up once nobody dials it
-        self.contracts = False
+    mesh: str
+    engine: str | None
+    network: str
+    ipv6: bool
+    tls: bool
+    state_dir: str
+    controller_dir: str
+    ca: str
+    ca_crl: str
+    ca_key: bool
+    certificate_days: int
+    cut: str
+    image: str
+    nameservers: list[str]
+    memory: str
+    pids: int
+    prove: bool
+    metrics: str | int
+    tested: list[str]
+    volume: str | None
 
-    def step(self, name, why):
-        """Take a step.
+
+class Removal(TypedDict):
+    """The containers, directories, network and volume that a run removes."""
+
+    containers: list[str]
+    paths: list[str]
+    network: str | None
+    volume: str | None
+
+
+def make_removal(container_names=(), paths=(), volume=None):
+    """Return a removal without a network.
+
+    :rtype: Removal
+    """
+    return Removal(containers=list(container_names), paths=list(paths), network=None, volume=volume)
+
+
+@dataclasses.dataclass
+class Plan:
+    """The changes of one part of a host."""
+
+    #: ``server``, ``client``, ``redis_server`` or ``redis_client``
+    part: str
+    #: inventory name of the host
+    host: str
+    #: a sentence for each problem; with one, the run changes nothing
+    problems: list[str] = dataclasses.field(default_factory=list)
+    #: names of hosts that the plan needs more of: ``observation``, ``facts`` and ``certificates``
+    ask: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    #: step -> its reason, in words for people
+    why: dict[str, str] = dataclasses.field(default_factory=dict)
+    #: a line for each change, which a run prints before its first step
+    lines: list[str] = dataclasses.field(default_factory=list)
+    #: a sentence for each change that may be a mistake
+    warnings: list[str] = dataclasses.field(default_factory=list)
+    #: inputs of the steps
+    inputs: dict = dataclasses.field(default_factory=dict)
+    #: values that are needed even if there are no steps
+    always: dict = dataclasses.field(default_factory=dict)
+    #: whether a later phase removes parts of the configuration that clients may still use
+    contracts: bool = False
+
+    def add_step(self, name, why):
+        """Add a step. A step that has a reason keeps it.
 
         :param str name: one of ``STEPS``
-        :param str why: why, in words for people
+        :param str why: the reason, in words for people
         """
         self.why.setdefault(name, why)
 
@@ -81,8 +123,8 @@ class Plan:
         """Return the plan as a dict.
 
         :return: ``part``, ``problems``, ``ask``, ``steps`` (list of str, in order), ``phases`` (phase -> list of str), ``why``,
-            ``lines``, ``record`` (list of str: what the host is to remember of it; empty where nothing is changed, and for an engine that
-            keeps nothing on disk); and where there are steps, what they need
+            ``lines``, ``record`` (list of str: the history of the host gets these; empty if nothing changes, and for an engine that
+            keeps nothing on disk); and if there are steps, their inputs
         :rtype: dict
         """
         steps = [] if self.problems else [name for name in STEPS if name in self.why]
@@ -92,59 +134,76 @@ class Plan:
             phases[CONTRACT if contracts else PHASES[self.part]].append(name)
         if self.contracts and not self.problems:
             phases[CONTRACT] += ["configuration", "load", "verify"]
-        told = {"part": self.part, "problems": self.problems, "ask": self.ask, "steps": steps, "phases": phases, "why": self.why}
-        told |= {"lines": [], "warnings": []} if self.problems else {"lines": self.lines, "warnings": self.warnings}
         changes = self.inputs.get("generation") and set(steps) - {"verify", "remove"}
-        told["record"] = (self.lines or [why for name, why in self.why.items() if name != "verify"]) if changes else []
-        return {**told, **self.always, **(self.inputs if steps else {})}
+        return {
+            "part": self.part,
+            "problems": self.problems,
+            "ask": self.ask,
+            "steps": steps,
+            "phases": phases,
+            "why": self.why,
+            "lines": [] if self.problems else self.lines,
+            "warnings": [] if self.problems else self.warnings,
+            "record": (self.lines or [why for name, why in self.why.items() if name != "verify"]) if changes else [],
+            **self.always,
+            **(self.inputs if steps else {}),
+        }
 
 
 def plan_unseen(part, host):
-    """Plan nothing yet, for what was observed of the host is what another mesh sees.
+    """Return a plan without steps, because the observation of the host is that of another mesh.
 
     :param str part: the part
     :param str host: inventory name of the host
     :rtype: Plan
     """
-    plan = Plan(part, host)
-    plan.ask = {"observation": [host]}
-    return plan
+    return Plan(part, host, ask={"observation": [host]})
 
 
-def container_names(side, observed, numbers):
-    """Return the names of containers of a side."""
+def name_containers(side, observed, numbers):
+    """Return the names of containers of a side.
+
+    :param str side: ``server`` or ``client``
+    :param dict observed: the observation
+    :param numbers: numbers of the containers
+    :rtype: list[str]
+    """
     return [names.ambassador(side, observed["mesh"], number) for number in numbers]
 
 
-def all_container_names(side, observed):
-    """Return the names of all containers of a side that there may be."""
-    return container_names(side, observed, {1, *containers.numbered(side, observed)}) + containers.left_over(side, observed)
-
-
-def directories_of(side):
-    """Return the directories of a side in the state directory.
+def name_all_containers(side, observed):
+    """Return the names of all containers that a side may have.
 
     :param str side: ``server`` or ``client``
+    :param dict observed: the observation
     :rtype: list[str]
     """
-    return [side, names.LINKS] if side == "client" else [side]
+    return name_containers(side, observed, {1, *containers.numbered(side, observed)}) + containers.left_over(side, observed)
 
 
-def add_image_step(plan, observed, settings, there):
-    """Get the image before anything is changed, and know the program in it.
+def add_image_step(plan, observed, settings, users):
+    """Add the step that pulls the image, and runs its program once, before anything changes.
 
-    :param list[dict | None] there: the containers that are to have it, as they were observed
+    :param Plan plan: the plan
+    :param dict observed: the observation
+    :param Settings settings: the settings
+    :param list[dict | None] users: the containers that need the image, as they were observed
     """
-    image = observed["images"].get(containers.reference(settings["image"]))
-    missing = image is None
-    new = missing or all(not found or found["image_id"] != image for found in there)
-    untested = settings.get("engine") == "haproxy" and new and settings["image"] not in settings.get("tested", [])
+    image_id = observed["images"].get(containers.reference(settings["image"]))
+    missing = image_id is None
+    is_new = missing or all(not container or container["image_id"] != image_id for container in users)
+    untested = settings.get("engine") == "haproxy" and is_new and settings["image"] not in settings.get("tested", [])
     if missing or untested:
-        plan.step("image", f"the image {settings['image']} is {'missing' if missing else 'new here'}")
+        plan.add_step("image", f"the image {settings['image']} is {'missing' if missing else 'new here'}")
         plan.inputs["image"] = {"missing": missing, "untested": untested}
 
 
 def add_network_step(plan, observed, settings):
-    # one that is there is left as it is, whoever made it: Docker changes a network by making it anew
+    """Add the step that creates the network of the ambassadors. An existing network stays, because Docker can only recreate it.
+
+    :param Plan plan: the plan
+    :param dict observed: the observation
+    :param Settings settings: the settings
+    """
     if settings["network"] not in observed["networks"]:
-        plan.step("network", f"the network {settings['network']} is missing")
+        plan.add_step("network", f"the network {settings['network']} is missing")

@@ -4,26 +4,67 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import enum
+from typing import NamedTuple, TypedDict
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import certified
 
-# before the end of a CA people have this time to change to another one
-AUTHORITY_DAYS = 365
+# a run warns this time before the end of a CA
+CA_WARNING_DAYS = 365
 # signing.py backdates the certificates of hosts by this time
 BACKDATED_SECONDS = 3600
-# why a host needs another certificate
-MISSING, REVOKED, OTHER_KEY, RENAMED, OTHER_NAME = "missing", "revoked", "other_key", "renamed", "other_name"
-OTHER_AUTHORITY, EXTRA_NAME, AGED = "other_authority", "extra_name", "aged"
+
+
+class RenewalReason(enum.Enum):
+    """Why a host needs another certificate."""
+
+    MISSING = "missing"
+    REVOKED = "revoked"
+    OTHER_KEY = "other_key"
+    RENAMED = "renamed"
+    OTHER_NAME = "other_name"
+    OTHER_AUTHORITY = "other_authority"
+    EXTRA_NAME = "extra_name"
+    AGED = "aged"
+
+
 # another host, or an attacker, may have the key as well
-NEW_KEY = (REVOKED, OTHER_NAME)
+NEW_KEY_REASONS = (RenewalReason.REVOKED, RenewalReason.OTHER_NAME)
+
 # why HAProxy refuses all certificates of a CA -> what is wrong with its list of revoked certificates, and what to do
 LIST_PROBLEMS = {
     "missing": "the list of revoked certificates of the CA {name} is missing. Append it. With any list, HAProxy requires one of each CA.",
     "ended": "the list of revoked certificates of the CA {name} has ended. Replace it with the present list of this CA.",
     "cannot_sign": "the list of the CA {name} is not valid. Issue the certificate of the CA with the key usage cRLSign.",
 }
+
+
+class TlsInputs(TypedDict):
+    """The certificates that a plan needs.
+
+    ``authorities`` are the CAs of this controller (see the plugin util ``certificates``); the first one signs. ``missing_issuers`` are the
+    ``name`` and ``issuer`` of the CAs whose issuer is not in the file of the CA, ``unlisted`` see :func:`list_problems`. ``authority_key``
+    is path and mode of the key of the CA, None if it is given. ``held`` is the certificate of the host, ``revoked`` are serial numbers.
+    ``former_name`` is the name in the certificate if the host was renamed. ``inventory`` are the names of all hosts. ``holders`` are hosts
+    that have a certificate, so that this controller may not create a CA. ``ask`` are hosts that the run has to ask for their certificate.
+    ``peers`` is host at the other end of a link -> ``not_before`` and ``not_after`` of its certificate, if they are known. ``now`` is in
+    seconds since the epoch.
+    """
+
+    ca: str
+    authorities: list[dict]
+    missing_issuers: list[dict]
+    unlisted: list[dict]
+    authority_key: tuple[str, int | None] | None
+    held: dict | None
+    revoked: list[int]
+    former_name: str | None
+    inventory: list[str]
+    holders: list[str]
+    ask: list[str]
+    peers: dict[str, dict[str, float]]
+    now: float
 
 
 def list_problems(settings, unlisted):
@@ -33,25 +74,26 @@ def list_problems(settings, unlisted):
     :rtype: list[str]
     """
     place = "ambassador_ca_crl" if settings["ca"] else f"{settings['controller_dir']}/ca.crl"
-    return [f"{place}: {LIST_PROBLEMS[one['fault']].format(name=one['name'])}" for one in unlisted]
+    return [f"{place}: {LIST_PROBLEMS[authority['fault']].format(name=authority['name'])}" for authority in unlisted]
 
 
-def certificate_problems(host, observed, settings, authorities, held, missing=()):
+def certificate_problems(host, observed, settings, tls):
     """Return the reasons why the certificate of a host cannot be kept or made: a wrong CA, or a missing library on the host.
 
+    :param str host: inventory name of the host
     :param dict observed: the observation
-    :param list[dict] authorities: the CAs of this controller, see the plugin util ``certificates``
-    :param dict | None held: the certificate of the host
-    :param missing: ``name`` and ``issuer`` of the CAs whose issuer is not in the file of the CA
+    :param Settings settings: the settings
+    :param TlsInputs tls: ``authorities``, ``held`` and ``missing_issuers``
     :rtype: list[str]
     """
+    authorities, held, missing = tls["authorities"], tls["held"], tls["missing_issuers"]
     if settings["ca"] and not authorities:
         return ["ambassador_ca_certificate: expected a certificate, PEM, found none in it; correct it."]
     if missing:
         place = "ambassador_ca_certificate" if settings["ca"] else f"{settings['controller_dir']}/ca.pem"
         return [
-            f"{place}: the issuer {one['issuer']} of the CA {one['name']} is missing. Append the certificate of the issuer to it."
-            for one in missing
+            f"{place}: the issuer {ca['issuer']} of the CA {ca['name']} is missing. Append the certificate of the issuer to it."
+            for ca in missing
         ]
     if held and held["authority"] not in [authority["key"] for authority in authorities]:
         place, remedy = (
@@ -73,7 +115,7 @@ def certificate_problems(host, observed, settings, authorities, held, missing=()
 
 
 def holders_problems(holders, settings):
-    """Tell which hosts keep this controller from making a CA.
+    """Return the hosts whose certificates prevent this controller from creating a CA.
 
     :param list[str] holders: the hosts that hold a certificate
     :rtype: list[str]
@@ -102,66 +144,70 @@ def authority_key_problems(path, mode):
 class Renewal(NamedTuple):
     """Why a host needs another certificate.
 
-    ``reason`` is one of the constants above; ``words`` says it to people; ``needs_new_key`` is whether the host has to create another key;
+    ``words`` completes the sentence "the certificate of a host is"; ``needs_new_key`` is whether the host has to create another key;
     ``former_name`` is a name of the host that its clients may still verify.
     """
 
-    reason: str
+    reason: RenewalReason
     words: str
     needs_new_key: bool = False
     former_name: str | None = None
 
 
-def certificate_due(host, key, authorities, held, revoked, now, former_name=None, inventory=()):
+def find_renewal(host, key, tls):
     """Return why a host needs another certificate, or None.
 
-    It is due if there is none, if it is another key's, name's or CA's, or revoked, if it is also valid for another host of the inventory,
-    and when a third of its time is over.
+    It does if it has none, if its certificate is that of another key, name or CA, or is revoked, or also valid for another host of the
+    inventory, and when a third of its lifetime is over.
 
     :param str host: inventory name of the host
-    :param str key: whether the key beside it is its ``own``, an ``other``, or there is ``none``
-    :param list[dict] authorities: the CAs of this controller; the first one signs
-    :param dict | None held: the certificate of the host
-    :param list[int] revoked: serial numbers of the certificates that are revoked
-    :param float now: seconds since the epoch
-    :param str | None former_name: the name in its certificate, if the host was renamed
-    :param inventory: names of all hosts of the inventory
+    :param str key: whether the host has the key of the certificate (``own``), another one (``other``), or ``none``
+    :param TlsInputs tls: ``authorities``, ``held``, ``revoked`` and ``now``; ``former_name`` and ``inventory`` are optional
     :rtype: Renewal | None
     """
+    held, now, authorities, former_name = tls["held"], tls["now"], tls["authorities"], tls.get("former_name")
     if not held:
-        return Renewal(MISSING, "made")
-    others = set(held["names"]) - {certified(host)}
-    taken = sorted(others & {certified(one) for one in inventory}) if others else []
-    is_other = held["name"] != certified(host)
+        return Renewal(RenewalReason.MISSING, "made")
+    name, days = held["name"], (held["not_after"] - now) / 86400
+    is_other = name != certified(host)
+    taken = _list_other_hosts(host, held, tls.get("inventory", ()))
     reasons = [
-        (held["serial"] in revoked, REVOKED, "revoked"),
-        (key != "own", OTHER_KEY, "of another key"),
-        (is_other and held["name"] == former_name, RENAMED, f"of {former_name}, the former name of the host"),
-        (is_other, OTHER_NAME, f"of {held['name']}"),
-        (not authorities or held["authority"] != authorities[0]["key"], OTHER_AUTHORITY, "of another CA"),
-        (taken, EXTRA_NAME, f"also of {', '.join(taken)}"),
-        (
-            held["not_after"] - now < (held["not_after"] - held["not_before"]) * 2 / 3,
-            AGED,
-            f"valid for {(held['not_after'] - now) / 86400:.0f} more days",
-        ),
+        (held["serial"] in tls["revoked"], RenewalReason.REVOKED, "revoked"),
+        # a key without its certificate was created by a run that stopped before it had the certificate
+        (key != "own", RenewalReason.OTHER_KEY, "of another key"),
+        (is_other and name == former_name, RenewalReason.RENAMED, f"of {former_name}, the former name of the host"),
+        (is_other, RenewalReason.OTHER_NAME, f"of {name}"),
+        (not authorities or held["authority"] != authorities[0]["key"], RenewalReason.OTHER_AUTHORITY, "of another CA"),
+        (taken, RenewalReason.EXTRA_NAME, f"also of {', '.join(taken)}"),
+        (is_aged(held, now), RenewalReason.AGED, f"valid for {days:.0f} more days"),
     ]
-    # a key without its certificate was created by a run that stopped before it had the certificate
     for is_due, reason, words in reasons:
         if is_due:
-            return Renewal(reason, words, reason in NEW_KEY and key == "own", former_name if reason == RENAMED else None)
+            needs_new_key = reason in NEW_KEY_REASONS and key == "own"
+            return Renewal(reason, words, needs_new_key, former_name if reason is RenewalReason.RENAMED else None)
     return None
 
 
-def identity_warnings(host, held, due):
+def _list_other_hosts(host, held, inventory):
+    """Return the hosts of the inventory, other than its own, for which a certificate is valid."""
+    others = set(held["names"]) - {certified(host)}
+    return sorted(others & {certified(other) for other in inventory}) if others else []
+
+
+def is_aged(held, now):
+    """Return whether a third of the lifetime of a certificate is over."""
+    return held["not_after"] - now < (held["not_after"] - held["not_before"]) * 2 / 3
+
+
+def identity_warnings(host, held, renewal):
     """Return a warning if a host has the certificate of another one: then both may have one key.
 
     :param str host: inventory name of the host
     :param dict | None held: the certificate of the host
-    :param Renewal | None due: see :func:`certificate_due`
+    :param Renewal | None renewal: see :func:`find_renewal`
     :rtype: list[str]
     """
-    if not due or due.reason != OTHER_NAME:
+    if not renewal or renewal.reason is not RenewalReason.OTHER_NAME:
         return []
     return [
         f"Host {host} has the private key of {held['name']}, for example because it is a copy of that machine."
@@ -172,28 +218,28 @@ def identity_warnings(host, held, due):
 def issued_now(settings, authorities, now):
     """Return the lifetime of a certificate that this run issues, as :func:`signing.issue` does.
 
-    :param dict settings: see the documentation of this file
+    :param Settings settings: the settings
     :param list[dict] authorities: the CAs of this controller; the first one signs
     :param float now: seconds since the epoch
     :return: ``not_before`` and ``not_after``
     :rtype: dict[str, float]
     """
     end = now + settings["certificate_days"] * 86400
-    return {"not_before": now - BACKDATED_SECONDS, "not_after": min([end, *(one["not_after"] for one in authorities[:1])])}
+    return {"not_before": now - BACKDATED_SECONDS, "not_after": min([end, *(authority["not_after"] for authority in authorities[:1])])}
 
 
-def clock_problems(host, observed, settings, tls, due):
+def clock_problems(host, observed, settings, tls, renewal):
     """Return why the clock of a host makes it refuse a valid certificate: that of the CA, its own, or that of a host of its links.
 
     :param str host: inventory name of the host
     :param dict observed: the observation
-    :param dict settings: see the documentation of this file
-    :param dict tls: see :func:`plan_side`
-    :param Renewal | None due: why the host gets another certificate in this run
+    :param Settings settings: the settings
+    :param TlsInputs tls: ``authorities``, ``held``, ``peers`` and ``now``
+    :param Renewal | None renewal: why the host gets another certificate in this run
     :rtype: list[str]
     """
-    own = issued_now(settings, tls["authorities"], tls["now"]) if due else tls["held"]
-    lifetimes = [("the CA", one) for one in tls["authorities"][:1]] + [(host, own), *tls["peers"].items()]
+    certificate = issued_now(settings, tls["authorities"], tls["now"]) if renewal else tls["held"]
+    lifetimes = [("the CA", authority) for authority in tls["authorities"][:1]] + [(host, certificate), *tls["peers"].items()]
     for name, lifetime in lifetimes:
         reason = clock.invalid_by_clock(name, lifetime, host, observed.get("clock_offset"), tls["now"])
         if reason:
@@ -202,17 +248,17 @@ def clock_problems(host, observed, settings, tls, due):
 
 
 def authority_warnings(settings, authorities, now):
-    """Warn of a CA that ends: no certificate outlives it.
+    """Return a warning about a CA that ends soon: its certificates end with it.
 
-    :param dict settings: see the documentation of this file
+    :param Settings settings: the settings
     :param list[dict] authorities: the CAs of this controller; the first one signs
     :param float now: seconds since the epoch
     :rtype: list[str]
     """
-    left = (authorities[0]["not_after"] - now) / 86400 if authorities else AUTHORITY_DAYS
-    if left >= AUTHORITY_DAYS:
+    days = (authorities[0]["not_after"] - now) / 86400 if authorities else CA_WARNING_DAYS
+    if days >= CA_WARNING_DAYS:
         return []
     return [
-        f"the CA in {settings['controller_dir']} ends in {left:.0f} days, and with it all certificates of its hosts;"
+        f"the CA in {settings['controller_dir']} ends in {days:.0f} days, and with it all certificates of its hosts;"
         " run crosshost.ambassador.rollover, which changes to a new one and breaks no connection."
     ]

@@ -1,20 +1,17 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The lines that a run prints before it changes a side: links, connections, networks and containers."""
+"""The lines that a run prints before it changes a side, and its warnings: links, connections, networks and containers."""
 
 from __future__ import annotations
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import targets_of
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
-
-
-def _places(targets):
-    return ", ".join(f"{target['name']} {endpoint(target['address'], target['port'])}" for target in targets)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._containers import Change
 
 
 def link_lines(side, host, wiring, on_disk):
-    """Tell which links are added, removed and re-pointed.
+    """Return the links that are added, removed and changed.
 
     :param str side: ``server`` or ``client``
     :param str host: inventory name of the host
@@ -23,38 +20,63 @@ def link_lines(side, host, wiring, on_disk):
     :return: a line each: ``+ redis vm2 -> vm1 (198.18.0.11:6379)``
     :rtype: list[str]
     """
-    lines, were = [], on_disk.get("links") or {}
+    lines, former_links = [], on_disk.get("links") or {}
+    format_line = _format_server_link if side == "server" else _format_client_link
     for link in wiring["links"]:
-        alias, targets, was = link["alias"], targets_of(link, side), targets_of(were.get(link["alias"], {}), side)
-        if side == "server":
-            # where its backend is, Docker says
-            now, then = [target["name"] for target in targets], [target["name"] for target in was]
-            told = f"{alias} {host}: {link['backend']}"
-        else:
-            now = [endpoint(target["address"], target["port"]) for target in targets]
-            then = [target["address"] for target in was]
-            told = f"{alias} {host} -> " + ", ".join(f"{target['name']} ({place})" for target, place in zip(targets, now, strict=False))
-        if alias not in were:
-            lines.append(f"+ {told}")
-        elif not _same_places(targets, now, was, then):
-            names = ", ".join(target["name"] for target in was)
-            lines.append(f"~ {alias} {host}: {names} {', '.join(filter(None, then))} -> {_places(targets)}, live")
+        line = format_line(host, link, former_links.get(link["alias"]))
+        if line:
+            lines.append(line)
     return lines + removed_lines(side, host, wiring, on_disk)
 
 
-def _same_places(targets, now, was, then):
-    """Tell whether a link leads to the same targets as before: the address behind a name can change without a run."""
-    if len(now) != len(then):
+def _format_server_link(host, link, former_link):
+    """Return the line of a link of a server side, None if it does not change. Docker reports the address of its backend."""
+    if former_link is None:
+        return f"+ {link['alias']} {host}: {link['backend']}"
+    targets, former_targets = targets_of(link, "server"), targets_of(former_link, "server")
+    former_places = [target["name"] for target in former_targets]
+    if _has_same_targets(targets, [target["name"] for target in targets], former_targets, former_places):
+        return None
+    return _format_changed_link(host, link, targets, former_targets, former_places)
+
+
+def _format_client_link(host, link, former_link):
+    """Return the line of a link of a client side, None if it does not change."""
+    targets = targets_of(link, "client")
+    places = [endpoint(target["address"], target["port"]) for target in targets]
+    if former_link is None:
+        servers = ", ".join(f"{target['name']} ({place})" for target, place in zip(targets, places, strict=False))
+        return f"+ {link['alias']} {host} -> {servers}"
+    former_targets = targets_of(former_link, "client")
+    former_places = [target["address"] for target in former_targets]
+    if _has_same_targets(targets, places, former_targets, former_places):
+        return None
+    return _format_changed_link(host, link, targets, former_targets, former_places)
+
+
+def _format_changed_link(host, link, targets, former_targets, former_places):
+    former_names = ", ".join(target["name"] for target in former_targets)
+    places = ", ".join(f"{target['name']} {endpoint(target['address'], target['port'])}" for target in targets)
+    return f"~ {link['alias']} {host}: {former_names} {', '.join(filter(None, former_places))} -> {places}, live"
+
+
+def _has_same_targets(targets, places, former_targets, former_places):
+    """Return whether a link forwards to the same targets as before: the address of a name can change without a run."""
+    if len(places) != len(former_places):
         return False
     return all(
-        place == other or ((target["dns"] or target["on_this_host"]) and target["name"] == before["name"])
-        for target, place, before, other in zip(targets, now, was, then, strict=False)
+        place == former_place or ((target["dns"] or target["on_this_host"]) and target["name"] == former_target["name"])
+        for target, place, former_target, former_place in zip(targets, places, former_targets, former_places, strict=False)
     )
 
 
 def removed_lines(side, host, wiring, on_disk):
-    """Tell which links are removed, and what they did.
+    """Return the links that are removed, with their state and their connections.
 
+    :param str side: ``server`` or ``client``
+    :param str host: inventory name of the host
+    :param dict wiring: the wiring of the side
+    :param dict on_disk: the side as it was observed
     :return: a line each: ``- pg vm2 -> vm1, up, 3 connections``
     :rtype: list[str]
     """
@@ -63,26 +85,30 @@ def removed_lines(side, host, wiring, on_disk):
         if alias in wanted:
             continue
         targets = targets_of(link, side)
-        names = ", ".join(target["name"] for target in targets)
-        up = "up" if any(target["up"] for target in targets) else "down"
+        target_names = ", ".join(target["name"] for target in targets)
+        state = "up" if any(target["up"] for target in targets) else "down"
         arrow = " ->" if side == "client" else ":"
-        lines.append(f"- {alias} {host}{arrow} {names}, {up}, {counted(link['connections'])}")
+        lines.append(f"- {alias} {host}{arrow} {target_names}, {state}, {format_connections(link['connections'])}")
     return lines
 
 
 def removal_warnings(side, host, wiring, on_disk):
-    """Warn of a run that removes the last link of a side, or more than half of them: that may be a mistake in the map.
+    """Return a warning if a run removes the last link of a side, or more than half of its links: that may be a mistake in the map.
 
+    :param str side: ``server`` or ``client``
+    :param str host: inventory name of the host
+    :param dict wiring: the wiring of the side
+    :param dict on_disk: the side as it was observed
     :rtype: list[str]
     """
-    were, wanted = list(on_disk.get("links") or {}), {link["alias"] for link in wiring["links"]}
-    gone = [alias for alias in were if alias not in wanted]
-    if not gone or (wanted and len(gone) * 2 <= len(were)):
+    former, wanted = list(on_disk.get("links") or {}), {link["alias"] for link in wiring["links"]}
+    removed = [alias for alias in former if alias not in wanted]
+    if not removed or (wanted and len(removed) * 2 <= len(former)):
         return []
-    return [f"host {host}: this run removes {len(gone)} of the {len(were)} links of its {side} side ({', '.join(sorted(gone))})."]
+    return [f"host {host}: this run removes {len(removed)} of the {len(former)} links of its {side} side ({', '.join(sorted(removed))})."]
 
 
-def counted(connections):
+def format_connections(connections):
     """Return a number of connections in words: ``1 connection``, ``3 connections``.
 
     :param int connections: the number
@@ -91,50 +117,50 @@ def counted(connections):
     return f"{connections} connection{'' if connections == 1 else 's'}"
 
 
-def joined_lines(host, container, found, observed, settings):
+def joined_lines(host, wanted, container, observed, settings):
     """Return which Docker networks a container joins and leaves, and whether that breaks its connections.
 
     Docker publishes the ports of a container on the network that is its default route. With another one, connections through it break.
 
     :param str host: inventory name of the host
-    :param dict container: what is asked of it
-    :param dict | None found: the container as it was observed
+    :param dict wanted: the description of the container
+    :param dict | None container: the container as it was observed
     :param dict observed: the observation
-    :param dict settings: see the documentation of this file
+    :param Settings settings: the settings
     :rtype: list[str]
     """
-    if not found:
+    if not container:
         return []
-    there, wanted = set(found["networks"]), {container["network"], *container["others"]}
-    joins, leaves = sorted(set(container["others"]) - there), sorted(there - wanted)
-    was, will_be = (containers.default_route(places, observed, settings) for places in (there, wanted))
-    routes = {was: "was", will_be: "becomes"} if was and was != will_be else {}
+    former, planned = set(container["networks"]), {wanted["network"], *wanted["others"]}
+    joins, leaves = sorted(set(wanted["others"]) - former), sorted(former - planned)
+    old_route, new_route = (containers.default_route(networks, observed, settings) for networks in (former, planned))
+    routes = {old_route: "was", new_route: "becomes"} if old_route and old_route != new_route else {}
     lines = []
-    for verb, places in (("joins", joins), ("leaves", leaves)):
-        for network in places:
+    for verb, networks in (("joins", joins), ("leaves", leaves)):
+        for network in networks:
             more = f", which {routes[network]} its default route, so that connections through it break once" if network in routes else ""
-            lines.append(f"~ host {host}: {container['name']} {verb} the network {network}{more}")
+            lines.append(f"~ host {host}: {wanted['name']} {verb} the network {network}{more}")
     return lines
 
 
-def remade_lines(host, container, found, observed, connections):
-    """Tell whether a container is made anew, and what that breaks.
+def recreate_lines(host, wanted, container, differences, connections):
+    """Return a line if a running container is recreated, with the connections that this breaks.
 
     :param str host: inventory name of the host
-    :param dict container: what is asked of it
-    :param dict | None found: the container as it was observed
-    :param dict observed: the observation
-    :param int | None connections: how many it has; None for an engine that does not tell
+    :param dict wanted: the description of the container
+    :param dict | None container: the container as it was observed
+    :param list[Difference] differences: the differences between both
+    :param int | None connections: how many it has; None for an engine that does not count them
     :rtype: list[str]
     """
-    lines, name = [], container["name"]
-    if found is None:
-        return lines
-    if found["state"] == "running" and containers.made_anew(container, found, observed["images"]):
-        breaks = counted(connections or 0)
-        if sorted(found["publishes"]) != sorted(container["publish"]):
-            why = f", to publish {', '.join(container['publish']) or 'nothing'} instead of {', '.join(found['publishes']) or 'nothing'}"
-        else:
-            why = f" ({', '.join(containers.differences(container, found, observed['images']))})"
-        lines.append(f"~ host {host}: {name} is made anew{why}; connections through it break once. There are {breaks} now.")
-    return lines
+    if container is None or container["state"] != "running" or not containers.needs_recreate(differences):
+        return []
+    if any(difference.change is Change.PORTS for difference in differences):
+        former = ", ".join(container["publishes"]) or "nothing"
+        reason = f", to publish {', '.join(wanted['publish']) or 'nothing'} instead of {former}"
+    else:
+        reason = f" ({containers.format_differences(differences)})"
+    return [
+        f"~ host {host}: {wanted['name']} is made anew{reason}; connections through it break once."
+        f" There are {format_connections(connections or 0)} now."
+    ]

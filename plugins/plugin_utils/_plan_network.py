@@ -9,10 +9,12 @@ import ipaddress
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import all_container_names
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import named
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import name_all_containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import name_container
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import HOST, names_of, networks
 
+# Docker's states of containers that answer to no name
+STOPPED_STATES = ("created", "exited", "dead")
 # why a network does not work as the default route, after "the network X of host Y"
 ROUTE_FAULTS = {
     containers.RouteFault.PARENT_DRIVER: "has the driver {driver}, with which the host forwards nothing for its containers",
@@ -23,7 +25,7 @@ ROUTE_FAULTS = {
 
 
 def alias_problems(host, wiring, observed, network):
-    """Tell what else answers to an alias on the network: Docker gives the addresses of both, so that connections go now here, now there.
+    """Return what else answers to an alias on a network: Docker returns the addresses of both, and each gets a share of the connections.
 
     :param str host: inventory name of the host
     :param dict wiring: the wiring of its client side
@@ -33,14 +35,18 @@ def alias_problems(host, wiring, observed, network):
     """
     mesh, aliases = observed["mesh"], networks(wiring["links"], "client")
     aliases[network] = names_of(wiring["links"])
-    sides = all_container_names("client", observed)
-    # network, name in lower case -> containers that answer to it, each as a sentence names it
+    sides = name_all_containers("client", observed)
+    # network, name in lower case -> containers that answer to it, as a sentence names them
     others = {}
-    for container, found in observed["containers"].items():
-        own = found["ours"] in sides or names.standin_number(found["ours"] or "", mesh)
-        for place in found["networks"] if not own and found["state"] not in ("created", "exited", "dead") else ():
-            for name in found["networks"][place].get("names", []):
-                others.setdefault((place, name.lower()), []).append(f"{named(container, found)} (image {found['image']})")
+    for container_name, container in observed["containers"].items():
+        is_own = container["ours"] in sides or names.standin_number(container["ours"] or "", mesh)
+        if is_own or container["state"] in STOPPED_STATES:
+            continue
+        for place, joined in container["networks"].items():
+            for name in joined.get("names", []):
+                others.setdefault((place, name.lower()), []).append(
+                    f"{name_container(container_name, container)} (image {container['image']})"
+                )
     return [
         f"link {alias}: expected {wiring['holder']} alone to answer to this name on the network {place} of host"
         f" {host}, found {other} to answer as well, and to take its share of the connections;"
@@ -52,7 +58,7 @@ def alias_problems(host, wiring, observed, network):
 
 
 def joined_problems(host, side, wiring, observed, network):
-    """Tell which Docker networks of links are missing.
+    """Return the Docker networks of links that are missing.
 
     :param str host: inventory name of the host
     :param str side: ``server`` or ``client``
@@ -88,7 +94,7 @@ def dials_other_hosts(side, links):
     )
 
 
-def default_route_problems(host, side, links, asked, observed, settings):
+def default_route_problems(host, side, links, wanted, observed, settings):
     """Return the joined networks that become the default route of a container and do not work as one.
 
     The network of the ambassadors is not checked: its user decides how it reaches other hosts.
@@ -96,16 +102,16 @@ def default_route_problems(host, side, links, asked, observed, settings):
     :param str host: inventory name of the host
     :param str side: ``server`` or ``client``
     :param list[dict] links: the links of the side
-    :param asked: descriptions of the containers of the side
+    :param wanted: descriptions of the containers of the side
     :param dict observed: the observation
-    :param dict settings: see the documentation of this file
+    :param Settings settings: the settings
     :rtype: list[str]
     """
     # network -> problem: several containers of a side have the same networks
-    problems, own, dials = {}, settings["network"], dials_other_hosts(side, links)
-    for container in asked:
-        name = containers.default_route([own, *container["others"]], observed, settings)
-        if name in (None, own, *problems):
+    problems, ambassadors, dials = {}, settings["network"], dials_other_hosts(side, links)
+    for container in wanted:
+        name = containers.default_route([ambassadors, *container["others"]], observed, settings)
+        if name in (None, ambassadors, *problems):
             continue
         network = observed["networks"][name]
         fault = containers.route_fault(network, dials, bool(container["publish"]), settings["ipv6"])
@@ -114,18 +120,18 @@ def default_route_problems(host, side, links, asked, observed, settings):
             key = {"server": "network", "client": "networks"}[side]
             where = f"Link {alias}, key {key}: the network {name} of host {host}" if alias else f"Host {host}: the network {name}"
             reason = ROUTE_FAULTS[fault].format(driver=network.get("driver"))
-            remedy = _route_remedy(name, container["name"], alias, observed, own)
+            remedy = _route_remedy(name, container["name"], alias, observed, ambassadors)
             problems[name] = f"{where} becomes the default route of {container['name']}, but it {reason}. {remedy}"
     return list(problems.values())
 
 
-def _route_remedy(name, container, alias, observed, own):
-    network, other = observed["networks"][name], observed["networks"].get(own, {"ipv6": False})
+def _route_remedy(name, container, alias, observed, ambassadors):
+    network, other = observed["networks"][name], observed["networks"].get(ambassadors, {"ipv6": False})
     ways = [] if alias else [f"disconnect {container} from it"]
     create = [] if network.get("driver") in containers.PARENT_DRIVERS else ["with --internal"]
     # a network with IPv6 comes before one without, whatever their names
     later = ["without IPv6"] if network["ipv6"] and not other["ipv6"] else []
-    later += [f"with a name that sorts after {own}"] if name < own else []
+    later += [f"with a name that sorts after {ambassadors}"] if name < ambassadors else []
     create.append(" and ".join(later))
     ways.append(f"create it again {' or '.join(create)}")
     text = ", or ".join(ways)
@@ -137,7 +143,7 @@ def shared_listener_problems(host, wiring, settings):
 
     :param str host: inventory name of the host
     :param dict wiring: the wiring of its client side, with the place of each link
-    :param dict settings: see the documentation of this file
+    :param Settings settings: the settings
     :rtype: list[str]
     """
     if settings["engine"] != "socat":
@@ -160,7 +166,7 @@ def ipv6_alias_problems(host, wiring, observed, settings):
     :param str host: inventory name of the host
     :param dict wiring: the wiring of its client side
     :param dict observed: the observation
-    :param dict settings: see the documentation of this file
+    :param Settings settings: the settings
     :rtype: list[str]
     """
     if settings["engine"] != "nftables":
@@ -176,7 +182,7 @@ def ipv6_alias_problems(host, wiring, observed, settings):
 
 
 def loopback_problems(host, wiring, observed, network):
-    """Tell which backends on the host itself no container reaches.
+    """Return the backends on the host itself that no container reaches, because they listen on loopback only.
 
     :param str host: inventory name of the host
     :param dict wiring: the wiring of its server side

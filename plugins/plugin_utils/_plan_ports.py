@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import ipaddress
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
-from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, is_own, overlap
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_own, overlap
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import name_problems, named
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import name_container
 
 REMEDIES = {
     "publish": "set ambassador_bind for this host to one of its own addresses, or correct ambassador_address",
@@ -24,39 +23,43 @@ IPV4_REMEDIES = {
 }
 
 
-def port_problems(wiring, own, observed):
-    """Tell which ports cannot be published, before a container is made for them.
+def port_problems(wiring, own_containers, observed):
+    """Return the ports that the host cannot publish.
 
     :param dict wiring: the wiring of the side
-    :param list[str] own: names of the side's containers, whose own ports are free for their successors
+    :param list[str] own_containers: names of the containers of the side, whose ports are free for their successors
     :param dict observed: the observation
-    :return: a sentence each
     :rtype: list[str]
     """
     problems, held, others = [], [], {}
-    for name, found in observed["containers"].items():
-        ports = [containers.listener(port) for port in found["publishes"]]
-        if name in own:
+    for name, container in observed["containers"].items():
+        ports = [containers.listener(port) for port in container["publishes"]]
+        if name in own_containers:
             held += ports
         else:
             others[name] = ports
-    for want in wiring["publish"]:
-        at = (want["address"], want["port"])
-        if any(protocol == want["protocol"] and overlap(at, one) for protocol, one in held):
+    for port in wiring["publish"]:
+        protocol, at = port["protocol"], (port["address"], port["port"])
+        if _is_taken(protocol, at, held):
             continue
-        where = f"{want.get('where') or 'link ' + want['alias']}: expected to publish port {want['port']} on {want['address']}"
-        if not is_own(want["address"], observed["addresses"]):
-            problems.append(f"{where}, found that this host has no such address (NAT?); {REMEDIES[want['key']]}.")
+        place = port.get("where") or f"link {port['alias']}"
+        sentence = f"{place}: expected to publish port {port['port']} on {port['address']}"
+        if not is_own(port["address"], observed["addresses"]):
+            problems.append(f"{sentence}, found that this host has no such address (NAT?); {REMEDIES[port['key']]}.")
             continue
-        holders = [name for name, ports in others.items() if any(p == want["protocol"] and overlap(at, one) for p, one in ports)]
-        taken = any(protocol == want["protocol"] and overlap(at, (found, port)) for protocol, found, port in observed["listening"])
-        if holders or taken:
-            who = named(holders[0], observed["containers"][holders[0]]) if holders else "another program or container"
+        holder = next((name for name, ports in others.items() if _is_taken(protocol, at, ports)), None)
+        if holder or _is_taken(protocol, at, ((protocol, (address, number)) for protocol, address, number in observed["listening"])):
+            user = name_container(holder, observed["containers"][holder]) if holder else "another program or container"
+            remedy = "set it to another port" if port["key"] == "metrics" else f"change {port['key']} of the link"
             problems.append(
-                f"{where}, found it taken by {who} (`ss -l{want['protocol'][0]}np` and `docker ps` name it);"
-                f" stop that, or {'set it to another port' if want['key'] == 'metrics' else 'change ' + want['key'] + ' of the link'}."
+                f"{sentence}, found it taken by {user} (`ss -l{protocol[0]}np` and `docker ps` name it); stop that, or {remedy}."
             )
     return problems
+
+
+def _is_taken(protocol, at, listeners):
+    """Return whether a listener, protocol and (address, port), has the port."""
+    return any(other == protocol and overlap(at, taken) for other, taken in listeners)
 
 
 def ipv6_port_problems(host, publish, observed, has_ipv6):
@@ -89,38 +92,6 @@ def ipv6_port_problems(host, publish, observed, has_ipv6):
     return problems
 
 
-def metrics_problems(host, wiring, observed, settings):
-    """Tell why metrics cannot be told where they are asked for.
-
-    :param str host: inventory name of the host
-    :param dict wiring: the wiring of a side
-    :param dict observed: the observation
-    :param dict settings: see the documentation of this file
-    :rtype: list[str]
-    """
-    if not settings["metrics"]:
-        return []
-    at, where = containers.metrics_at(settings["metrics"]), f"host {host}, ambassador_metrics: expected"
-    if at is None:
-        return [f"{where} a port, or address:port, found {settings['metrics']!r}; correct it, or set it to '' for no metrics."]
-    if settings["engine"] != "haproxy":
-        return [
-            f"{where} the engine haproxy, which alone tells metrics, found {settings['engine']}; set ambassador_metrics to '',"
-            " or ambassador_engine to haproxy."
-        ]
-    publishes = [
-        f"{port['key']} of link {port['alias']}"
-        for port in wiring["publish"]
-        if port["protocol"] == "tcp" and overlap(at, (port["address"], port["port"]))
-    ]
-    if publishes:
-        return [f"{where} a port that no link has, found {endpoint(*at)} to be {publishes[0]} as well; set one of them to another port."]
-    name = names.metrics(observed["mesh"])
-    want = {"where": f"host {host}, ambassador_metrics", "key": "metrics", "address": at[0], "port": at[1], "protocol": "tcp"}
-    problems = name_problems(host, name, observed) or port_problems({"publish": [want]}, [name], observed)
-    return problems + ipv6_port_problems(host, [want], observed, settings["ipv6"])
-
-
 def publishes_ipv6(side, observed, settings):
     """Return whether the containers of a side that publish ports have IPv6 addresses and listen there.
 
@@ -128,7 +99,7 @@ def publishes_ipv6(side, observed, settings):
 
     :param str side: ``server`` or ``client``
     :param dict observed: the observation
-    :param dict settings: see the documentation of this file
+    :param Settings settings: the settings
     :rtype: bool
     """
     network = observed["networks"].get(settings["network"], {})

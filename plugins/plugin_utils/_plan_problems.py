@@ -13,10 +13,10 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _conta
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES
 
 # bytes that a run may need on disk: two generations of a few hundred links, certificates, passwords
-ROOM = 4 << 20
-# the first version of Docker Engine that drops what a neighbor of the host sends to a container
+MIN_FREE_BYTES = 4 << 20
+# the first version of Docker Engine that drops packets of neighbors of the host to a container
 CLOSED_SINCE = 28
-# kind of the Docker Engine -> what was expected of it, what was found, what to do
+# kind of the Docker Engine -> what it lacks, what it is, and what to do
 UNFIT = {
     "userns": "whose containers have the users of the host, for keys and passwords are files of these, found userns-remap;"
     " take it out of the engine's daemon.json.",
@@ -47,7 +47,7 @@ def engine_problem(host, docker):
 
 
 def open_port_warnings(host, versions):
-    """Warn of Docker Engines that forward packets of neighbors to ports of containers. The first of their hosts warns for all.
+    """Return a warning about Docker Engines that forward packets of neighbors to ports of containers. Their first host warns for all.
 
     :param str host: inventory name of the host
     :param dict[str, str] versions: host -> version of its Docker Engine, empty if it is not known
@@ -65,7 +65,7 @@ def open_port_warnings(host, versions):
 
 
 def host_problems(host, observed):
-    """Tell why a host cannot run containers at all.
+    """Return why a host cannot run containers.
 
     :param str host: inventory name of the host
     :param dict observed: the observation
@@ -98,7 +98,7 @@ def tls_problems(part, host, observed):
 
 
 def network_problems(host, observed, settings):
-    """Tell why a network that is there does not do: Docker cannot give it IPv6, only make it anew, and cut off all on it.
+    """Return why the existing network of the ambassadors does not work. Docker cannot add IPv6 to it, only recreate it.
 
     :rtype: list[str]
     :source: Docker's documentation, "Networking", sections "Bridge network driver" (no names on the default one) and "Internal"
@@ -120,42 +120,42 @@ def network_problems(host, observed, settings):
 
 
 def memory_problems(part, host, settings):
-    """Tell whether the memory limit of a part is a size.
+    """Return whether the memory limit of a part is not a size.
 
     :rtype: list[str]
     """
     if containers.size(settings["memory"]) is not None:
         return []
     variable = "ambassador_memory" if part in SIDES else f"{part}_memory"
-    found = f"{settings['memory']!r} is not a size"
-    return [f"Host {host}, {variable}: {found}. Use a number and a unit, for example 512M or 2G, or 0 for no limit."]
+    sentence = f"{settings['memory']!r} is not a size"
+    return [f"Host {host}, {variable}: {sentence}. Use a number and a unit, for example 512M or 2G, or 0 for no limit."]
 
 
 def name_problems(host, name, observed):
-    """Tell whether a container's name is somebody else's.
+    """Return whether a third-party container, or another mesh, has the name of a container.
 
     :rtype: list[str]
     """
-    found = observed["containers"].get(name)
-    if found is None or found["ours"] is not None:
+    container = observed["containers"].get(name)
+    if container is None or container["ours"] is not None:
         return []
-    whose = f"one of mesh {found['mesh']}" if found["mesh"] else "another one"
+    owner = f"one of mesh {container['mesh']}" if container["mesh"] else "another one"
     return [
-        f"host {host}: expected no container {name}, or one that this mesh made, found {whose} (image {found['image']});"
+        f"host {host}: expected no container {name}, or one that this mesh made, found {owner} (image {container['image']});"
         " rename or remove that one."
     ]
 
 
 def state_problems(host, observed, settings):
-    """Tell whether the state directory is another mesh's: a run would take its sides for those of this one.
+    """Return whether the state directory is that of another mesh: a run would take its sides for its own.
 
     :rtype: list[str]
     """
     directory = settings["state_dir"]
     meshes = {
-        found["mesh"]
-        for found in observed["containers"].values()
-        if found["mesh"] not in (None, observed["mesh"]) and (found.get("directory") or "").rpartition("/")[0] == directory
+        container["mesh"]
+        for container in observed["containers"].values()
+        if container["mesh"] not in (None, observed["mesh"]) and (container.get("directory") or "").rpartition("/")[0] == directory
     }
     return [
         f"host {host}, ambassador_state_dir: expected a directory of mesh {observed['mesh']} alone, found {directory}, which is that of"
@@ -164,57 +164,57 @@ def state_problems(host, observed, settings):
     ]
 
 
-def named(container, found):
-    """Return a container in words, with the mesh that made it.
+def name_container(name, container):
+    """Return a container in words, with its mesh.
 
-    :param str container: its name
-    :param dict found: the container as it was observed
+    :param str name: its name
+    :param dict container: the container as it was observed
     :rtype: str
     """
-    return f"container {container}" + (f" of mesh {found['mesh']}" if found["mesh"] else "")
+    return f"container {name}" + (f" of mesh {container['mesh']}" if container["mesh"] else "")
 
 
 def nameserver_problems(host, wiring, observed, settings):
-    """Tell why nobody can be asked for the DNS names that a side dials.
+    """Return why a side cannot look up the DNS names that it connects to.
 
     :param str host: inventory name of the host
     :param dict wiring: the wiring of the side
     :param dict observed: the observation
-    :param dict settings: see the documentation of this file
+    :param Settings settings: the settings
     :rtype: list[str]
     """
-    asked = sorted({target["address"] for link in wiring["links"] for target in link["targets"] if target["dns"]})
-    wrong = [one for one in settings["nameservers"] if not is_address(one)]
+    dns_names = sorted({target["address"] for link in wiring["links"] for target in link["targets"] if target["dns"]})
+    wrong = [nameserver for nameserver in settings["nameservers"] if not is_address(nameserver)]
     if wrong:
         return [f"ambassador_nameservers: expected IP addresses, found {', '.join(map(repr, wrong))}; correct it."]
-    if not asked or settings["nameservers"] or observed["nameservers"]:
+    if not dns_names or settings["nameservers"] or observed["nameservers"]:
         return []
     return [
-        f"host {host}, ambassador_nameservers: expected a name server that containers reach, for {', '.join(asked[:3])}, found none"
+        f"host {host}, ambassador_nameservers: expected a name server that containers reach, for {', '.join(dns_names[:3])}, found none"
         " in the host's own configuration (what listens on its loopback is reached by the host alone); set ambassador_nameservers."
     ]
 
 
 def volume_problems(host, part, volume, observed):
-    """Tell whether a volume of data is another mesh's.
+    """Return whether a volume is that of another mesh.
 
     :rtype: list[str]
     """
-    found = observed["volumes"].get(volume, {})
-    if found.get("mesh") in (None, observed["mesh"]):
+    mesh = observed["volumes"].get(volume, {}).get("mesh")
+    if mesh in (None, observed["mesh"]):
         return []
     return [
         f"host {host}, {part}_volume: expected a volume of mesh {observed['mesh']} alone, found {volume}, which is that of mesh"
-        f" {found['mesh']}; set it to another one."
+        f" {mesh}; set it to another one."
     ]
 
 
 def disk_problems(plan, observed, settings):
-    """Tell why nothing can be written, where a step of a plan would write.
+    """Return why a step of a plan cannot write to the disk.
 
     :param Plan plan: the plan
     :param dict observed: the observation
-    :param dict settings: see the documentation of this file
+    :param Settings settings: the settings
     :rtype: list[str]
     """
     disk = observed["disk"]
@@ -223,13 +223,13 @@ def disk_problems(plan, observed, settings):
     where = f"host {plan.host}: expected to write in {settings['state_dir']}, found its file system"
     if not disk["writable"]:
         return [f"{where} mounted read-only; mount it writable (`findmnt -T {settings['state_dir']}` names it)."]
-    if disk["free"] < ROOM:
+    if disk["free"] < MIN_FREE_BYTES:
         return [f"{where} full ({disk['free']} bytes are free); make room (`df {settings['state_dir']}` names it)."]
     return []
 
 
 def account_warnings(plan, observed):
-    """Warn of an account of the host that can read what a plan writes for a container alone.
+    """Return a warning about an account of the host that can read files that a plan writes for a container.
 
     :param Plan plan: the plan
     :param dict observed: the observation
@@ -251,7 +251,7 @@ def account_warnings(plan, observed):
 
 
 def directory_problems(part, name):
-    """Tell whether a container's name is that of an ambassador's directory.
+    """Return whether the name of a Redis container is that of a directory of the ambassadors.
 
     :rtype: list[str]
     """

@@ -1,6 +1,6 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a run has to prove of a side, and how a run goes back if the proof fails."""
+"""What a run has to prove of a side, and what a rollback needs if the proof fails."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation import digest
 
-# version of IP -> the address of the host that only its own programs reach
+# version of IP -> loopback address
 LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 
 
@@ -25,16 +25,32 @@ class JoinedNetworks(TypedDict):
     line: str
 
 
-def joined_networks(asked, there):
+class LocalPort(TypedDict):
+    """A port that a link opens on a client host.
+
+    ``listen`` is the port in the container, and ``place`` the number of the container. Clients reach the port at ``addresses``. These are
+    the loopback address and the own addresses of the host for a port on all its addresses.
+    """
+
+    alias: str
+    address: str
+    port: int
+    protocol: str
+    listen: int
+    place: int
+    addresses: list[str]
+
+
+def list_joined_networks(wanted, existing):
     """Return the networks that a run joins, container by container.
 
-    :param dict[int, dict] asked: number -> what is asked of the container
-    :param dict[int, dict] there: number -> the container as it was observed
+    :param dict[int, dict] wanted: number -> description of the container
+    :param dict[int, dict] existing: number -> the container as it was observed
     :rtype: list[JoinedNetworks]
     """
     joined = []
-    for number, container in asked.items():
-        former = there.get(number, {"networks": {}})["networks"]
+    for number, container in wanted.items():
+        former = existing.get(number, {"networks": {}})["networks"]
         leaves = sorted(set(container["others"]) - set(former))
         if leaves:
             keeps = [{"name": name} for name in (container["network"], *container["others"]) if name not in leaves]
@@ -43,37 +59,38 @@ def joined_networks(asked, there):
     return joined
 
 
-def local_ports(wiring, observed):
-    """Return the ports that links open on a client host, as they are dialed there.
+def list_local_ports(wiring, observed):
+    """Return the ports that links open on a client host, as clients connect to them there (see :func:`proof.unchecked`).
 
     :param dict wiring: the wiring of its client side, with the place of each link
     :param dict observed: the observation
-    :return: ``alias``, ``address``, ``port``, ``protocol``, ``listen`` and ``place`` of each (see :func:`proof.unchecked`), and
-        ``addresses``, at which a client reaches the port: for all addresses of the host its loopback address and its own ones
-    :rtype: list[dict]
+    :rtype: list[LocalPort]
     """
-    places, found = {link["alias"]: link["place"] for link in wiring["links"]}, []
-    for port in wiring["publish"]:
-        address = ipaddress.ip_address(port["address"])
-        addresses = [str(address)]
-        if address.is_unspecified:
-            own = [one for one in map(ipaddress.ip_address, observed["addresses"]) if one.version == address.version]
-            # a link-local address needs the name of its interface
-            addresses = [LOOPBACK[address.version], *(str(one) for one in own if not one.is_link_local)]
-        keys = ("alias", "address", "port", "protocol")
-        found.append(
-            {
-                **{key: port[key] for key in keys},
-                "listen": port["container_port"],
-                "place": places[port["alias"]],
-                "addresses": addresses,
-            }
+    places = {link["alias"]: link["place"] for link in wiring["links"]}
+    return [
+        LocalPort(
+            alias=port["alias"],
+            address=port["address"],
+            port=port["port"],
+            protocol=port["protocol"],
+            listen=port["container_port"],
+            place=places[port["alias"]],
+            addresses=_list_dialed_addresses(ipaddress.ip_address(port["address"]), observed["addresses"]),
         )
-    return found
+        for port in wiring["publish"]
+    ]
+
+
+def _list_dialed_addresses(address, host_addresses):
+    if not address.is_unspecified:
+        return [str(address)]
+    candidates = [host_address for host_address in map(ipaddress.ip_address, host_addresses) if host_address.version == address.version]
+    # a link-local address needs the name of its interface
+    return [LOOPBACK[address.version], *(str(host_address) for host_address in candidates if not host_address.is_link_local)]
 
 
 def can_roll_back(on_disk, generation, removes_clients=False):
-    """Return whether a run may put back the configuration of a side: not if that has authorizations which the new one lacks.
+    """Return whether a run may restore the configuration of a side: not if that has authorizations that the new one lacks.
 
     These are another list of revoked certificates, other CAs, and clients that left. An attacker with one of their keys could make the
     proof fail, and would be authorized again.
@@ -91,8 +108,8 @@ def can_roll_back(on_disk, generation, removes_clients=False):
     return old.get("crl.pem") == new.get("crl.pem") and old.get("ca.pem") in (None, new.get("ca.pem"))
 
 
-def before(on_disk):
-    """Return what a proof has to know of a side as it was.
+def get_former_side(on_disk):
+    """Return what a proof compares with: the side before the run.
 
     :param dict on_disk: the side as it was observed
     :rtype: dict
@@ -100,8 +117,8 @@ def before(on_disk):
     return {key: on_disk.get(key) for key in ("engine", "running", "links")}
 
 
-def all_proved(links, side, on_disk):
-    """Tell whether the observation itself proves every link: its engine's checks go through to the backend.
+def are_all_proved(links, side, on_disk):
+    """Return whether the observation itself proves every link: the health checks of the engine reach its backend.
 
     :param list[dict] links: the links of the wiring
     :param str side: ``server`` or ``client``

@@ -9,21 +9,10 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _conta
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _handover as handover
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import ListFault
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import STEPS, Plan
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import (
-    AGED,
-    EXTRA_NAME,
-    MISSING,
-    OTHER_AUTHORITY,
-    OTHER_KEY,
-    OTHER_NAME,
-    RENAMED,
-    REVOKED,
-    certificate_due,
-    list_problems,
-)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import RenewalReason, find_renewal, list_problems
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_lines import link_lines
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_proof import can_roll_back
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import plan_redis
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import RedisInputs, plan_redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_removal import plan_removal
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import certified
 from hypothesis import event, given
@@ -142,15 +131,15 @@ def test_a_link_that_no_check_proves_is_verified_and_nothing_is_changed(fleet):
 def test_steps_come_in_their_order_whatever_they_were_planned_in():
     made = Plan("client", "vm2")
     for step in reversed(STEPS):
-        made.step(step, "because")
+        made.add_step(step, "because")
     assert made.result()["steps"] == list(STEPS)
     assert made.result()["part"] == "client"
 
 
 def test_the_first_reason_of_a_step_is_the_one_that_is_told():
     made = Plan("client", "vm2")
-    made.step("container", "one")
-    made.step("container", "two")
+    made.add_step("container", "one")
+    made.add_step("container", "two")
     assert made.result()["why"] == {"container": "one"}
 
 
@@ -659,46 +648,48 @@ HELD = {"name": "vm1", "names": ["vm1"], "serial": 7, "authority": "ca1", "not_b
     ("given", "due"),
     [
         ({}, None),
-        ({"held": None}, (MISSING, "made", False)),
-        ({"revoked": [6, 7]}, (REVOKED, "revoked", True)),
-        ({"key": "other"}, (OTHER_KEY, "of another key", False)),
-        ({"key": "none"}, (OTHER_KEY, "of another key", False)),
-        ({"held": HELD | {"name": "revoked"}}, (OTHER_NAME, "of revoked", True)),
+        ({"held": None}, (RenewalReason.MISSING, "made", False)),
+        ({"revoked": [6, 7]}, (RenewalReason.REVOKED, "revoked", True)),
+        ({"key": "other"}, (RenewalReason.OTHER_KEY, "of another key", False)),
+        ({"key": "none"}, (RenewalReason.OTHER_KEY, "of another key", False)),
+        ({"held": HELD | {"name": "revoked"}}, (RenewalReason.OTHER_NAME, "of revoked", True)),
         # a run that created the key stopped before it had the certificate
-        ({"held": HELD | {"name": "vm9"}, "key": "other"}, (OTHER_KEY, "of another key", False)),
-        ({"authorities": []}, (OTHER_AUTHORITY, "of another CA", False)),
+        ({"held": HELD | {"name": "vm9"}, "key": "other"}, (RenewalReason.OTHER_KEY, "of another key", False)),
+        ({"authorities": []}, (RenewalReason.OTHER_AUTHORITY, "of another CA", False)),
         # the first one signs, all are trusted
-        ({"authorities": [{"key": "ca2"}, *CA]}, (OTHER_AUTHORITY, "of another CA", False)),
+        ({"authorities": [{"key": "ca2"}, *CA]}, (RenewalReason.OTHER_AUTHORITY, "of another CA", False)),
         ({"authorities": [*CA, {"key": "ca2"}]}, None),
-        ({"now": NOW + 1}, (AGED, "valid for 60 more days", False)),
-        ({"now": NOW + 70 * DAY}, (AGED, "valid for -10 more days", False)),
-        ({"revoked": [7], "key": "other", "now": NOW + DAY}, (REVOKED, "revoked", False)),
+        ({"now": NOW + 1}, (RenewalReason.AGED, "valid for 60 more days", False)),
+        ({"now": NOW + 70 * DAY}, (RenewalReason.AGED, "valid for -10 more days", False)),
+        ({"revoked": [7], "key": "other", "now": NOW + DAY}, (RenewalReason.REVOKED, "revoked", False)),
     ],
 )
 def test_a_certificate_is_due_for_a_reason(given, due):
-    asked = {"key": "own", "authorities": CA, "held": HELD, "revoked": [6], "now": NOW} | given
-    assert certificate_due("vm1", **asked) == (due and (*due, None))
+    asked = {"authorities": CA, "held": HELD, "revoked": [6], "now": NOW} | given
+    key = asked.pop("key", "own")
+    assert find_renewal("vm1", key, asked) == (due and (*due, None))
 
 
 @pytest.mark.parametrize(
     ("given", "due"),
     [
-        ({"former_name": "vm9"}, (RENAMED, "of vm9, the former name of the host", False, "vm9")),
-        ({"former_name": None}, (OTHER_NAME, "of vm9", True, None)),
+        ({"former_name": "vm9"}, (RenewalReason.RENAMED, "of vm9, the former name of the host", False, "vm9")),
+        ({"former_name": None}, (RenewalReason.OTHER_NAME, "of vm9", True, None)),
         # neither a key in other hands nor one that is not certified proves the former name
-        ({"former_name": "vm9", "revoked": [7]}, (REVOKED, "revoked", True, None)),
-        ({"former_name": "vm9", "key": "other"}, (OTHER_KEY, "of another key", False, None)),
+        ({"former_name": "vm9", "revoked": [7]}, (RenewalReason.REVOKED, "revoked", True, None)),
+        ({"former_name": "vm9", "key": "other"}, (RenewalReason.OTHER_KEY, "of another key", False, None)),
     ],
 )
 def test_a_renamed_host_keeps_its_key_and_its_former_name(given, due):
-    asked = {"key": "own", "authorities": CA, "held": HELD | {"name": "vm9", "names": ["vm9"]}, "revoked": [], "now": NOW} | given
-    assert certificate_due("vm1", **asked) == due
+    asked = {"authorities": CA, "held": HELD | {"name": "vm9", "names": ["vm9"]}, "revoked": [], "now": NOW} | given
+    key = asked.pop("key", "own")
+    assert find_renewal("vm1", key, asked) == due
 
 
 def test_a_certificate_is_due_once_its_former_name_is_that_of_another_host():
-    asked = {"key": "own", "authorities": CA, "held": HELD | {"names": ["vm1", "vm9"]}, "revoked": [], "now": NOW}
-    assert certificate_due("vm1", **asked, inventory=["vm1", "vm2"]) is None
-    assert certificate_due("vm1", **asked, inventory=["vm1", "vm9"]) == (EXTRA_NAME, "also of vm9", False, None)
+    asked = {"authorities": CA, "held": HELD | {"names": ["vm1", "vm9"]}, "revoked": [], "now": NOW}
+    assert find_renewal("vm1", "own", asked | {"inventory": ["vm1", "vm2"]}) is None
+    assert find_renewal("vm1", "own", asked | {"inventory": ["vm1", "vm9"]}) == (RenewalReason.EXTRA_NAME, "also of vm9", False, None)
 
 
 def test_a_copied_machine_gets_a_new_key(fleet):
@@ -1874,7 +1865,10 @@ def test_a_redis_of_another_mesh_is_none_of_this_one(fleet):
     told = {**fleet.settings, "volume": "redis_server", "image": "redis:8.0.2"}
     asked = containers.redis_server("redis_server", {**told, "state_dir": "/var/lib/ambassador-blue"})
     owned = {"owner": 999, "files": {}}
-    said = plan_redis("redis_server", "vm2", seen, {**told, "state_dir": "/var/lib/ambassador-blue"}, asked, owned, [], "redis_server")
+    inputs = RedisInputs(
+        "redis_server", "vm2", seen, {**told, "state_dir": "/var/lib/ambassador-blue"}, asked, **owned, problems=[], volume="redis_server"
+    )
+    said = plan_redis(inputs)
     assert said.problems == [
         "host vm2: expected no container redis_server, or one that this mesh made, found one of mesh default (image redis:8.0.2);"
         " rename or remove that one.",
@@ -2287,7 +2281,7 @@ def test_a_memory_limit_that_is_no_size_is_a_problem_of_its_variable(fleet, memo
 def test_a_redis_with_another_image_is_made_anew_and_that_is_told():
     one = Redis(Host("vm1"), "redis_server", PASSWORDS)
     one.run()
-    one.settings |= {"image": "redis:8.0.3", "image_name": "redis:8.0.3"}
+    one.settings |= {"image": "redis:8.0.3"}
     said = one.plan()
     assert said["steps"] == ["image", "container", "verify"]
     assert said["lines"] == ["~ container redis_server on vm1 is made anew: its image"]
@@ -2317,9 +2311,8 @@ def test_passwords_that_are_still_to_be_made_are_planned_without_their_hashes():
     host = Host("vm1")
     one = containers.redis_server("redis_server", {**SETTINGS, "image": "redis:8.0.2", "volume": "redis_server"})
     given = {"owner": 999, "files": {"operator": None}}
-    said = plan_redis(
-        "redis_server", "vm1", host.look(), {**SETTINGS, "engine": None, "image": "redis:8.0.2"}, one, given, [], "data"
-    ).result()
+    settings = {**SETTINGS, "engine": None, "image": "redis:8.0.2"}
+    said = plan_redis(RedisInputs("redis_server", "vm1", host.look(), settings, one, **given, problems=[], volume="data")).result()
     assert said["makes_passwords"]
     assert "directory" in said["steps"]
 
@@ -2417,7 +2410,7 @@ def world(address, ipv6):
 def run(fleet, links, changed):
     """Bring a map to all hosts; return the sentences of those that were refused."""
     fleet.links = links
-    fleet.settings |= {**changed, "image": IMAGES[changed["engine"]], "image_name": IMAGES[changed["engine"]]}
+    fleet.settings |= {**changed, "image": IMAGES[changed["engine"]]}
     problems = []
     for found in fleet.deploy().values():
         if found["problems"]:
