@@ -48,9 +48,9 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _render as render,
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES, plan_unseen
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import find_renewal, issued_now
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import compute_lifetime, find_renewal
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_inputs import SideInputs
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import open_port_warnings
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import find_open_port_warnings
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import RedisInputs, plan_redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_removal import plan_removal
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side, plan_side
@@ -397,16 +397,16 @@ class ActionModule(ActionBase):
         return [host for host in others if self._planned(host, CLIENT_PLANNED).get("late")]
 
     def _open_port_warnings(self):
-        """Return the warning of :func:`open_port_warnings`. Only a host that may be the first one to warn looks at others."""
-        if not open_port_warnings(self.host, self._engine_version(self.host)):
+        """Return the warning of :func:`find_open_port_warnings`. Only a host that may be the first one to warn looks at others."""
+        if not find_open_port_warnings(self.host, self._engine_version(self.host)):
             return []
         before = itertools.takewhile(lambda host: host != self.host, self._batch)
-        if any(open_port_warnings(host, self._engine_version(host)) for host in before):
+        if any(find_open_port_warnings(host, self._engine_version(host)) for host in before):
             return []
         versions = {}
         for host in self._batch:
             versions |= self._engine_version(host)
-        return open_port_warnings(self.host, versions)
+        return find_open_port_warnings(self.host, versions)
 
     def _engine_version(self, host):
         """Return host -> version of its Docker Engine, empty if it is not known."""
@@ -567,7 +567,7 @@ class ActionModule(ActionBase):
             key, held = (text_of(observed, "identity", "key"), certificates.readable(text_of(observed, "identity", "certificate")))
             serials = certificates.revoked_serials(held, revoked)
             due = find_renewal(host, key, {"authorities": authorities, "held": held, "revoked": serials, "now": now})
-            found = issued_now(self.settings, authorities, now) if due else held
+            found = compute_lifetime(self.settings, authorities, now) if due else held
             lifetimes[host] = {key: found[key] for key in ("not_before", "not_after")}
         return lifetimes
 

@@ -43,9 +43,10 @@ LIST_PROBLEMS = {
 class TlsInputs(TypedDict):
     """The certificates that a plan needs.
 
-    ``authorities`` are the CAs of this controller (see the plugin util ``certificates``); the first one signs. ``missing_issuers`` are the
-    ``name`` and ``issuer`` of the CAs whose issuer is not in the file of the CA, ``unlisted`` see :func:`list_problems`. ``authority_key``
-    is path and mode of the key of the CA, None if it is given. ``held`` is the certificate of the host, ``revoked`` are serial numbers.
+    ``ca`` are the CAs of this controller, PEM, and ``authorities`` the same (see the plugin util ``certificates``); the first one signs.
+    ``missing_issuers`` are the ``name`` and ``issuer`` of the CAs whose issuer is not in the file of the CA, and ``unlisted`` are the
+    ``name`` and ``fault`` of the CAs without a valid list of revoked certificates. ``authority_key`` is path and mode of the key of the CA,
+    None if it is given. ``held`` is the certificate of the host, ``revoked`` are serial numbers.
     ``former_name`` is the name in the certificate if the host was renamed. ``inventory`` are the names of all hosts. ``holders`` are hosts
     that have a certificate, so that this controller may not create a CA. ``ask`` are hosts that the run has to ask for their certificate.
     ``peers`` is host at the other end of a link -> ``not_before`` and ``not_after`` of its certificate, if they are known. ``now`` is in
@@ -67,7 +68,7 @@ class TlsInputs(TypedDict):
     now: float
 
 
-def list_problems(settings, unlisted):
+def find_revocation_list_problems(settings, unlisted):
     """Return the CAs of which every certificate is refused, because their lists of revoked certificates are missing or not valid.
 
     :param list[dict] unlisted: ``name`` and ``fault`` (a key of LIST_PROBLEMS) of each CA
@@ -77,7 +78,7 @@ def list_problems(settings, unlisted):
     return [f"{place}: {LIST_PROBLEMS[authority['fault']].format(name=authority['name'])}" for authority in unlisted]
 
 
-def certificate_problems(host, observed, settings, tls):
+def find_certificate_problems(host, observed, settings, tls):
     """Return the reasons why the certificate of a host cannot be kept or made: a wrong CA, or a missing library on the host.
 
     :param str host: inventory name of the host
@@ -114,7 +115,7 @@ def certificate_problems(host, observed, settings, tls):
     return []
 
 
-def holders_problems(holders, settings):
+def find_holders_problems(holders, settings):
     """Return the hosts whose certificates prevent this controller from creating a CA.
 
     :param list[str] holders: the hosts that hold a certificate
@@ -129,7 +130,7 @@ def holders_problems(holders, settings):
     ]
 
 
-def authority_key_problems(path, mode):
+def find_authority_key_problems(path, mode):
     """Return why the key of the CA of this controller is not used: other users can read it, so one of them may have it.
 
     :param str path: the file of the key
@@ -199,7 +200,7 @@ def is_aged(held, now):
     return held["not_after"] - now < (held["not_after"] - held["not_before"]) * 2 / 3
 
 
-def identity_warnings(host, held, renewal):
+def find_identity_warnings(host, held, renewal):
     """Return a warning if a host has the certificate of another one: then both may have one key.
 
     :param str host: inventory name of the host
@@ -215,7 +216,7 @@ def identity_warnings(host, held, renewal):
     ]
 
 
-def issued_now(settings, authorities, now):
+def compute_lifetime(settings, authorities, now):
     """Return the lifetime of a certificate that this run issues, as :func:`signing.issue` does.
 
     :param Settings settings: the settings
@@ -228,7 +229,7 @@ def issued_now(settings, authorities, now):
     return {"not_before": now - BACKDATED_SECONDS, "not_after": min([end, *(authority["not_after"] for authority in authorities[:1])])}
 
 
-def clock_problems(host, observed, settings, tls, renewal):
+def find_clock_problems(host, observed, settings, tls, renewal):
     """Return why the clock of a host makes it refuse a valid certificate: that of the CA, its own, or that of a host of its links.
 
     :param str host: inventory name of the host
@@ -238,7 +239,7 @@ def clock_problems(host, observed, settings, tls, renewal):
     :param Renewal | None renewal: why the host gets another certificate in this run
     :rtype: list[str]
     """
-    certificate = issued_now(settings, tls["authorities"], tls["now"]) if renewal else tls["held"]
+    certificate = compute_lifetime(settings, tls["authorities"], tls["now"]) if renewal else tls["held"]
     lifetimes = [("the CA", authority) for authority in tls["authorities"][:1]] + [(host, certificate), *tls["peers"].items()]
     for name, lifetime in lifetimes:
         reason = clock.invalid_by_clock(name, lifetime, host, observed.get("clock_offset"), tls["now"])
@@ -247,7 +248,7 @@ def clock_problems(host, observed, settings, tls, renewal):
     return []
 
 
-def authority_warnings(settings, authorities, now):
+def find_authority_warnings(settings, authorities, now):
     """Return a warning about a CA that ends soon: its certificates end with it.
 
     :param Settings settings: the settings

@@ -10,7 +10,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _conta
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._containers import Change
 
 
-def link_lines(side, host, wiring, on_disk):
+def format_link_lines(side, host, wiring, on_disk):
     """Return the links that are added, removed and changed.
 
     :param str side: ``server`` or ``client``
@@ -26,7 +26,7 @@ def link_lines(side, host, wiring, on_disk):
         line = format_line(host, link, former_links.get(link["alias"]))
         if line:
             lines.append(line)
-    return lines + removed_lines(side, host, wiring, on_disk)
+    return lines + format_removed_links(side, host, wiring, on_disk)
 
 
 def _format_server_link(host, link, former_link):
@@ -70,7 +70,7 @@ def _has_same_targets(targets, places, former_targets, former_places):
     )
 
 
-def removed_lines(side, host, wiring, on_disk):
+def format_removed_links(side, host, wiring, on_disk):
     """Return the links that are removed, with their state and their connections.
 
     :param str side: ``server`` or ``client``
@@ -92,7 +92,7 @@ def removed_lines(side, host, wiring, on_disk):
     return lines
 
 
-def removal_warnings(side, host, wiring, on_disk):
+def find_removal_warnings(side, host, wiring, on_disk):
     """Return a warning if a run removes the last link of a side, or more than half of its links: that may be a mistake in the map.
 
     :param str side: ``server`` or ``client``
@@ -117,7 +117,7 @@ def format_connections(connections):
     return f"{connections} connection{'' if connections == 1 else 's'}"
 
 
-def joined_lines(host, wanted, container, observed, settings):
+def format_joined_networks(host, wanted, container, observed, settings):
     """Return which Docker networks a container joins and leaves, and whether that breaks its connections.
 
     Docker publishes the ports of a container on the network that is its default route. With another one, connections through it break.
@@ -143,7 +143,7 @@ def joined_lines(host, wanted, container, observed, settings):
     return lines
 
 
-def recreate_lines(host, wanted, container, differences, connections):
+def format_recreation(host, wanted, container, differences, connections):
     """Return a line if a running container is recreated, with the connections that this breaks.
 
     :param str host: inventory name of the host

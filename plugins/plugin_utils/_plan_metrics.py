@@ -8,11 +8,11 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _names
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, overlap
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES, make_removal
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_ports import ipv6_port_problems, port_problems
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import name_problems
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_ports import find_ipv6_port_problems, find_port_problems
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import find_container_name_problems
 
 
-def metrics_problems(host, wiring, observed, settings):
+def find_metrics_problems(host, wiring, observed, settings):
     """Return why a host cannot publish its metrics.
 
     :param str host: inventory name of the host
@@ -40,8 +40,8 @@ def metrics_problems(host, wiring, observed, settings):
         return [f"{place} a port that no link has, found {endpoint(*at)} to be {publishers[0]} as well; set one of them to another port."]
     name = names.metrics(observed["mesh"])
     port = {"where": f"host {host}, ambassador_metrics", "key": "metrics", "address": at[0], "port": at[1], "protocol": "tcp"}
-    problems = name_problems(host, name, observed) or port_problems({"publish": [port]}, [name], observed)
-    return problems + ipv6_port_problems(host, [port], observed, settings["ipv6"])
+    problems = find_container_name_problems(host, name, observed) or find_port_problems({"publish": [port]}, [name], observed)
+    return problems + find_ipv6_port_problems(host, [port], observed, settings["ipv6"])
 
 
 def add_metrics(plan, side, numbers, observed, settings):

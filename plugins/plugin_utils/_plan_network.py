@@ -24,7 +24,7 @@ ROUTE_FAULTS = {
 }
 
 
-def alias_problems(host, wiring, observed, network):
+def find_alias_problems(host, wiring, observed, network):
     """Return what else answers to an alias on a network: Docker returns the addresses of both, and each gets a share of the connections.
 
     :param str host: inventory name of the host
@@ -57,7 +57,7 @@ def alias_problems(host, wiring, observed, network):
     ]
 
 
-def joined_problems(host, side, wiring, observed, network):
+def find_missing_networks(host, side, wiring, observed, network):
     """Return the Docker networks of links that are missing.
 
     :param str host: inventory name of the host
@@ -94,7 +94,7 @@ def dials_other_hosts(side, links):
     )
 
 
-def default_route_problems(host, side, links, wanted, observed, settings):
+def find_default_route_problems(host, side, links, wanted, observed, settings):
     """Return the joined networks that become the default route of a container and do not work as one.
 
     The network of the ambassadors is not checked: its user decides how it reaches other hosts.
@@ -138,7 +138,7 @@ def _route_remedy(name, container, alias, observed, ambassadors):
     return f"{text[0].upper()}{text[1:]}."
 
 
-def shared_listener_problems(host, wiring, settings):
+def find_shared_listener_problems(host, wiring, settings):
     """Return the links whose ``networks`` differ, for the engine socat: it answers on all networks of its container.
 
     :param str host: inventory name of the host
@@ -160,7 +160,7 @@ def shared_listener_problems(host, wiring, settings):
     return problems
 
 
-def ipv6_alias_problems(host, wiring, observed, settings):
+def find_ipv6_alias_problems(host, wiring, observed, settings):
     """Return the links whose alias has an IPv6 address that the engine nftables cannot serve: the kernel does not translate to IPv4.
 
     :param str host: inventory name of the host
@@ -181,7 +181,7 @@ def ipv6_alias_problems(host, wiring, observed, settings):
     ]
 
 
-def loopback_problems(host, wiring, observed, network):
+def find_loopback_problems(host, wiring, observed, network):
     """Return the backends on the host itself that no container reaches, because they listen on loopback only.
 
     :param str host: inventory name of the host

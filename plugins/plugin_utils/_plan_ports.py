@@ -23,7 +23,7 @@ IPV4_REMEDIES = {
 }
 
 
-def port_problems(wiring, own_containers, observed):
+def find_port_problems(wiring, own_containers, observed):
     """Return the ports that the host cannot publish.
 
     :param dict wiring: the wiring of the side
@@ -62,13 +62,13 @@ def _is_taken(protocol, at, listeners):
     return any(other == protocol and overlap(at, taken) for other, taken in listeners)
 
 
-def ipv6_port_problems(host, publish, observed, has_ipv6):
+def find_ipv6_port_problems(host, publish, observed, has_ipv6):
     """Return the IPv6 addresses on which the Docker Engine of a host publishes nothing, because it runs without its userland proxy.
 
     Then only rules of the kernel forward to a container. The kernel has no rule for IPv6 loopback, and none from IPv6 to IPv4.
 
     :param str host: inventory name of the host
-    :param list[dict] publish: the published ports, as :func:`port_problems` takes them
+    :param list[dict] publish: the published ports, as :func:`find_port_problems` takes them
     :param dict observed: the observation
     :param bool has_ipv6: whether the containers that publish the ports have IPv6 addresses and listen there
     :rtype: list[str]
@@ -92,7 +92,7 @@ def ipv6_port_problems(host, publish, observed, has_ipv6):
     return problems
 
 
-def publishes_ipv6(side, observed, settings):
+def publishes_on_ipv6(side, observed, settings):
     """Return whether the containers of a side that publish ports have IPv6 addresses and listen there.
 
     On the client side these containers are on the network of the ambassadors alone.

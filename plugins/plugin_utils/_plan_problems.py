@@ -27,7 +27,7 @@ UNFIT = {
 }
 
 
-def engine_problem(host, docker):
+def find_engine_problem(host, docker):
     """Return why the roles cannot use the Docker Engine of a host, or None.
 
     :param str host: inventory name of the host
@@ -46,7 +46,7 @@ def engine_problem(host, docker):
     )
 
 
-def open_port_warnings(host, versions):
+def find_open_port_warnings(host, versions):
     """Return a warning about Docker Engines that forward packets of neighbors to ports of containers. Their first host warns for all.
 
     :param str host: inventory name of the host
@@ -64,7 +64,7 @@ def open_port_warnings(host, versions):
     ]
 
 
-def host_problems(host, observed):
+def find_host_problems(host, observed):
     """Return why a host cannot run containers.
 
     :param str host: inventory name of the host
@@ -76,11 +76,11 @@ def host_problems(host, observed):
             f"host {host}: expected the Python library requests for {observed['python']['executable']}, found none;"
             " install the package python3-requests on the host."
         ]
-    problem = engine_problem(host, observed["docker"])
+    problem = find_engine_problem(host, observed["docker"])
     return [problem] if problem else []
 
 
-def tls_problems(part, host, observed):
+def find_docker_tls_problems(part, host, observed):
     """Return why the Redis roles cannot use the connection to the Docker Engine.
 
     :param str part: ``redis_server`` or ``redis_client``
@@ -97,7 +97,7 @@ def tls_problems(part, host, observed):
     ]
 
 
-def network_problems(host, observed, settings):
+def find_network_problems(host, observed, settings):
     """Return why the existing network of the ambassadors does not work. Docker cannot add IPv6 to it, only recreate it.
 
     :rtype: list[str]
@@ -119,7 +119,7 @@ def network_problems(host, observed, settings):
     ]
 
 
-def memory_problems(part, host, settings):
+def find_memory_problems(part, host, settings):
     """Return whether the memory limit of a part is not a size.
 
     :rtype: list[str]
@@ -131,7 +131,7 @@ def memory_problems(part, host, settings):
     return [f"Host {host}, {variable}: {sentence}. Use a number and a unit, for example 512M or 2G, or 0 for no limit."]
 
 
-def name_problems(host, name, observed):
+def find_container_name_problems(host, name, observed):
     """Return whether a third-party container, or another mesh, has the name of a container.
 
     :rtype: list[str]
@@ -146,7 +146,7 @@ def name_problems(host, name, observed):
     ]
 
 
-def state_problems(host, observed, settings):
+def find_state_problems(host, observed, settings):
     """Return whether the state directory is that of another mesh: a run would take its sides for its own.
 
     :rtype: list[str]
@@ -174,7 +174,7 @@ def name_container(name, container):
     return f"container {name}" + (f" of mesh {container['mesh']}" if container["mesh"] else "")
 
 
-def nameserver_problems(host, wiring, observed, settings):
+def find_nameserver_problems(host, wiring, observed, settings):
     """Return why a side cannot look up the DNS names that it connects to.
 
     :param str host: inventory name of the host
@@ -195,7 +195,7 @@ def nameserver_problems(host, wiring, observed, settings):
     ]
 
 
-def volume_problems(host, part, volume, observed):
+def find_volume_problems(host, part, volume, observed):
     """Return whether a volume is that of another mesh.
 
     :rtype: list[str]
@@ -209,7 +209,7 @@ def volume_problems(host, part, volume, observed):
     ]
 
 
-def disk_problems(plan, observed, settings):
+def find_disk_problems(plan, observed, settings):
     """Return why a step of a plan cannot write to the disk.
 
     :param Plan plan: the plan
@@ -228,7 +228,7 @@ def disk_problems(plan, observed, settings):
     return []
 
 
-def account_warnings(plan, observed):
+def find_account_warnings(plan, observed):
     """Return a warning about an account of the host that can read files that a plan writes for a container.
 
     :param Plan plan: the plan
@@ -250,7 +250,7 @@ def account_warnings(plan, observed):
     return warnings
 
 
-def directory_problems(part, name):
+def find_directory_problems(part, name):
     """Return whether the name of a Redis container is that of a directory of the ambassadors.
 
     :rtype: list[str]

@@ -16,16 +16,16 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import 
     make_removal,
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import (
-    account_warnings,
-    directory_problems,
-    disk_problems,
-    host_problems,
-    memory_problems,
-    name_problems,
-    network_problems,
-    state_problems,
-    tls_problems,
-    volume_problems,
+    find_account_warnings,
+    find_container_name_problems,
+    find_directory_problems,
+    find_disk_problems,
+    find_docker_tls_problems,
+    find_host_problems,
+    find_memory_problems,
+    find_network_problems,
+    find_state_problems,
+    find_volume_problems,
 )
 
 # file in the directory of a Redis server with the hash of the configuration that the server runs with
@@ -76,8 +76,8 @@ def plan_redis(inputs):
     password_lines = _add_directory(plan, inputs)
     if differences:
         plan.add_step("container", f"{wanted['name']}: {containers.format_differences(differences)}")
-    plan.problems += disk_problems(plan, observed, settings)
-    plan.warnings += account_warnings(plan, observed)
+    plan.problems += find_disk_problems(plan, observed, settings)
+    plan.warnings += find_account_warnings(plan, observed)
     if inputs.part == "redis_server" and (plan.why or container.get("health") != "healthy"):
         plan.add_step("verify", "the server answers")
     if inputs.part == "redis_client" and plan.why:
@@ -97,16 +97,16 @@ def plan_redis(inputs):
 
 def _find_problems(inputs):
     part, host, observed, settings, name = inputs.part, inputs.host, inputs.observed, inputs.settings, inputs.container["name"]
-    problems = directory_problems(part, name) + memory_problems(part, host, settings) + inputs.problems
+    problems = find_directory_problems(part, name) + find_memory_problems(part, host, settings) + inputs.problems
     return (
         problems
-        or host_problems(host, observed)
+        or find_host_problems(host, observed)
         or (
-            tls_problems(part, host, observed)
-            + network_problems(host, observed, settings)
-            + state_problems(host, observed, settings)
-            + name_problems(host, name, observed)
-            + volume_problems(host, part, inputs.volume, observed)
+            find_docker_tls_problems(part, host, observed)
+            + find_network_problems(host, observed, settings)
+            + find_state_problems(host, observed, settings)
+            + find_container_name_problems(host, name, observed)
+            + find_volume_problems(host, part, inputs.volume, observed)
         )
     )
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES, Plan, make_removal, name_all_containers
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_lines import removal_warnings, removed_lines
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_lines import find_removal_warnings, format_removed_links
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_metrics import add_metrics_of_other_side
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import directory_problems, host_problems
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import find_directory_problems, find_host_problems
 
 
 def add_side_without_links(plan, wiring, observed, settings):
@@ -24,9 +24,9 @@ def add_side_without_links(plan, wiring, observed, settings):
     is_key_unused = has_unused_key(wiring, observed)
     if plan.problems or not (on_disk or containers.numbered(side, observed) or is_key_unused):
         return
-    plan.problems = host_problems(host, observed)
+    plan.problems = find_host_problems(host, observed)
     add_removal(plan, name_all_containers(side, observed), list_directories(side), observed, settings)
-    plan.lines, plan.warnings = removed_lines(side, host, wiring, on_disk), removal_warnings(side, host, wiring, on_disk)
+    plan.lines, plan.warnings = format_removed_links(side, host, wiring, on_disk), find_removal_warnings(side, host, wiring, on_disk)
     if is_key_unused:
         plan.lines += [f"- directory {path} on {host}" for path in plan.inputs["remove"]["paths"]]
     add_metrics_of_other_side(plan, side, observed, settings)
@@ -90,7 +90,7 @@ def plan_removal(part, host, name, observed, settings, volume=None):
     :rtype: Plan
     """
     plan, is_side = Plan(part, host), part in SIDES
-    plan.problems = ([] if is_side else directory_problems(part, name)) or host_problems(host, observed)
+    plan.problems = ([] if is_side else find_directory_problems(part, name)) or find_host_problems(host, observed)
     if plan.problems:
         return plan
     container_names = name_all_containers(part, observed) if is_side else [name]

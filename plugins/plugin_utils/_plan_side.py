@@ -14,39 +14,43 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import 
     name_containers,
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import (
-    authority_key_problems,
-    authority_warnings,
-    certificate_problems,
-    holders_problems,
-    identity_warnings,
-    list_problems,
+    find_authority_key_problems,
+    find_authority_warnings,
+    find_certificate_problems,
+    find_holders_problems,
+    find_identity_warnings,
+    find_revocation_list_problems,
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_inputs import find_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_lines import (
-    joined_lines,
-    link_lines,
-    recreate_lines,
-    removal_warnings,
+    find_removal_warnings,
+    format_joined_networks,
+    format_link_lines,
+    format_recreation,
 )
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_metrics import add_metrics, metrics_problems
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_metrics import add_metrics, find_metrics_problems
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_network import (
-    alias_problems,
-    default_route_problems,
-    ipv6_alias_problems,
-    joined_problems,
-    loopback_problems,
-    shared_listener_problems,
+    find_alias_problems,
+    find_default_route_problems,
+    find_ipv6_alias_problems,
+    find_loopback_problems,
+    find_missing_networks,
+    find_shared_listener_problems,
 )
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_ports import ipv6_port_problems, port_problems, publishes_ipv6
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_ports import (
+    find_ipv6_port_problems,
+    find_port_problems,
+    publishes_on_ipv6,
+)
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import (
-    account_warnings,
-    disk_problems,
-    host_problems,
-    memory_problems,
-    name_problems,
-    nameserver_problems,
-    network_problems,
-    state_problems,
+    find_account_warnings,
+    find_container_name_problems,
+    find_disk_problems,
+    find_host_problems,
+    find_memory_problems,
+    find_nameserver_problems,
+    find_network_problems,
+    find_state_problems,
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_proof import can_roll_back, get_former_side, list_joined_networks
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_removal import add_side_without_links
@@ -78,7 +82,7 @@ def plan_side(inputs):
         # the host has nothing to do, and then its problems do not matter
         add_side_without_links(plan, wiring, observed, settings)
         return plan
-    plan.problems += memory_problems(side, host, settings) + host_problems(host, observed)
+    plan.problems += find_memory_problems(side, host, settings) + find_host_problems(host, observed)
     if plan.problems:
         return plan
     side_containers = find_containers(inputs)
@@ -88,7 +92,7 @@ def plan_side(inputs):
     renewal = add_certificate_step(plan, inputs)
     runs = list_runs(side_containers)
     add_configuration_step(plan, inputs, side_containers.first, runs)
-    plan.problems += disk_problems(plan, observed, settings)
+    plan.problems += find_disk_problems(plan, observed, settings)
     add_container_steps(plan, inputs, side_containers)
     add_cut_step(plan, inputs)
     add_load_step(plan, inputs)
@@ -124,46 +128,48 @@ def plan_kept_side(host, name, waiting):
 def _add_problems(plan, inputs, side_containers):
     side, host, wiring, observed, settings = inputs.side, inputs.host, inputs.wiring, inputs.observed, inputs.settings
     network = settings["network"]
-    plan.problems += network_problems(host, observed, settings) + state_problems(host, observed, settings)
-    plan.problems += joined_problems(host, side, wiring, observed, network)
-    plan.problems += nameserver_problems(host, wiring, observed, settings)
+    plan.problems += find_network_problems(host, observed, settings) + find_state_problems(host, observed, settings)
+    plan.problems += find_missing_networks(host, side, wiring, observed, network)
+    plan.problems += find_nameserver_problems(host, wiring, observed, settings)
     if side == "server":
-        plan.problems += loopback_problems(host, wiring, observed, network)
+        plan.problems += find_loopback_problems(host, wiring, observed, network)
     if not inputs.existing.get(1) and (side == "client" or not inputs.existing or wiring["serves_itself"]):
-        plan.problems += name_problems(host, wiring["holder"], observed)
-    plan.problems += default_route_problems(host, side, inputs.served["links"], side_containers.wanted.values(), observed, settings)
+        plan.problems += find_container_name_problems(host, wiring["holder"], observed)
+    plan.problems += find_default_route_problems(host, side, inputs.served["links"], side_containers.wanted.values(), observed, settings)
     if inputs.tls:
         _add_authority_problems(plan, inputs)
     if side == "client":
-        plan.problems += alias_problems(host, wiring, observed, network)
-        plan.problems += shared_listener_problems(host, wiring, settings)
-        plan.problems += ipv6_alias_problems(host, wiring, observed, settings)
-    plan.problems += port_problems(inputs.served, name_containers(side, observed, inputs.existing), observed)
-    plan.problems += ipv6_port_problems(host, wiring["publish"], observed, publishes_ipv6(side, observed, settings))
-    plan.problems += metrics_problems(host, inputs.served, observed, settings)
+        plan.problems += find_alias_problems(host, wiring, observed, network)
+        plan.problems += find_shared_listener_problems(host, wiring, settings)
+        plan.problems += find_ipv6_alias_problems(host, wiring, observed, settings)
+    plan.problems += find_port_problems(inputs.served, name_containers(side, observed, inputs.existing), observed)
+    plan.problems += find_ipv6_port_problems(host, wiring["publish"], observed, publishes_on_ipv6(side, observed, settings))
+    plan.problems += find_metrics_problems(host, inputs.served, observed, settings)
 
 
 def _add_authority_problems(plan, inputs):
     host, settings, tls = inputs.host, inputs.settings, inputs.tls
-    plan.problems += certificate_problems(host, inputs.observed, settings, tls)
-    plan.problems += list_problems(settings, tls["unlisted"])
-    plan.problems += authority_key_problems(*tls["authority_key"]) if tls["authority_key"] else []
+    plan.problems += find_certificate_problems(host, inputs.observed, settings, tls)
+    plan.problems += find_revocation_list_problems(settings, tls["unlisted"])
+    plan.problems += find_authority_key_problems(*tls["authority_key"]) if tls["authority_key"] else []
     if not tls["authorities"]:
-        plan.problems += holders_problems(tls["holders"], settings) if not plan.problems else []
+        plan.problems += find_holders_problems(tls["holders"], settings) if not plan.problems else []
         plan.ask |= {"certificates": tls["ask"]} if tls["ask"] else {}
 
 
 def _list_warnings(plan, inputs, renewal):
     host, wiring, tls = inputs.host, inputs.wiring, inputs.tls
-    warnings = removal_warnings(inputs.side, host, wiring, inputs.on_disk)
+    warnings = find_removal_warnings(inputs.side, host, wiring, inputs.on_disk)
     warnings += [
         f"host {host}: {wiring['holder']} lets host {client} in to no link ({', '.join(aliases)}), for its address is not known;"
         f" set ambassador_address for {client}, or run again when it answers."
         for client, aliases in wiring["left_out"].items()
     ]
-    warnings += account_warnings(plan, inputs.observed)
+    warnings += find_account_warnings(plan, inputs.observed)
     if tls:
-        warnings += authority_warnings(inputs.settings, tls["authorities"], tls["now"]) + identity_warnings(host, tls["held"], renewal)
+        warnings += find_authority_warnings(inputs.settings, tls["authorities"], tls["now"]) + find_identity_warnings(
+            host, tls["held"], renewal
+        )
         warnings += clock.warnings(host, inputs.observed.get("clock_offset"))
     return warnings
 
@@ -173,14 +179,14 @@ def _list_lines(plan, inputs, side_containers):
     container = side_containers.first_existing
     # the description of a container has the links of an engine that reports nothing of them
     is_same = inputs.generation is None and container is not None and container.get("hash") == side_containers.first["hash"]
-    lines = [] if is_same else link_lines(side, host, inputs.wiring, inputs.on_disk)
+    lines = [] if is_same else format_link_lines(side, host, inputs.wiring, inputs.on_disk)
     for number, wanted in side_containers.wanted.items():
         container, differences = existing.get(number), side_containers.differences[number]
         if existing and not container:
             lines.append(f"+ container {wanted['name']} on {host}, {_format_purpose(inputs, number, wanted)}")
         connections = inputs.on_disk.get("connections", {}).get(names.run(number))
-        lines += joined_lines(host, wanted, container, inputs.observed, inputs.settings)
-        lines += recreate_lines(host, wanted, container, differences, connections)
+        lines += format_joined_networks(host, wanted, container, inputs.observed, inputs.settings)
+        lines += format_recreation(host, wanted, container, differences, connections)
     idle = name_containers(side, inputs.observed, side_containers.idle)
     lines += [f"- container {name} on {host}, which no link needs any more" for name in idle]
     if "cut" in plan.why:

@@ -10,7 +10,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils._observation 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import unchecked
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import make_removal, name_containers
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import clock_problems, find_renewal
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import find_clock_problems, find_renewal
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_proof import are_all_proved, list_local_ports
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import certified, variable_files
 
@@ -31,7 +31,7 @@ def add_certificate_step(plan, inputs):
         plan.add_step("certificate", f"the certificate of {host} is {renewal.words}")
         plan.inputs |= {"new_key": renewal.needs_new_key, "former_name": renewal.former_name}
     if not plan.problems:
-        plan.problems += clock_problems(host, inputs.observed, settings, tls, renewal)
+        plan.problems += find_clock_problems(host, inputs.observed, settings, tls, renewal)
     # a controller needs the key only to sign, and a host that pulls its own configuration should not have it
     if renewal and settings["ca"] and not settings["ca_key"] and not plan.problems:
         plan.problems.append(

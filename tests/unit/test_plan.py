@@ -9,8 +9,12 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _conta
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _handover as handover
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import ListFault
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import STEPS, Plan
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import RenewalReason, find_renewal, list_problems
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_lines import link_lines
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import (
+    RenewalReason,
+    find_renewal,
+    find_revocation_list_problems,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_lines import format_link_lines
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_proof import can_roll_back
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import RedisInputs, plan_redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_removal import plan_removal
@@ -851,7 +855,7 @@ def test_refuses_lists_of_revoked_certificates_with_which_every_certificate_is_r
     fleet.deploy()
     (problem,) = fleet.plan("vm2", "client", unlisted=unlisted)["problems"]
     assert problem.startswith(f"/srv/ambassador/ca.crl: {words}")
-    (problem,) = list_problems({"ca": "given"}, unlisted)
+    (problem,) = find_revocation_list_problems({"ca": "given"}, unlisted)
     assert problem.startswith(f"ambassador_ca_crl: {words}")
 
 
@@ -894,7 +898,7 @@ def test_a_backend_of_another_name_says_from_where_to_where(fleet):
 def test_a_target_that_has_no_address_yet_is_told_without():
     wiring = a_fleet().plan("vm2", "client")["wiring"]
     there = {"links": {"redis": {"connections": 0, "targets": [{"name": "vm1", "address": None, "up": False}]}}}
-    assert link_lines("client", "vm2", wiring, there) == ["~ redis vm2: vm1  -> vm1 198.18.0.11:6379, live"]
+    assert format_link_lines("client", "vm2", wiring, there) == ["~ redis vm2: vm1  -> vm1 198.18.0.11:6379, live"]
 
 
 @pytest.mark.parametrize(("connections", "words"), [(0, "0 connections"), (1, "1 connection"), (3, "3 connections")])
