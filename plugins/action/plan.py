@@ -527,7 +527,7 @@ class ActionModule(ActionBase):
             "ca": ca,
             "authorities": authorities,
             "missing_issuers": certificates.missing_issuers(ca),
-            "unlisted": [{**one, "fault": one["fault"].value} for one in certificates.unlisted(ca, self._crl(), now)],
+            "unlisted": certificates.unlisted(ca, self._crl(), now),
             "authority_key": None if self.settings["ca"] else (f"{directory}/ca.key", mode_of(f"{directory}/ca.key")),
             "held": held,
             "former_name": self._former_name(held, ca, now),

@@ -128,26 +128,34 @@ class Plan:
         :rtype: dict
         """
         steps = [] if self.problems else [name for name in STEPS if name in self.why]
+        return {
+            "part": self.part,
+            "problems": self.problems,
+            "ask": self.ask,
+            "steps": steps,
+            "phases": self._sort_into_phases(steps),
+            "why": self.why,
+            "lines": [] if self.problems else self.lines,
+            "warnings": [] if self.problems else self.warnings,
+            "record": self._list_history(steps),
+            **self.always,
+            **(self.inputs if steps else {}),
+        }
+
+    def _sort_into_phases(self, steps):
         phases = {EXPAND: [], TURN: [], CONTRACT: []}
         for name in steps:
             contracts = name == "remove" and self.part in SIDES
             phases[CONTRACT if contracts else PHASES[self.part]].append(name)
         if self.contracts and not self.problems:
             phases[CONTRACT] += ["configuration", "load", "verify"]
-        changes = self.inputs.get("generation") and set(steps) - {"verify", "remove"}
-        return {
-            "part": self.part,
-            "problems": self.problems,
-            "ask": self.ask,
-            "steps": steps,
-            "phases": phases,
-            "why": self.why,
-            "lines": [] if self.problems else self.lines,
-            "warnings": [] if self.problems else self.warnings,
-            "record": (self.lines or [why for name, why in self.why.items() if name != "verify"]) if changes else [],
-            **self.always,
-            **(self.inputs if steps else {}),
-        }
+        return phases
+
+    def _list_history(self, steps):
+        """Return what the history of the host gets."""
+        if not self.inputs.get("generation") or not set(steps) - {"verify", "remove"}:
+            return []
+        return self.lines or [why for name, why in self.why.items() if name != "verify"]
 
 
 def plan_unseen(part, host):

@@ -8,6 +8,7 @@ import enum
 from typing import NamedTuple, TypedDict
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import ListFault
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import certified
 
 # a run warns this time before the end of a CA
@@ -34,9 +35,10 @@ NEW_KEY_REASONS = (RenewalReason.REVOKED, RenewalReason.OTHER_NAME)
 
 # why HAProxy refuses all certificates of a CA -> what is wrong with its list of revoked certificates, and what to do
 LIST_PROBLEMS = {
-    "missing": "the list of revoked certificates of the CA {name} is missing. Append it. With any list, HAProxy requires one of each CA.",
-    "ended": "the list of revoked certificates of the CA {name} has ended. Replace it with the present list of this CA.",
-    "cannot_sign": "the list of the CA {name} is not valid. Issue the certificate of the CA with the key usage cRLSign.",
+    ListFault.MISSING: "the list of revoked certificates of the CA {name} is missing. Append it."
+    " With any list, HAProxy requires one of each CA.",
+    ListFault.ENDED: "the list of revoked certificates of the CA {name} has ended. Replace it with the present list of this CA.",
+    ListFault.CANNOT_SIGN: "the list of the CA {name} is not valid. Issue the certificate of the CA with the key usage cRLSign.",
 }
 
 
@@ -71,7 +73,7 @@ class TlsInputs(TypedDict):
 def find_revocation_list_problems(settings, unlisted):
     """Return the CAs of which every certificate is refused, because their lists of revoked certificates are missing or not valid.
 
-    :param list[dict] unlisted: ``name`` and ``fault`` (a key of LIST_PROBLEMS) of each CA
+    :param list[dict] unlisted: ``name`` and ``fault`` of each CA, see :func:`certificates.unlisted`
     :rtype: list[str]
     """
     place = "ambassador_ca_crl" if settings["ca"] else f"{settings['controller_dir']}/ca.crl"

@@ -93,9 +93,9 @@ def plan_removal(part, host, name, observed, settings, volume=None):
     plan.problems = ([] if is_side else find_directory_problems(part, name)) or find_host_problems(host, observed)
     if plan.problems:
         return plan
-    container_names = name_all_containers(part, observed) if is_side else [name]
+    container_names, directories = (name_all_containers(part, observed), list_directories(part)) if is_side else ([name], [name])
     is_ours = bool(volume) and observed["volumes"].get(volume, {}).get("ours")
-    add_removal(plan, container_names, list_directories(part) if is_side else [name], observed, settings, volume if is_ours else None)
+    add_removal(plan, container_names, directories, observed, settings, volume if is_ours else None)
     removal = plan.inputs["remove"]
     lines = [f"- container {container} on {host}" for container in removal["containers"]]
     lines += [f"- directory {path} on {host}" for path in removal["paths"]]
@@ -103,10 +103,10 @@ def plan_removal(part, host, name, observed, settings, volume=None):
         add_metrics_of_other_side(plan, part, observed, settings)
     if _is_network_unused(removal, observed, settings):
         removal["network"] = settings["network"]
-    if removal["network"] or removal["volume"]:
-        plan.add_step("remove", ", ".join(filter(None, [removal["network"], removal["volume"]])))
-    plan.lines += lines
-    plan.lines += [f"- {kind} {removal[kind]} on {host}" for kind in ("network", "volume") if removal[kind]]
+    others = {kind: removal[kind] for kind in ("network", "volume") if removal[kind]}
+    if others:
+        plan.add_step("remove", ", ".join(others.values()))
+    plan.lines += lines + [f"- {kind} {other} on {host}" for kind, other in others.items()]
     return plan
 
 

@@ -850,7 +850,7 @@ def test_a_configuration_with_a_client_that_left_is_not_put_back():
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_refuses_lists_of_revoked_certificates_with_which_every_certificate_is_refused(fault, words):
-    unlisted = [{"name": "CN=root", "fault": fault.value}]
+    unlisted = [{"name": "CN=root", "fault": fault}]
     fleet = a_fleet(tls=True)
     fleet.deploy()
     (problem,) = fleet.plan("vm2", "client", unlisted=unlisted)["problems"]
