@@ -11,8 +11,9 @@ from typing import TypedDict
 
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._containers import Difference
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import Settings
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import Removal, Settings
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import TlsInputs
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_proof import JoinedNetworks, LocalPort
 
 # the most temporary containers of earlier runs that may have connections: each takes its memory
 MAX_STANDINS = 5
@@ -77,6 +78,57 @@ class SideInputs:
         """The links that this run proves."""
         late = {link["alias"] for link in self.late_links}
         return [link for link in self.served["links"] if link["alias"] not in late]
+
+
+class Standin(TypedDict):
+    """A temporary container, which has the names of a container of a client side while that is away.
+
+    ``directory`` has its endpoint. It starts as ``nameless``, and becomes ``named`` when ``links``, the links of that container, are up.
+    """
+
+    directory: str
+    nameless: dict
+    named: dict
+    links: list[dict]
+
+
+class StepInputs(TypedDict, total=False):
+    """The inputs of the steps of a side, which ``roles/ambassador_engine/tasks`` reads. The first five exist only with their step.
+
+    ``image`` is whether the image is missing, and whether its program is untested. ``new_key`` and ``former_name`` are those of
+    :class:`Renewal`. ``cut`` are names of a revoked host. ``certified`` is the name in the certificate of the host. ``wiring`` has the
+    links that the run proves, and the origin of addresses. ``container`` is the description of the first container, and ``containers``
+    are those that change. ``runs`` are the directories of their endpoints. ``anew`` is whether each container is created or recreated,
+    and so reads the generation when it starts. ``check`` is the description of a container that checks the generation, None if no
+    container changes. ``standin`` are temporary containers that the run creates, and ``standins`` the names of all. ``before`` is the
+    side that a rollback restores, empty if the run may not roll back, and ``joined`` are the networks that a rollback leaves.
+    ``running`` is the generation that the engine runs. ``unchecked`` are the links that no health check proves, and ``local`` the ports
+    that the links open on the host. ``variables`` are the files of the link variables, name -> content. ``patience`` is in seconds.
+    """
+
+    image: dict[str, bool]
+    new_key: bool
+    former_name: str | None
+    remove: Removal
+    cut: list[str]
+    side: str
+    certified: str
+    wiring: dict
+    container: dict
+    containers: list[dict]
+    runs: list[str]
+    anew: bool
+    generation: Generation | None
+    check: dict | None
+    standin: list[Standin]
+    standins: list[str]
+    before: dict
+    joined: list[JoinedNetworks]
+    running: str | None
+    unchecked: list[dict]
+    local: list[LocalPort]
+    variables: dict[str, str]
+    patience: int
 
 
 @dataclasses.dataclass(frozen=True)

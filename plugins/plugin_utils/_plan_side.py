@@ -21,7 +21,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certifi
     find_identity_warnings,
     find_revocation_list_problems,
 )
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_inputs import find_containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_inputs import Standin, StepInputs, find_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_lines import (
     find_removal_warnings,
     format_joined_networks,
@@ -62,7 +62,6 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_steps i
     add_load_step,
     add_variables_step,
     add_verify_step,
-    list_runs,
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import certified
 
@@ -90,26 +89,19 @@ def plan_side(inputs):
     add_image_step(plan, observed, settings, [inputs.existing.get(number) for number in side_containers.wanted])
     add_network_step(plan, observed, settings)
     renewal = add_certificate_step(plan, inputs)
-    runs = list_runs(side_containers)
-    add_configuration_step(plan, inputs, side_containers.first, runs)
+    add_configuration_step(plan, inputs, side_containers)
     plan.problems += find_disk_problems(plan, observed, settings)
     add_container_steps(plan, inputs, side_containers)
     add_cut_step(plan, inputs)
     add_load_step(plan, inputs)
-    verified = add_verify_step(plan, inputs)
-    variables = add_variables_step(plan, inputs)
+    add_verify_step(plan, inputs)
+    add_variables_step(plan, inputs)
     plan.always["late"] = inputs.late_links if inputs.generation and settings["prove"] else []
     plan.warnings = _list_warnings(plan, inputs, renewal)
     plan.lines = _list_lines(plan, inputs, side_containers)
     # after the decisions for the containers of the side: no link is loaded or verified because of metrics
-    changed = side_containers.changed + add_metrics(plan, side, list(side_containers.wanted), observed, settings)
-    plan.inputs |= {
-        **_list_inputs(plan, inputs, side_containers),
-        **verified,
-        "containers": changed,
-        "runs": runs,
-        "variables": variables,
-    }
+    metrics = add_metrics(plan, side, list(side_containers.wanted), observed, settings)
+    plan.inputs |= _make_step_inputs(plan, inputs, side_containers, metrics)
     return plan
 
 
@@ -208,38 +200,46 @@ def _format_purpose(inputs, number, wanted):
     return f"to publish {', '.join(wanted['publish'])}" if wanted["publish"] else f"for the client side of {inputs.host}"
 
 
-def _list_inputs(plan, inputs, side_containers):
-    """Return the inputs of the steps that other roles and modules read, see ``roles/ambassador_engine/tasks``."""
+def _make_step_inputs(plan, inputs, side_containers, metrics):
+    """Return the inputs that several steps share.
+
+    :param Plan plan: the plan, with its steps
+    :param SideInputs inputs: the inputs
+    :param SideContainers side_containers: the containers of the side
+    :param list[dict] metrics: the description of the container that publishes metrics if it changes
+    :rtype: StepInputs
+    """
     generation, on_disk, container = inputs.generation, inputs.on_disk, side_containers.first
     # containers that are not recreated find the problems of a generation when they load it, and keep the old one
     is_checked = generation and "container" in plan.why
-    return {
-        "side": inputs.side,
-        "certified": certified(inputs.host),
+    return StepInputs(
+        side=inputs.side,
+        certified=certified(inputs.host),
         # an engine that keeps nothing on disk reports nothing of its links
-        "wiring": {"links": inputs.early_links if generation else [], "addresses": inputs.served["addresses"]},
-        "container": container,
-        "anew": side_containers.are_all_new,
-        "generation": generation,
-        "check": containers.check(container, generation["name"]) if is_checked else None,
-        "standin": _list_standins(inputs, side_containers),
-        "standins": [*side_containers.standins, *side_containers.new_standins],
-        "before": get_former_side(on_disk) if can_roll_back(on_disk, generation, inputs.removes_clients) else {},
-        "joined": list_joined_networks(side_containers.wanted, inputs.existing),
-        "running": on_disk.get("running"),
-        # seconds: the first health checks of many links take time
-        "patience": 5 + len(inputs.served["links"]) // 25,
-    }
+        wiring={"links": inputs.early_links if generation else [], "addresses": inputs.served["addresses"]},
+        container=container,
+        containers=side_containers.changed + metrics,
+        anew=side_containers.are_all_new,
+        generation=generation,
+        check=containers.check(container, generation["name"]) if is_checked else None,
+        standin=_list_standins(inputs, side_containers),
+        standins=[*side_containers.standins, *side_containers.new_standins],
+        before=get_former_side(on_disk) if can_roll_back(on_disk, generation, inputs.removes_clients) else {},
+        joined=list_joined_networks(side_containers.wanted, inputs.existing),
+        running=on_disk.get("running"),
+        # the first health checks of many links take time
+        patience=5 + len(inputs.served["links"]) // 25,
+    )
 
 
 def _list_standins(inputs, side_containers):
     directory = f"{inputs.settings['state_dir']}/client"
     return [
-        {
-            "directory": containers.standin_directory(name, directory),
-            "nameless": containers.standin(side_containers.wanted[number], name, directory, False),
-            "named": containers.standin(side_containers.wanted[number], name, directory, True),
-            "links": [link for link in inputs.early_links if link["place"] == number],
-        }
+        Standin(
+            directory=containers.standin_directory(name, directory),
+            nameless=containers.standin(side_containers.wanted[number], name, directory, False),
+            named=containers.standin(side_containers.wanted[number], name, directory, True),
+            links=[link for link in inputs.early_links if link["place"] == number],
+        )
         for name, number in side_containers.new_standins.items()
     ]

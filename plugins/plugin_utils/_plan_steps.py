@@ -51,15 +51,15 @@ def list_runs(side_containers):
     return [names.run(number) for number in sorted(loading)]
 
 
-def add_configuration_step(plan, inputs, container, runs):
+def add_configuration_step(plan, inputs, side_containers):
     """Add the step that writes the generation, or removes that of another engine.
 
     :param Plan plan: the plan
     :param SideInputs inputs: the inputs
-    :param dict container: the description of the first container
-    :param list[str] runs: see :func:`list_runs`
+    :param SideContainers side_containers: the containers of the side
     """
-    on_disk, generation = inputs.on_disk, inputs.generation
+    on_disk, generation, runs = inputs.on_disk, inputs.generation, list_runs(side_containers)
+    plan.inputs["runs"] = runs
     if generation is None:
         if on_disk.get("current") or on_disk.get("engine"):
             # the state of socat is the environment of its container; that of another engine would mislead
@@ -67,7 +67,7 @@ def add_configuration_step(plan, inputs, container, runs):
         return
     wrong = permissions.of_side(inputs.observed["wrong_permissions"], inputs.side)
     files = {name: digest(content.encode()) for name, content in generation["files"].items()}
-    run = {"owner": int(container["user"].partition(":")[0]), "mode": "0700"}
+    run = {"owner": int(side_containers.first["user"].partition(":")[0]), "mode": "0700"}
     if "certificate" in plan.why or on_disk.get("current") != generation["name"] or on_disk.get("files") != files:
         plan.add_step("configuration", "the configuration changes")
     elif on_disk.get("runs") != dict.fromkeys(runs, run):
@@ -129,9 +129,6 @@ def add_verify_step(plan, inputs):
 
     :param Plan plan: the plan
     :param SideInputs inputs: the inputs
-    :return: inputs of that step: ``unchecked``, the links that the health checks of the engine do not prove, and ``local``, the ports that
-        the links open on a client host
-    :rtype: dict
     """
     proves, is_client, links = inputs.settings["prove"], inputs.side == "client", inputs.early_links
     to_dial = unchecked({"links": links}, inputs.settings["engine"]) if is_client and inputs.generation else []
@@ -139,7 +136,7 @@ def add_verify_step(plan, inputs):
     is_changed = inputs.generation and proves and (plan.why or to_dial or not are_all_proved(links, inputs.side, inputs.on_disk))
     if local or is_changed:
         plan.add_step("verify", "the links are verified")
-    return {"unchecked": to_dial, "local": local}
+    plan.inputs |= {"unchecked": to_dial, "local": local}
 
 
 def add_variables_step(plan, inputs):
@@ -147,11 +144,10 @@ def add_variables_step(plan, inputs):
 
     :param Plan plan: the plan
     :param SideInputs inputs: the inputs
-    :return: name -> content of the files; empty without the step
-    :rtype: dict[str, str]
     """
+    plan.inputs["variables"] = {}
     if inputs.side != "client":
-        return {}
+        return
     files = variable_files(inputs.wiring["links"])
     digests = {name: digest(content.encode()) for name, content in files.items()}
     if inputs.observed["variables"] != variables_digest(digests):
@@ -159,4 +155,5 @@ def add_variables_step(plan, inputs):
     # no other step of an engine that keeps nothing on disk repairs the state directory
     if inputs.generation is None and permissions.STATE_DIR in inputs.observed["wrong_permissions"]:
         plan.add_step("variables", "the owner or mode of the state directory is wrong")
-    return files if "variables" in plan.why else {}
+    if "variables" in plan.why:
+        plan.inputs["variables"] = files
