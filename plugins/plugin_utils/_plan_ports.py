@@ -31,16 +31,18 @@ def find_port_problems(wiring, own_containers, observed):
     :param dict observed: the observation
     :rtype: list[str]
     """
-    problems, held, others = [], [], {}
+    # protocol and port number -> listeners of the side; name of any other container -> its listeners
+    problems, held, others = [], {}, {}
     for name, container in observed["containers"].items():
         ports = [containers.listener(port) for port in container["publishes"]]
         if name in own_containers:
-            held += ports
+            for listener in ports:
+                held.setdefault((listener[0], listener[1][1]), []).append(listener)
         else:
             others[name] = ports
     for port in wiring["publish"]:
         protocol, at = port["protocol"], (port["address"], port["port"])
-        if _is_taken(protocol, at, held):
+        if _is_taken(protocol, at, held.get((protocol, port["port"]), ())):
             continue
         place = port.get("where") or f"link {port['alias']}"
         sentence = f"{place}: expected to publish port {port['port']} on {port['address']}"
