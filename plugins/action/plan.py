@@ -1,6 +1,6 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Plans a part of a host: brings together what the inventory, the controller and the host say, for ``plugin_utils/_plan.py`` to decide."""
+"""Plans a part of a host: gathers the inputs from the inventory, the controller and the host, and calls the planner."""
 
 from __future__ import annotations
 
@@ -42,15 +42,19 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _passwords as passwords,
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _plan as plan,
-)
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _redis as redis,
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _render as render,
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import client_side, text_of, whole
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES, plan_unseen
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import compute_lifetime, find_renewal
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_inputs import SideInputs
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import find_open_port_warnings
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import RedisInputs, plan_redis
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_removal import plan_removal
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side, plan_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import CERTIFIED, OBSERVED, Hosts, Wiring, certified, on_host
 
 # the templates and files of the engines, beside the plugins wherever the collection is
@@ -172,7 +176,7 @@ class ActionModule(ActionBase):
         facts = [host for host in found["ask"].pop("facts", []) if host not in self.gathered]
         found["ask"] |= {"facts": facts} if facts else {}
         found["mesh"] = self.mesh
-        if self.part in plan.SIDES:
+        if self.part in SIDES:
             found["uses_redis"] = self.uses_redis
         lines = [line for line in found["lines"] if line not in (arguments.get("said") or [])]
         if self.holders is not None and self.host == self._alive[0]:
@@ -187,7 +191,7 @@ class ActionModule(ActionBase):
             found["late_hosts"] = self._late_hosts()
         if found["warnings"] and self.origin:
             found["warnings"] = [f"{warning} The map is that of {self.origin}." for warning in found["warnings"]]
-        if self.part in plan.SIDES and not found["problems"]:
+        if self.part in SIDES and not found["problems"]:
             found["warnings"] += self._open_port_warnings()
         result.update(
             found, open=bool(found["problems"] or found["ask"] or found["steps"] or lines), lines=lines, leaving=self.leaving, changed=False
@@ -196,12 +200,12 @@ class ActionModule(ActionBase):
 
     def _plan(self, state):
         if self.mesh != self.settings["mesh"]:
-            return plan.unseen(self.part, self.host)
+            return plan_unseen(self.part, self.host)
         name = self.redis.get("name") or names.ambassador(self.part, self.mesh)
         if state == "absent":
             self._image(self.settings.get(IMAGES.get(self.settings["engine"])))
             volume = self.redis.get("volume") if self.redis.get("purge") else None
-            return plan.absent(self.part, self.host, name, self.observed, self.settings, volume)
+            return plan_removal(self.part, self.host, name, self.observed, self.settings, volume)
         if self.part == "redis_server":
             return self._redis_server(name)
         if self.part == "redis_client":
@@ -302,12 +306,12 @@ class ActionModule(ActionBase):
         self.uses_redis = self._links_with_own_redis(wiring["links"]) != []
         waiting = self._waiting(wiring) if self.part == "server" and self.leaving == handover.TURNED else {}
         if waiting:
-            return plan.kept(self.host, wiring["holder"], waiting)
+            return plan_kept_side(self.host, wiring["holder"], waiting)
         if wiring["links"]:
             wiring["problems"] = self._several() or wiring["problems"]
         self._image(settings.get(IMAGES.get(settings["engine"])))
         if not wiring["links"] or settings["engine"] not in IMAGES:
-            return plan.ambassador(self.part, self.host, wiring, self.observed, settings, None, None)
+            return plan_side(SideInputs(self.part, self.host, wiring, self.observed, settings))
         scripts = {name: self._file(name) for name in ("socat.sh", "nftables.sh")}
         network = self.observed["networks"].get(settings["network"])
         pools = network["pools"] if network else []
@@ -327,8 +331,21 @@ class ActionModule(ActionBase):
             generation = self._generation(served, pools, tls)
         former = self.observed["sides"].get("server", {})
         loses = self.part == "server" and handover.removes_clients(former, served, settings["tls"])
-        coming = self._coming(wiring["links"])
-        return plan.ambassador(self.part, self.host, wiring, self.observed, settings, places, generation, tls, served, coming, loses)
+        return plan_side(
+            SideInputs(
+                self.part,
+                self.host,
+                wiring,
+                self.observed,
+                settings,
+                places=places,
+                generation=generation,
+                tls=tls,
+                kept_wiring=served,
+                later_hosts=self._coming(wiring["links"]),
+                removes_clients=loses,
+            )
+        )
 
     def _links_with_own_redis(self, links):
         """Return the links of a side whose backend is the container of the role redis_server."""
@@ -381,16 +398,16 @@ class ActionModule(ActionBase):
         return [host for host in others if self._planned(host, CLIENT_PLANNED).get("late")]
 
     def _open_port_warnings(self):
-        """Return the warning of ``plan.open_port_warnings``. Only a host that may be the first one to warn looks at others."""
-        if not plan.open_port_warnings(self.host, self._engine_version(self.host)):
+        """Return the warning of :func:`find_open_port_warnings`. Only a host that may be the first one to warn looks at others."""
+        if not find_open_port_warnings(self.host, self._engine_version(self.host)):
             return []
         before = itertools.takewhile(lambda host: host != self.host, self._batch)
-        if any(plan.open_port_warnings(host, self._engine_version(host)) for host in before):
+        if any(find_open_port_warnings(host, self._engine_version(host)) for host in before):
             return []
         versions = {}
         for host in self._batch:
             versions |= self._engine_version(host)
-        return plan.open_port_warnings(self.host, versions)
+        return find_open_port_warnings(self.host, versions)
 
     def _engine_version(self, host):
         """Return host -> version of its Docker Engine, empty if it is not known."""
@@ -417,7 +434,7 @@ class ActionModule(ActionBase):
 
     def _image(self, name):
         prefix = f"{self.settings['registry']}/" if self.settings["registry"] else ""
-        self.settings |= {"image_name": name, "image": f"{prefix}{name}"}
+        self.settings["image"] = f"{prefix}{name}"
 
     def _file(self, name):
         with open(f"{ROLE}/files/{name}", encoding="utf-8") as file:
@@ -511,7 +528,7 @@ class ActionModule(ActionBase):
             "ca": ca,
             "authorities": authorities,
             "missing_issuers": certificates.missing_issuers(ca),
-            "unlisted": [{**one, "fault": one["fault"].value} for one in certificates.unlisted(ca, self._crl(), now)],
+            "unlisted": certificates.unlisted(ca, self._crl(), now),
             "authority_key": None if self.settings["ca"] else (f"{directory}/ca.key", mode_of(f"{directory}/ca.key")),
             "held": held,
             "former_name": self._former_name(held, ca, now),
@@ -549,8 +566,9 @@ class ActionModule(ActionBase):
             if host not in ends or not observed.get("identity"):
                 continue
             key, held = (text_of(observed, "identity", "key"), certificates.readable(text_of(observed, "identity", "certificate")))
-            due = plan.certificate_due(host, key, authorities, held, certificates.revoked_serials(held, revoked), now)
-            found = plan.issued_now(self.settings, authorities, now) if due else held
+            serials = certificates.revoked_serials(held, revoked)
+            due = find_renewal(host, key, {"authorities": authorities, "held": held, "revoked": serials, "now": now})
+            found = compute_lifetime(self.settings, authorities, now) if due else held
             lifetimes[host] = {key: found[key] for key in ("not_before", "not_after")}
         return lifetimes
 
@@ -593,9 +611,20 @@ class ActionModule(ActionBase):
         files = {file: self._hashed(text) for file, text in texts.items()} or dict.fromkeys(("operator",))
         loaded = self._hashed(redis.loaded(known, rules, memory)) if ready else None
         container = containers.redis_server(name, self._redis_settings())
-        owned = {"owner": permissions.REDIS_UID, "files": files}
-        inputs = self.settings, container, owned, problems, self.redis["volume"], loaded
-        found = plan.redis("redis_server", self.host, self.observed, *inputs)
+        found = plan_redis(
+            RedisInputs(
+                "redis_server",
+                self.host,
+                self.observed,
+                self.settings,
+                container=container,
+                owner=permissions.REDIS_UID,
+                files=files,
+                problems=problems,
+                volume=self.redis["volume"],
+                loaded=loaded,
+            )
+        )
         # a run that stopped may have written the users already
         runs_with = self.observed["loaded_users"].get(name) or self.observed["users"].get(name, {})
         found.always["changed_users"] = redis.changed_users(known, runs_with, self._hashed) if ready else []
@@ -626,8 +655,18 @@ class ActionModule(ActionBase):
         ready = all(known.values()) and not problems
         files = {file: self._hashed(text) for file, text in redis.client_files(known).items()} if ready else dict.fromkeys(given)
         container = containers.redis_client(name, self._redis_settings(), links[0]["consumer"] if links else {}, bool(given))
-        owned = {"owner": permissions.REDIS_UID, "files": files}
-        found = plan.redis("redis_client", self.host, self.observed, self.settings, container, owned, problems)
+        found = plan_redis(
+            RedisInputs(
+                "redis_client",
+                self.host,
+                self.observed,
+                self.settings,
+                container=container,
+                owner=permissions.REDIS_UID,
+                files=files,
+                problems=problems,
+            )
+        )
         found.ask = {"facts": wiring["unknown"]} if wiring["unknown"] else {}
         found.always["link"] = links[0] if links else None
         return found

@@ -17,6 +17,7 @@ import ipaddress
 import itertools
 import json
 import re
+from typing import NamedTuple
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import (
@@ -77,6 +78,50 @@ FALSE = ("false", "f", "0")
 # bytes: what an ambassador needs without a connection, and for one over TLS while it is busy (measured: 40 KiB)
 IDLE, CONNECTION = 64 << 20, 40 << 10
 UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+
+
+class Change(enum.Enum):
+    """What of a container differs from its description."""
+
+    MISSING = "missing"
+    NETWORK = "network"
+    EXTRA_NETWORK = "extra_network"
+    ALIASES_ON_NETWORK = "aliases_on_network"
+    STATE = "state"
+    OPTIONS = "options"
+    IMAGE = "image"
+    PORTS = "ports"
+    ALIASES = "aliases"
+    ADDRESS = "address"
+    RESTART_POLICY = "restart_policy"
+    MEMORY_LIMIT = "memory_limit"
+    PROCESS_LIMIT = "process_limit"
+
+
+class Difference(NamedTuple):
+    """A difference between a container and its description. ``value`` is the name of a network, or the state of the container."""
+
+    change: Change
+    value: str = ""
+
+
+# changes for which Docker recreates a container
+RECREATE_CHANGES = frozenset((Change.OPTIONS, Change.IMAGE, Change.PORTS, Change.PROCESS_LIMIT))
+CHANGE_TEXTS = {
+    Change.MISSING: "missing",
+    Change.NETWORK: "its network {value}",
+    Change.EXTRA_NETWORK: "network {value}, which no link names",
+    Change.ALIASES_ON_NETWORK: "its aliases on {value}",
+    Change.STATE: "it is {value}",
+    Change.OPTIONS: "its options",
+    Change.IMAGE: "its image",
+    Change.PORTS: "what it publishes",
+    Change.ALIASES: "its aliases",
+    Change.ADDRESS: "its address",
+    Change.RESTART_POLICY: "its restart policy",
+    Change.MEMORY_LIMIT: "its memory limit",
+    Change.PROCESS_LIMIT: "its limit of processes",
+}
 
 
 class RouteFault(enum.Enum):
@@ -423,7 +468,7 @@ def of_places(side, wiring, settings, scripts, observed):
     :param str side: ``server`` or ``client``
     :param dict wiring: the wiring of the side
     :param dict settings: see :mod:`plan`
-    :param dict[str, str] scripts: see :func:`ambassador`
+    :param dict[str, str] scripts: see :func:`describe_ambassador`
     :param dict observed: the observation
     :return: number of the container -> what is asked of it, with all that its links publish
     :rtype: dict[int, dict]
@@ -432,12 +477,12 @@ def of_places(side, wiring, settings, scripts, observed):
     for place in sorted({link["place"] for link in wiring["links"]}):
         # links of a server side share what it publishes
         own = at(wiring, place) if side == "client" else wiring
-        found[place] = ambassador(side, own, settings, scripts, observed, place, given)
+        found[place] = describe_ambassador(side, own, settings, scripts, observed, place, given)
         given += found[place]["address"].values()
     return found
 
 
-def ambassador(side, wiring, settings, scripts, observed, place=1, given=()):
+def describe_ambassador(side, wiring, settings, scripts, observed, place=1, given=()):
     """Return what is asked of the ambassador of a side.
 
     :param str side: ``server`` or ``client``
@@ -620,7 +665,7 @@ def _of_place(side, place, container, there, engine, observed, numbers, is_neede
         # what has the names opens all ports of its side, and engines other than haproxy do so in every container
         more = [] if side == "client" and (names_only or engine != "haproxy") else _shut(found, wanted, new)
         one = numbered_as(container, number, side, [*own, *more], mesh, place)
-        if made_anew(one, found, observed["images"]):
+        if needs_recreate(find_differences(one, found, observed["images"])):
             if names_only:
                 new, own = new | set(own), []
             else:
@@ -629,7 +674,7 @@ def _of_place(side, place, container, there, engine, observed, numbers, is_neede
         if own or (is_needed and number == place):
             asked[number] = one
         else:
-            idle[number] = not made_anew(one, found, observed["images"])
+            idle[number] = not needs_recreate(find_differences(one, found, observed["images"]))
     if side == "client" and place not in asked:
         asked[place] = numbered_as(container, place, side, [], mesh, place)
     elif is_needed and place not in asked:
@@ -952,62 +997,62 @@ def reference(image):
     return f"{path}/{last}" * bool(path) + last * (not path) + (f"@{digest}" if digest else "")
 
 
-def differences(asked, found, images):
-    """Tell in what a container is not what was asked.
+def find_differences(wanted, container, images):
+    """Return the differences between a container and its description, the most important ones first.
 
-    :param dict asked: the description
-    :param dict | None found: the container as it was observed
+    :param dict wanted: the description
+    :param dict | None container: the container as it was observed
     :param dict[str, str] images: name -> ID of the images of the host
-    :return: words for people, in the order in which they are worth saying; empty where it is all that
-    :rtype: list[str]
+    :rtype: list[Difference]
     """
-    if not found:
-        return ["missing"]
-    network, others = found["networks"].get(asked["network"]), asked["others"]
-    told = [
-        *((name not in found["networks"], f"its network {name}") for name in others or {}),
-        *(
-            (others is not None and name not in (asked["network"], *others), f"network {name}, which no link names")
-            for name in found["networks"]
-        ),
-        *(
-            (name in found["networks"] and lacks(found, name, aliases), f"its aliases on {name}")
-            for name, aliases in (others or {}).items()
-        ),
-        (found["state"] != "running", f"it is {found['state']}"),
-        (found.get("hash") != asked["hash"], "its options"),
-        (found["image_id"] != images.get(reference(asked["image"])), "its image"),
-        (sorted(found["publishes"]) != sorted(asked["publish"]), "what it publishes"),
-        (network is None, f"its network {asked['network']}"),
-        (bool(network) and lacks(found, asked["network"], asked["aliases"]), "its aliases"),
-        (bool(network) and any(network.get("said", {}).get(key) != value for key, value in asked["address"].items()), "its address"),
-        (found.get("restart") != ("no" if asked["temporary"] else "always"), "its restart policy"),
+    if not container:
+        return [Difference(Change.MISSING)]
+    network, others = wanted["network"], wanted["others"] or {}
+    joined = container["networks"]
+    address = joined.get(network, {}).get("said", {})
+    checks = [
+        *((name not in joined, Change.NETWORK, name) for name in others),
+        *((wanted["others"] is not None and name not in (network, *others), Change.EXTRA_NETWORK, name) for name in joined),
+        *((name in joined and lacks(container, name, aliases), Change.ALIASES_ON_NETWORK, name) for name, aliases in others.items()),
+        (container["state"] != "running", Change.STATE, container["state"]),
+        (container.get("hash") != wanted["hash"], Change.OPTIONS, ""),
+        (container["image_id"] != images.get(reference(wanted["image"])), Change.IMAGE, ""),
+        (sorted(container["publishes"]) != sorted(wanted["publish"]), Change.PORTS, ""),
+        (network not in joined, Change.NETWORK, network),
+        (network in joined and lacks(container, network, wanted["aliases"]), Change.ALIASES, ""),
+        (network in joined and any(address.get(key) != value for key, value in wanted["address"].items()), Change.ADDRESS, ""),
+        (container.get("restart") != ("no" if wanted["temporary"] else "always"), Change.RESTART_POLICY, ""),
         # None is a limit that the kernel does not know
-        (found.get("memory") not in (None, size(asked["memory"])), "its memory limit"),
-        (found.get("pids") not in (None, int(asked["pids"])), "its limit of processes"),
+        (container.get("memory") not in (None, size(wanted["memory"])), Change.MEMORY_LIMIT, ""),
+        (container.get("pids") not in (None, int(wanted["pids"])), Change.PROCESS_LIMIT, ""),
     ]
-    return [words for wrong, words in told if wrong]
+    return [Difference(change, value) for is_different, change, value in checks if is_different]
 
 
-def lacks(found, network, aliases):
-    """Tell whether a container lacks an alias on a network.
+def format_differences(differences):
+    """Return differences in words: ``its image, its aliases on acme``.
 
-    :param dict found: the container as it was observed
+    :param list[Difference] differences: see :func:`find_differences`
+    :rtype: str
+    """
+    return ", ".join(CHANGE_TEXTS[change].format(value=value) for change, value in differences)
+
+
+def needs_recreate(differences):
+    """Return whether Docker has to recreate a container because of its differences, which breaks its connections.
+
+    :param list[Difference] differences: see :func:`find_differences`
+    :rtype: bool
+    """
+    return any(difference.change in RECREATE_CHANGES for difference in differences)
+
+
+def lacks(container, network, aliases):
+    """Return whether a container lacks an alias on a network.
+
+    :param dict container: the container as it was observed
     :param str network: the network
-    :param list[str] | None aliases: those that it is to have
+    :param list[str] | None aliases: the aliases that it needs
     :rtype: bool
     """
-    return not set(aliases or ()) <= set(found["networks"].get(network, {}).get("aliases", []))
-
-
-def made_anew(asked, found, images):
-    """Tell whether Docker has to make a container anew to give it what is asked, which ends its connections.
-
-    :param dict asked: the description
-    :param dict | None found: the container as it was observed
-    :param dict[str, str] images: name -> ID of the images of the host
-    :rtype: bool
-    """
-    if not found:
-        return False
-    return bool({"its options", "its image", "what it publishes", "its limit of processes"} & set(differences(asked, found, images)))
+    return not set(aliases or ()) <= set(container["networks"].get(network, {}).get("aliases", []))

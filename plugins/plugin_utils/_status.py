@@ -12,7 +12,8 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses im
 from ansible_collections.crosshost.ambassador.plugins.module_utils._names import ambassador
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import seen_from, told
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._containers import numbered
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import alias_problems, engine_problem
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_network import find_alias_problems
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import find_engine_problem
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._table import aligned, printable
 
 SIDES = ("server", "client")
@@ -66,7 +67,7 @@ class Judge:
             self.warnings += clock.warnings(host, answer["observed"].get("clock_offset"))
             for side in SIDES:
                 self._side(host, side, answer["engine"], answer[side], answer["observed"])
-            for problem in alias_problems(host, answer["client"]["wiring"], answer["observed"], answer["network"]):
+            for problem in find_alias_problems(host, answer["client"]["wiring"], answer["observed"], answer["network"]):
                 self._problem(problem)
         for alias, hosts in self.primaries.items():
             if len(hosts) > 1:
@@ -105,7 +106,7 @@ class Judge:
             self.history += [{"host": host, "side": side, **entry} for entry in info.get("history", [])]
         for link in wiring["links"]:
             self._wanted(host, side, link)
-        problem = engine_problem(host, observed["docker"])
+        problem = find_engine_problem(host, observed["docker"])
         stopped = {ambassador(side, mesh, number): one["state"] for number, one in there.items() if one["state"] != "running"}
         if problem:
             self._problem(problem)

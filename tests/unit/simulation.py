@@ -4,6 +4,7 @@ Each step does to the observation what the role's tasks do to a host. The contai
 """
 
 import copy
+import dataclasses
 import functools
 import ipaddress
 
@@ -19,13 +20,13 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _handover as handover,
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _plan as plan,
-)
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _redis as redis,
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _render as render
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import STEPS
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_inputs import SideInputs
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import RedisInputs, plan_redis
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side, plan_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring, on_host
 from conftest import ROOT
 
@@ -50,7 +51,6 @@ SETTINGS = {
     "certificate_days": 730,
     "cut": "",
     "image": "haproxy:3.2.26",
-    "image_name": "haproxy:3.2.26",
     "memory": "512M",
     "pids": 4096,
     "prove": True,
@@ -65,7 +65,7 @@ def settings(**changes):
     """Return settings with changes, with the image of the engine."""
     found = {**SETTINGS, **changes}
     image = changes.get("image") or IMAGES.get(found["engine"], "")
-    return {**found, "image": image, "image_name": image}
+    return {**found, "image": image}
 
 
 def nothing(mesh=names.DEFAULT):
@@ -406,9 +406,9 @@ class Fleet:
             seen = {name: one.look() for name, one in self.hosts.items() if name not in self.away}
             waiting = handover.waiting(wiring, held, host, seen, list(self.hosts), failed)
             if waiting:
-                return plan.kept(host, wiring["holder"], waiting).result()
+                return plan_kept_side(host, wiring["holder"], waiting).result()
         if not wiring["links"] or wiring["problems"]:
-            return plan.ambassador(side, host, wiring, observed, told, None, None).result()
+            return plan_side(SideInputs(side, host, wiring, observed, told)).result()
         network = observed["networks"].get(told["network"])
         pools = network["pools"] if network else []
         gateways = containers.gateways(pools, observed["addresses"])
@@ -425,7 +425,8 @@ class Fleet:
         if told["engine"] in render.FILES:
             generation = self._generation(side, served, observed, pools, managed)
         loses = side == "server" and handover.removes_clients(observed["sides"].get("server", {}), served, told["tls"])
-        return plan.ambassador(side, host, wiring, observed, told, places, generation, authority, served, (), loses).result()
+        inputs = SideInputs(side, host, wiring, observed, told, places, generation, authority, served, (), loses)
+        return plan_side(inputs).result()
 
     def _generation(self, side, wiring, observed, pools, managed):
         told, more = self.settings, {}
@@ -540,7 +541,8 @@ class Redis:
         owned = {"owner": permissions.REDIS_UID, "files": {name: digest(content.encode()) for name, content in files.items()}}
         self.settings["files"] = owned["files"] | ({"loaded": loaded} if loaded else {})
         observed = self.host.look()
-        return plan.redis(self.part, self.host.name, observed, self.settings, container, owned, list(problems), volume, loaded).result()
+        inputs = RedisInputs(self.part, self.host.name, observed, self.settings, container, **owned, problems=list(problems))
+        return plan_redis(dataclasses.replace(inputs, volume=volume, loaded=loaded)).result()
 
     def run(self):
         """Plan it and take the steps; return the plan that it began with."""

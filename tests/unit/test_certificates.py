@@ -12,7 +12,7 @@ from ansible.plugins.loader import lookup_loader
 from ansible_collections.crosshost.ambassador.plugins.filter.behind import behind
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _certificates as certificates
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _passwords as passwords
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import OTHER_AUTHORITY, REVOKED, Renewal, certificate_due
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import Renewal, RenewalReason, find_renewal
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -78,12 +78,13 @@ def test_what_is_revoked_is_told_from_all_lists():
 
 def test_a_certificate_is_due_when_another_ca_signs_and_not_where_one_more_is_trusted():
     held = certificates.certificate(ONE.certify("vm1", 7))
-    now = NOW.timestamp()
-    other = Renewal(OTHER_AUTHORITY, "of another CA", False)
+    tls = {"held": held, "now": NOW.timestamp()}
+    other = Renewal(RenewalReason.OTHER_AUTHORITY, "of another CA", False)
     for pem, due in ((ONE.pem, None), (ONE.pem + OTHER.pem, None), (OTHER.pem + ONE.pem, other), (OTHER.pem, other)):
-        assert certificate_due("vm1", "own", certificates.certificates(pem), held, [], now) == due
+        assert find_renewal("vm1", "own", {**tls, "authorities": certificates.certificates(pem), "revoked": []}) == due
     revoked = [entry["serial"] for entry in certificates.revoked(ONE.revoke(7))]
-    assert certificate_due("vm1", "own", certificates.certificates(ONE.pem), held, revoked, now).reason == REVOKED
+    renewal = find_renewal("vm1", "own", {**tls, "authorities": certificates.certificates(ONE.pem), "revoked": revoked})
+    assert renewal.reason is RenewalReason.REVOKED
 
 
 def forged(name, issuer):

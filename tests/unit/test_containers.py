@@ -8,6 +8,7 @@ import pytest
 import yaml
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._containers import Change
 from conftest import ROOT
 from simulation import SCRIPTS, nothing, settings
 
@@ -22,7 +23,7 @@ WIRING = {"links": LINKS, "publish": PUBLISH, "variables": {"REDIS_PORT_6379_TCP
 
 def a_side(side="client", wiring=WIRING, pools=POOLS, **changes):
     networks = {"ambassador": {"ours": True, "ipv6": True, "pools": pools}} if pools else {}
-    return containers.ambassador(side, wiring, settings(**changes), SCRIPTS, {**nothing(), "networks": networks})
+    return containers.describe_ambassador(side, wiring, settings(**changes), SCRIPTS, {**nothing(), "networks": networks})
 
 
 # -- names and sizes ----------------------------------------------------------------------------------------------
@@ -334,59 +335,81 @@ def on(**changes):
     return {"networks": {"ambassador": {**found()["networks"]["ambassador"], **changes}}}
 
 
-def test_one_that_is_all_that_has_no_difference():
-    assert containers.differences(ASKED, found(), IMAGES) == []
-    assert not containers.made_anew(ASKED, found(), IMAGES)
+def test_a_container_like_its_description_has_no_difference():
+    assert containers.find_differences(ASKED, found(), IMAGES) == []
+    assert not containers.needs_recreate([])
 
 
 @pytest.mark.parametrize(
-    ("changes", "words", "anew"),
+    ("changes", "difference", "text", "needs_recreate"),
     [
-        ({"state": "exited"}, "it is exited", False),
-        ({"hash": "0"}, "its options", True),
-        ({"hash": None}, "its options", True),
-        ({"image_id": "sha256:bb"}, "its image", True),
-        ({"publishes": ["198.18.0.11:7000:6379"]}, "what it publishes", True),
-        ({"networks": {}}, "its network ambassador", False),
-        ({"networks": {**found()["networks"], "shop": {"aliases": []}}}, "network shop, which no link names", False),
-        (on(aliases=["redis"]), "its aliases", False),
-        (on(said={"ipv4_address": "198.19.0.2"}), "its address", False),
-        (on(said={**ASKED["address"], "ipv4_address": "198.19.0.3"}), "its address", False),
-        ({"restart": "no"}, "its restart policy", False),
-        ({"restart": "unless-stopped"}, "its restart policy", False),
-        ({"memory": 0}, "its memory limit", False),
-        ({"pids": 0}, "its limit of processes", True),
+        ({"state": "exited"}, (Change.STATE, "exited"), "it is exited", False),
+        ({"hash": "0"}, (Change.OPTIONS, ""), "its options", True),
+        ({"hash": None}, (Change.OPTIONS, ""), "its options", True),
+        ({"image_id": "sha256:bb"}, (Change.IMAGE, ""), "its image", True),
+        ({"publishes": ["198.18.0.11:7000:6379"]}, (Change.PORTS, ""), "what it publishes", True),
+        ({"networks": {}}, (Change.NETWORK, "ambassador"), "its network ambassador", False),
+        (
+            {"networks": {**found()["networks"], "shop": {"aliases": []}}},
+            (Change.EXTRA_NETWORK, "shop"),
+            "network shop, which no link names",
+            False,
+        ),
+        (on(aliases=["redis"]), (Change.ALIASES, ""), "its aliases", False),
+        (on(said={"ipv4_address": "198.19.0.2"}), (Change.ADDRESS, ""), "its address", False),
+        (on(said={**ASKED["address"], "ipv4_address": "198.19.0.3"}), (Change.ADDRESS, ""), "its address", False),
+        ({"restart": "no"}, (Change.RESTART_POLICY, ""), "its restart policy", False),
+        ({"restart": "unless-stopped"}, (Change.RESTART_POLICY, ""), "its restart policy", False),
+        ({"memory": 0}, (Change.MEMORY_LIMIT, ""), "its memory limit", False),
+        ({"pids": 0}, (Change.PROCESS_LIMIT, ""), "its limit of processes", True),
     ],
 )
-def test_a_difference_is_told_in_words_and_whether_it_takes_another_container(changes, words, anew):
-    assert containers.differences(ASKED, found(**changes), IMAGES) == [words]
-    assert containers.made_anew(ASKED, found(**changes), IMAGES) == anew
+def test_a_difference_has_a_code_and_a_text_and_may_need_a_new_container(changes, difference, text, needs_recreate):
+    differences = containers.find_differences(ASKED, found(**changes), IMAGES)
+    assert differences == [difference]
+    assert containers.format_differences(differences) == text
+    assert containers.needs_recreate(differences) == needs_recreate
 
 
-def test_all_differences_are_told_in_the_order_in_which_they_are_worth_saying():
+def test_networks_of_links_that_a_container_lacks_are_named():
+    wanted = {**ASKED, "others": {"shop": ["redis"], "acme": ["redis"]}}
+    joined = {**found()["networks"], "acme": {"aliases": []}}
+    differences = containers.find_differences(wanted, found(networks=joined), IMAGES)
+    assert differences == [(Change.NETWORK, "shop"), (Change.ALIASES_ON_NETWORK, "acme")]
+    assert containers.format_differences(differences) == "its network shop, its aliases on acme"
+
+
+def test_the_most_important_difference_comes_first():
     changes = {"pids": 1, "restart": "no", "hash": "0", "state": "exited"}
-    assert containers.differences(ASKED, found(**changes), IMAGES) == [
-        "it is exited",
-        "its options",
-        "its restart policy",
-        "its limit of processes",
+    differences = containers.find_differences(ASKED, found(**changes), IMAGES)
+    assert [difference.change for difference in differences] == [
+        Change.STATE,
+        Change.OPTIONS,
+        Change.RESTART_POLICY,
+        Change.PROCESS_LIMIT,
     ]
 
 
-def test_one_that_is_not_there_is_missing_and_not_made_anew():
-    for none in (None, {}):
-        assert containers.differences(ASKED, none, IMAGES) == ["missing"]
-        assert not containers.made_anew(ASKED, none, IMAGES)
+def test_a_missing_container_is_created_and_not_recreated():
+    for missing in (None, {}):
+        differences = containers.find_differences(ASKED, missing, IMAGES)
+        assert differences == [(Change.MISSING, "")]
+        assert containers.format_differences(differences) == "missing"
+        assert not containers.needs_recreate(differences)
+
+
+def test_every_change_has_a_text():
+    assert set(containers.CHANGE_TEXTS) == set(Change)
 
 
 def test_an_image_that_is_not_here_is_another():
-    assert containers.differences(ASKED, found(), {}) == ["its image"]
+    assert containers.find_differences(ASKED, found(), {}) == [(Change.IMAGE, "")]
 
 
 def test_an_alias_too_many_and_an_address_that_was_not_asked_for_are_none():
-    assert containers.differences(ASKED, found(**on(aliases=[*ASKED["aliases"], "more"])), IMAGES) == []
+    assert containers.find_differences(ASKED, found(**on(aliases=[*ASKED["aliases"], "more"])), IMAGES) == []
     server = {**ASKED, "address": {}, "aliases": []}
-    assert containers.differences(server, found(), IMAGES) == []
+    assert containers.find_differences(server, found(), IMAGES) == []
 
 
 # -- a backend of several containers ------------------------------------------------------------------------------
@@ -466,7 +489,7 @@ def test_a_port_that_comes_or_goes_breaks_no_connection_of_another_one(there, wa
     for number, ports in asked.items():
         if sorted(there.get(number, [])) == sorted(ports):
             name = names.ambassador("server", names.DEFAULT, number)
-            assert containers.differences(found_asked[number], observed["containers"][name], IMAGES) == []
+            assert containers.find_differences(found_asked[number], observed["containers"][name], IMAGES) == []
 
 
 def test_a_container_that_is_made_anew_takes_what_is_new_and_loses_what_nobody_asks_for():
@@ -546,12 +569,12 @@ def test_a_container_of_somebody_else_s_is_none_of_a_side_and_its_name_is_taken(
 
 
 def test_a_temporary_one_is_not_restarted():
-    assert containers.differences({**ASKED, "temporary": True}, found(restart="no"), IMAGES) == []
-    assert containers.differences({**ASKED, "temporary": True}, found(), IMAGES) == ["its restart policy"]
+    assert containers.find_differences({**ASKED, "temporary": True}, found(restart="no"), IMAGES) == []
+    assert containers.find_differences({**ASKED, "temporary": True}, found(), IMAGES) == [(Change.RESTART_POLICY, "")]
 
 
 def test_one_of_which_docker_said_little_differs_and_breaks_nothing():
     little = {"state": "running", "image_id": "sha256:aa", "publishes": [], "networks": {"ambassador": {"addresses": []}}}
-    told = containers.differences(ASKED, little, IMAGES)
-    assert told[0] == "its options"
-    assert "its aliases" in told
+    changes = [difference.change for difference in containers.find_differences(ASKED, little, IMAGES)]
+    assert changes[0] is Change.OPTIONS
+    assert Change.ALIASES in changes

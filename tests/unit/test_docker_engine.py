@@ -18,7 +18,7 @@ from ansible.playbook.play import Play
 from ansible_collections.crosshost.ambassador.plugins.action.plan import known_variables
 from ansible_collections.crosshost.ambassador.plugins.doc_fragments import _docker as own_fragment
 from ansible_collections.crosshost.ambassador.plugins.module_utils._docker_engine import ARGUMENTS, DockerEngine, SettingsError
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import engine_problem
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import find_engine_problem
 from conftest import ROOT, FakeDockerOverTCP, run_module
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -283,7 +283,7 @@ def test_observation_reports_wrong_settings(files, tls_engine):
     environment = {"DOCKER_HOST": tls_engine.url, "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/nowhere"}
     found = observe(environment)
     assert (found["version"], found["fault"], found["kind"]) == (None, "settings", None)
-    assert engine_problem("vm1", found) == (
+    assert find_engine_problem("vm1", found) == (
         "Host vm1: the connection settings of the Docker Engine are wrong."
         " The file /nowhere/ca.pem of option ca_path is not readable: No such file or directory."
         " Correct ca_path, or the variable DOCKER_CERT_PATH."

@@ -4,10 +4,20 @@ import copy
 
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.module_utils._engines import proved
+from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import digest
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _handover as handover
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _plan as plan
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import ListFault
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import STEPS, Plan
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import (
+    RenewalReason,
+    find_renewal,
+    find_revocation_list_problems,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_lines import format_link_lines
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_proof import can_roll_back
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import RedisInputs, plan_redis
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_removal import plan_removal
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import certified
 from hypothesis import event, given
 from hypothesis import strategies as st
@@ -123,17 +133,17 @@ def test_a_link_that_no_check_proves_is_verified_and_nothing_is_changed(fleet):
 
 
 def test_steps_come_in_their_order_whatever_they_were_planned_in():
-    made = plan.Plan("client", "vm2")
-    for step in reversed(plan.STEPS):
-        made.step(step, "because")
-    assert made.result()["steps"] == list(plan.STEPS)
+    made = Plan("client", "vm2")
+    for step in reversed(STEPS):
+        made.add_step(step, "because")
+    assert made.result()["steps"] == list(STEPS)
     assert made.result()["part"] == "client"
 
 
 def test_the_first_reason_of_a_step_is_the_one_that_is_told():
-    made = plan.Plan("client", "vm2")
-    made.step("container", "one")
-    made.step("container", "two")
+    made = Plan("client", "vm2")
+    made.add_step("container", "one")
+    made.add_step("container", "two")
     assert made.result()["why"] == {"container": "one"}
 
 
@@ -247,7 +257,7 @@ def test_a_container_of_somebody_else_s_is_left_alone():
     fleet.links = {}
     said = fleet.plan("vm2", "client")
     assert (said["problems"], said["steps"]) == ([], [])
-    assert plan.absent("client", "vm2", "ambassador_client", observed(fleet), SETTINGS).result()["steps"] == []
+    assert plan_removal("client", "vm2", "ambassador_client", observed(fleet), SETTINGS).result()["steps"] == []
 
 
 @pytest.mark.parametrize(
@@ -388,7 +398,7 @@ def test_a_container_of_redis_has_a_directory_of_its_own(part, name):
 
 @pytest.mark.parametrize("name", ["server", "client", "identity"])
 def test_no_directory_of_an_ambassador_is_removed_as_that_of_a_redis(fleet, name):
-    said = plan.absent("redis_client", "vm2", name, observed(fleet), SETTINGS).result()
+    said = plan_removal("redis_client", "vm2", name, observed(fleet), SETTINGS).result()
     assert refused(said)[0].startswith("redis_client_name: expected another name than those of the ambassadors' directories")
 
 
@@ -422,7 +432,7 @@ def test_a_redis_is_refused_as_a_side_is():
     (sentence,) = refused(Redis(host, "redis_server", PASSWORDS).plan())
     assert "does not answer. no answer." in sentence
     host.observed["python"]["missing"] = ["requests"]
-    assert "python3-requests" in refused(plan.absent("redis_server", "vm1", "redis_server", host.observed, SETTINGS).result())[0]
+    assert "python3-requests" in refused(plan_removal("redis_server", "vm1", "redis_server", host.observed, SETTINGS).result())[0]
 
 
 # -- what is not as it should be is mended, and nothing else -------------------------------------------------------
@@ -642,46 +652,48 @@ HELD = {"name": "vm1", "names": ["vm1"], "serial": 7, "authority": "ca1", "not_b
     ("given", "due"),
     [
         ({}, None),
-        ({"held": None}, (plan.MISSING, "made", False)),
-        ({"revoked": [6, 7]}, (plan.REVOKED, "revoked", True)),
-        ({"key": "other"}, (plan.OTHER_KEY, "of another key", False)),
-        ({"key": "none"}, (plan.OTHER_KEY, "of another key", False)),
-        ({"held": HELD | {"name": "revoked"}}, (plan.OTHER_NAME, "of revoked", True)),
+        ({"held": None}, (RenewalReason.MISSING, "made", False)),
+        ({"revoked": [6, 7]}, (RenewalReason.REVOKED, "revoked", True)),
+        ({"key": "other"}, (RenewalReason.OTHER_KEY, "of another key", False)),
+        ({"key": "none"}, (RenewalReason.OTHER_KEY, "of another key", False)),
+        ({"held": HELD | {"name": "revoked"}}, (RenewalReason.OTHER_NAME, "of revoked", True)),
         # a run that created the key stopped before it had the certificate
-        ({"held": HELD | {"name": "vm9"}, "key": "other"}, (plan.OTHER_KEY, "of another key", False)),
-        ({"authorities": []}, (plan.OTHER_AUTHORITY, "of another CA", False)),
+        ({"held": HELD | {"name": "vm9"}, "key": "other"}, (RenewalReason.OTHER_KEY, "of another key", False)),
+        ({"authorities": []}, (RenewalReason.OTHER_AUTHORITY, "of another CA", False)),
         # the first one signs, all are trusted
-        ({"authorities": [{"key": "ca2"}, *CA]}, (plan.OTHER_AUTHORITY, "of another CA", False)),
+        ({"authorities": [{"key": "ca2"}, *CA]}, (RenewalReason.OTHER_AUTHORITY, "of another CA", False)),
         ({"authorities": [*CA, {"key": "ca2"}]}, None),
-        ({"now": NOW + 1}, (plan.AGED, "valid for 60 more days", False)),
-        ({"now": NOW + 70 * DAY}, (plan.AGED, "valid for -10 more days", False)),
-        ({"revoked": [7], "key": "other", "now": NOW + DAY}, (plan.REVOKED, "revoked", False)),
+        ({"now": NOW + 1}, (RenewalReason.AGED, "valid for 60 more days", False)),
+        ({"now": NOW + 70 * DAY}, (RenewalReason.AGED, "valid for -10 more days", False)),
+        ({"revoked": [7], "key": "other", "now": NOW + DAY}, (RenewalReason.REVOKED, "revoked", False)),
     ],
 )
 def test_a_certificate_is_due_for_a_reason(given, due):
-    asked = {"key": "own", "authorities": CA, "held": HELD, "revoked": [6], "now": NOW} | given
-    assert plan.certificate_due("vm1", **asked) == (due and (*due, None))
+    asked = {"authorities": CA, "held": HELD, "revoked": [6], "now": NOW} | given
+    key = asked.pop("key", "own")
+    assert find_renewal("vm1", key, asked) == (due and (*due, None))
 
 
 @pytest.mark.parametrize(
     ("given", "due"),
     [
-        ({"former_name": "vm9"}, (plan.RENAMED, "of vm9, the former name of the host", False, "vm9")),
-        ({"former_name": None}, (plan.OTHER_NAME, "of vm9", True, None)),
+        ({"former_name": "vm9"}, (RenewalReason.RENAMED, "of vm9, the former name of the host", False, "vm9")),
+        ({"former_name": None}, (RenewalReason.OTHER_NAME, "of vm9", True, None)),
         # neither a key in other hands nor one that is not certified proves the former name
-        ({"former_name": "vm9", "revoked": [7]}, (plan.REVOKED, "revoked", True, None)),
-        ({"former_name": "vm9", "key": "other"}, (plan.OTHER_KEY, "of another key", False, None)),
+        ({"former_name": "vm9", "revoked": [7]}, (RenewalReason.REVOKED, "revoked", True, None)),
+        ({"former_name": "vm9", "key": "other"}, (RenewalReason.OTHER_KEY, "of another key", False, None)),
     ],
 )
 def test_a_renamed_host_keeps_its_key_and_its_former_name(given, due):
-    asked = {"key": "own", "authorities": CA, "held": HELD | {"name": "vm9", "names": ["vm9"]}, "revoked": [], "now": NOW} | given
-    assert plan.certificate_due("vm1", **asked) == due
+    asked = {"authorities": CA, "held": HELD | {"name": "vm9", "names": ["vm9"]}, "revoked": [], "now": NOW} | given
+    key = asked.pop("key", "own")
+    assert find_renewal("vm1", key, asked) == due
 
 
 def test_a_certificate_is_due_once_its_former_name_is_that_of_another_host():
-    asked = {"key": "own", "authorities": CA, "held": HELD | {"names": ["vm1", "vm9"]}, "revoked": [], "now": NOW}
-    assert plan.certificate_due("vm1", **asked, inventory=["vm1", "vm2"]) is None
-    assert plan.certificate_due("vm1", **asked, inventory=["vm1", "vm9"]) == (plan.EXTRA_NAME, "also of vm9", False, None)
+    asked = {"authorities": CA, "held": HELD | {"names": ["vm1", "vm9"]}, "revoked": [], "now": NOW}
+    assert find_renewal("vm1", "own", asked | {"inventory": ["vm1", "vm2"]}) is None
+    assert find_renewal("vm1", "own", asked | {"inventory": ["vm1", "vm9"]}) == (RenewalReason.EXTRA_NAME, "also of vm9", False, None)
 
 
 def test_a_copied_machine_gets_a_new_key(fleet):
@@ -795,18 +807,18 @@ def test_connections_of_a_revoked_host_are_closed_on_each_side_once_the_list_is_
 def test_a_configuration_with_another_list_of_revoked_certificates_is_not_put_back(fleet):
     """A revoked host that serves a link would undo its revocation."""
     listed = {"name": "b" * 12, "files": {"haproxy.cfg": "", "crl.pem": "one"}}
-    disk = {"engine": "haproxy", "running": "a" * 12, "links": {"redis": {}}, "files": {"crl.pem": plan.digest(b"one")}}
+    disk = {"engine": "haproxy", "running": "a" * 12, "links": {"redis": {}}, "files": {"crl.pem": digest(b"one")}}
     for crl, can in (("one", True), ("two", False), (None, False)):
         files = {"haproxy.cfg": "", **({"crl.pem": crl} if crl else {})}
-        assert plan.can_roll_back(disk, {**listed, "files": files}) is can
-    assert not plan.can_roll_back({**disk, "files": {}}, listed)
-    assert plan.can_roll_back({**disk, "files": {}}, {**listed, "files": {"haproxy.cfg": ""}})
-    assert not plan.can_roll_back({**disk, "running": "b" * 12}, listed)
-    assert not plan.can_roll_back({}, None)
-    assert not plan.can_roll_back(disk, listed, removes_clients=True)
+        assert can_roll_back(disk, {**listed, "files": files}) is can
+    assert not can_roll_back({**disk, "files": {}}, listed)
+    assert can_roll_back({**disk, "files": {}}, {**listed, "files": {"haproxy.cfg": ""}})
+    assert not can_roll_back({**disk, "running": "b" * 12}, listed)
+    assert not can_roll_back({}, None)
+    assert not can_roll_back(disk, listed, removes_clients=True)
     fleet.links = {"redis": {**REDIS, "wait": 7}}
     assert fleet.plan("vm2", "client")["before"] != {}
-    on_disk(fleet)["files"]["crl.pem"] = plan.digest(b"one")
+    on_disk(fleet)["files"]["crl.pem"] = digest(b"one")
     assert fleet.plan("vm2", "client")["before"] == {}
 
 
@@ -814,9 +826,9 @@ def test_a_configuration_with_another_ca_is_not_put_back():
     """A host with a certificate of the former CA would undo the change of the CA."""
     new = {"name": "b" * 12, "files": {"ca.pem": "new"}}
     for ca, can in ((b"new", True), (b"both", False)):
-        assert plan.can_roll_back({"running": "a" * 12, "files": {"ca.pem": plan.digest(ca)}}, new) is can
+        assert can_roll_back({"running": "a" * 12, "files": {"ca.pem": digest(ca)}}, new) is can
     # from plain links to TLS
-    assert plan.can_roll_back({"running": "a" * 12, "files": {}}, new)
+    assert can_roll_back({"running": "a" * 12, "files": {}}, new)
 
 
 def test_a_configuration_with_a_client_that_left_is_not_put_back():
@@ -838,12 +850,12 @@ def test_a_configuration_with_a_client_that_left_is_not_put_back():
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_refuses_lists_of_revoked_certificates_with_which_every_certificate_is_refused(fault, words):
-    unlisted = [{"name": "CN=root", "fault": fault.value}]
+    unlisted = [{"name": "CN=root", "fault": fault}]
     fleet = a_fleet(tls=True)
     fleet.deploy()
     (problem,) = fleet.plan("vm2", "client", unlisted=unlisted)["problems"]
     assert problem.startswith(f"/srv/ambassador/ca.crl: {words}")
-    (problem,) = plan.list_problems({"ca": "given"}, unlisted)
+    (problem,) = find_revocation_list_problems({"ca": "given"}, unlisted)
     assert problem.startswith(f"ambassador_ca_crl: {words}")
 
 
@@ -886,7 +898,7 @@ def test_a_backend_of_another_name_says_from_where_to_where(fleet):
 def test_a_target_that_has_no_address_yet_is_told_without():
     wiring = a_fleet().plan("vm2", "client")["wiring"]
     there = {"links": {"redis": {"connections": 0, "targets": [{"name": "vm1", "address": None, "up": False}]}}}
-    assert plan.link_lines("client", "vm2", wiring, there) == ["~ redis vm2: vm1  -> vm1 198.18.0.11:6379, live"]
+    assert format_link_lines("client", "vm2", wiring, there) == ["~ redis vm2: vm1  -> vm1 198.18.0.11:6379, live"]
 
 
 @pytest.mark.parametrize(("connections", "words"), [(0, "0 connections"), (1, "1 connection"), (3, "3 connections")])
@@ -1103,7 +1115,7 @@ def test_all_containers_of_a_side_go_with_it(fleet):
     fleet.deploy()
     for host, side in SIDES:
         names = [f"ambassador_{side}", f"ambassador_{side}_2"]
-        said = plan.absent(side, host, f"ambassador_{side}", observed(fleet, host), SETTINGS).result()
+        said = plan_removal(side, host, f"ambassador_{side}", observed(fleet, host), SETTINGS).result()
         assert said["remove"]["containers"] == names
 
 
@@ -1857,14 +1869,17 @@ def test_a_redis_of_another_mesh_is_none_of_this_one(fleet):
     told = {**fleet.settings, "volume": "redis_server", "image": "redis:8.0.2"}
     asked = containers.redis_server("redis_server", {**told, "state_dir": "/var/lib/ambassador-blue"})
     owned = {"owner": 999, "files": {}}
-    said = plan.redis("redis_server", "vm2", seen, {**told, "state_dir": "/var/lib/ambassador-blue"}, asked, owned, [], "redis_server")
+    inputs = RedisInputs(
+        "redis_server", "vm2", seen, {**told, "state_dir": "/var/lib/ambassador-blue"}, asked, **owned, problems=[], volume="redis_server"
+    )
+    said = plan_redis(inputs)
     assert said.problems == [
         "host vm2: expected no container redis_server, or one that this mesh made, found one of mesh default (image redis:8.0.2);"
         " rename or remove that one.",
         "host vm2, redis_server_volume: expected a volume of mesh blue alone, found redis_server, which is that of mesh default;"
         " set it to another one.",
     ]
-    assert plan.absent("redis_server", "vm2", "redis_server", seen, told, "redis_server").result()["steps"] == []
+    assert plan_removal("redis_server", "vm2", "redis_server", seen, told, "redis_server").result()["steps"] == []
 
 
 @pytest.mark.parametrize("names", [["web", "redis"], ["Redis"]])
@@ -1928,7 +1943,7 @@ def test_an_account_that_can_read_what_is_written_is_told_when_it_is_written():
 def told_by(fleet, host="vm2"):
     """Return the containers whose metrics are told on a host; None where nothing tells any."""
     found = observed(fleet, host)["containers"].get("ambassador_metrics")
-    shown = [(side, number) for side in plan.SIDES[::-1] for number in containers.numbered(side, observed(fleet, host))]
+    shown = [(side, number) for side in ("client", "server") for number in containers.numbered(side, observed(fleet, host))]
     if not found:
         return None
     assert found["hash"] == containers.metrics(host, shown, fleet.settings, observed(fleet, host))["hash"]
@@ -2049,7 +2064,7 @@ def test_two_meshes_tell_their_metrics_at_two_ports(fleet):
 def absent(fleet, host, side, volume=None):
     """Remove a side; return the plan."""
     one = fleet.hosts[host]
-    said = plan.absent(side, host, f"ambassador_{side}", one.look(), fleet.settings, volume).result()
+    said = plan_removal(side, host, f"ambassador_{side}", one.look(), fleet.settings, volume).result()
     one.apply(said, fleet.settings)
     return said
 
@@ -2084,7 +2099,7 @@ def test_a_side_of_which_only_the_container_or_only_the_directory_is_left_goes_a
 def test_a_redis_leaves_the_key_of_the_ambassadors(fleet):
     for path in ("redis_server", "identity"):
         fleet.hosts["vm3"].observed["entries"].append(path)
-    said = plan.absent("redis_server", "vm3", "redis_server", observed(fleet, "vm3"), SETTINGS).result()
+    said = plan_removal("redis_server", "vm3", "redis_server", observed(fleet, "vm3"), SETTINGS).result()
     assert said["remove"]["paths"] == ["/var/lib/ambassador/redis_server"]
 
 
@@ -2154,11 +2169,11 @@ def test_what_is_in_the_directory_and_is_not_its_own_stays(fleet):
 def test_a_network_that_is_left_goes_with_any_part():
     host = Host("vm9")
     host.observed["networks"]["ambassador"] = {"ours": True, "ipv6": False, "pools": []}
-    said = plan.absent("server", "vm9", "ambassador_server", host.look(), SETTINGS).result()
+    said = plan_removal("server", "vm9", "ambassador_server", host.look(), SETTINGS).result()
     assert (said["steps"], said["why"]["remove"], said["lines"]) == (["remove"], "ambassador", ["- network ambassador on vm9"])
     host.observed["volumes"]["data"] = {"ours": True}
     host.observed["networks"].clear()
-    said = plan.absent("redis_server", "vm9", "redis_server", host.look(), SETTINGS, "data").result()
+    said = plan_removal("redis_server", "vm9", "redis_server", host.look(), SETTINGS, "data").result()
     assert (said["steps"], said["why"]["remove"], said["lines"]) == (["remove"], "data", ["- volume data on vm9"])
 
 
@@ -2189,7 +2204,7 @@ def test_data_goes_where_it_was_asked_for_and_is_the_collection_s(volume, ours, 
     host = Host("vm1")
     Redis(host, "redis_server", PASSWORDS).run()
     host.observed["volumes"]["redis_server"]["ours"] = ours
-    said = plan.absent("redis_server", "vm1", "redis_server", host.look(), SETTINGS, volume).result()
+    said = plan_removal("redis_server", "vm1", "redis_server", host.look(), SETTINGS, volume).result()
     assert said["phases"]["expand"] == ["remove"]
     assert (said["remove"]["volume"] == "redis_server") == gone
     assert ("- volume redis_server on vm1" in said["lines"]) == gone
@@ -2270,7 +2285,7 @@ def test_a_memory_limit_that_is_no_size_is_a_problem_of_its_variable(fleet, memo
 def test_a_redis_with_another_image_is_made_anew_and_that_is_told():
     one = Redis(Host("vm1"), "redis_server", PASSWORDS)
     one.run()
-    one.settings |= {"image": "redis:8.0.3", "image_name": "redis:8.0.3"}
+    one.settings |= {"image": "redis:8.0.3"}
     said = one.plan()
     assert said["steps"] == ["image", "container", "verify"]
     assert said["lines"] == ["~ container redis_server on vm1 is made anew: its image"]
@@ -2300,9 +2315,8 @@ def test_passwords_that_are_still_to_be_made_are_planned_without_their_hashes():
     host = Host("vm1")
     one = containers.redis_server("redis_server", {**SETTINGS, "image": "redis:8.0.2", "volume": "redis_server"})
     given = {"owner": 999, "files": {"operator": None}}
-    said = plan.redis(
-        "redis_server", "vm1", host.look(), {**SETTINGS, "engine": None, "image": "redis:8.0.2"}, one, given, [], "data"
-    ).result()
+    settings = {**SETTINGS, "engine": None, "image": "redis:8.0.2"}
+    said = plan_redis(RedisInputs("redis_server", "vm1", host.look(), settings, one, **given, problems=[], volume="data")).result()
     assert said["makes_passwords"]
     assert "directory" in said["steps"]
 
@@ -2400,7 +2414,7 @@ def world(address, ipv6):
 def run(fleet, links, changed):
     """Bring a map to all hosts; return the sentences of those that were refused."""
     fleet.links = links
-    fleet.settings |= {**changed, "image": IMAGES[changed["engine"]], "image_name": IMAGES[changed["engine"]]}
+    fleet.settings |= {**changed, "image": IMAGES[changed["engine"]]}
     problems = []
     for found in fleet.deploy().values():
         if found["problems"]:

@@ -5,7 +5,7 @@ import socket
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_kernel import sockets
 from ansible_collections.crosshost.ambassador.plugins.modules.observation_info import LISTENERS, read_proc
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import ipv6_port_problems, port_problems
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_ports import find_ipv6_port_problems, find_port_problems
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 
 NAME = "ambassador_server"
@@ -22,7 +22,7 @@ def problems(*wanted, own=(), others=(), addresses=("198.18.0.11",), listening=N
         listening = [one for protocol, name in LISTENERS for one in sockets(read_proc(name), protocol)]
     containers = {NAME: {"publishes": list(own), "mesh": "default"}, "web": {"publishes": list(others), "mesh": mesh}}
     observed = {"containers": containers, "addresses": list(addresses), "listening": listening}
-    return port_problems({"publish": list(wanted)}, [NAME], observed)
+    return find_port_problems({"publish": list(wanted)}, [NAME], observed)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_port_that_listens_is_found_on_all_addresses_and_on_each(free):
 def refused(*wanted, has_ipv6, userland_proxy=False):
     """Return the messages about ports of a host whose Docker Engine has or lacks the userland proxy."""
     docker = {} if userland_proxy == "not observed" else {"userland_proxy": userland_proxy}
-    return ipv6_port_problems("vm2", wanted, {"docker": docker}, has_ipv6)
+    return find_ipv6_port_problems("vm2", wanted, {"docker": docker}, has_ipv6)
 
 
 # on the lab's Docker Engine 26.1.5 without the proxy: does a published address answer, for containers without and with IPv6

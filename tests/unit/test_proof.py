@@ -7,7 +7,7 @@ import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.proof import FilterModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import link_of
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import proof, refused_handshakes, unchecked, undecided
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import before
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_proof import get_former_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import OBSERVED
 from signer import Signer
 
@@ -26,7 +26,7 @@ def was(*targets, **engine):
     """What was observed of it before the run changed anything."""
     said = info(*targets, **engine)
     links = {alias: link_of(link) for alias, link in said["links"].items()}
-    return before({"engine": said["engine"], "running": said["generation"], "links": links})
+    return get_former_side({"engine": said["engine"], "running": said["generation"], "links": links})
 
 
 LINKS = [{"alias": "redis", "servers": ["vm1"], "backend": "redis_server:6379"}]

@@ -7,7 +7,7 @@ import json
 import jsonschema
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _status as judge
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import UNFIT
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import UNFIT
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._status import age, health, together
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 from conftest import ROOT
