@@ -50,7 +50,8 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _render as render,
 )
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import CERTIFIED, OBSERVED, Hosts, Wiring, certified, on_host
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import CERTIFIED, OBSERVED, Hosts, certified
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring, on_host
 
 # the templates and files of the engines, beside the plugins wherever the collection is
 ROLE = str(pathlib.Path(__file__).parents[2] / "roles" / "ambassador_engine")

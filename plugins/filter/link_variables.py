@@ -48,13 +48,9 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import (
-    CHOICES,
-    consumer_variables,
-    is_port,
-    one_for_each_port,
-    printed,
-)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import CHOICES
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import consumer_variables
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import is_port, one_for_each_port, printed
 
 
 def link_variables(links, alias):

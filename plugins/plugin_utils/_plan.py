@@ -29,7 +29,10 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses im
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation import digest, variables_digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import targets_of, unchecked
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import HOST, certified, names_of, networks, variable_files
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import HOST
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import variable_files
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import names_of, networks
 
 EXPAND, TURN, CONTRACT = "expand", "turn", "contract"
 # part -> when its steps are taken, but for `remove` of a side, which is to contract

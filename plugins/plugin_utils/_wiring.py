@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import difflib
 import functools
-import hashlib
 import itertools
 import re
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import (
     endpoint,
-    fact_name,
     is_address,
     is_dialable,
     overlap,
@@ -27,88 +25,54 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses im
     spelled,
     unmapped,
 )
-
-# RFC 1035, section 2.3.1, <label>: a letter, then letters, digits and hyphens, no hyphen last, at most 63 characters.
-LABEL = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-# What else an alias must not be: a name that every consumer has for itself, the ALPN of HTTP/2, and what our own variables begin with.
-RESERVED = re.compile(r"localhost|h2|ambassador(-.*)?", re.I)
-# What Docker accepts as the name of a network, and those on which containers have no names.
-NETWORK, NAMELESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}"), ("bridge", "host", "none")
-# The name of a backend that is the host itself.
-HOST = "host"
-# A DNS name of several labels, as RFC 1123, section 2.1, has them: of one label the meaning would depend on the host that asks. HAProxy
-# looks up an SRV record for a name that begins with `_` (RFC 2782), and addresses for all others.
-DNS_NAME = re.compile(r"(?=.{1,253}$)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)+(?!-)(?=[A-Za-z0-9-]*[A-Za-z])[A-Za-z0-9-]{1,63}(?<!-)")
-# how a target begins that is an SRV record, which names hosts and ports
-SRV = "srv:"
-# what a server host publishes on whose address is a name: its addresses may change
-EVERYWHERE = "0.0.0.0"
-# addresses that stand for all of a host
-WILDCARDS = (EVERYWHERE, "::")
-# The name of a container that DNS can hold (RFC 1035, section 2.3.4), or a DNS name. Docker accepts more.
-BACKEND_HOST = re.compile(r"(?=.{1,253}$)(?=[A-Za-z0-9])[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
-# What the resolver of the C library takes for an IPv4 address: inet(3) has "127.1" and "0x7f.1".
-NUMERIC = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*", re.I)
-# names that Docker writes to /etc/hosts of each container
-OWN_NAMES = re.compile(
-    r"(?:.*\.)?localhost|localhost\.localdomain|ip6-(?:localhost|loopback|localnet|mcastprefix|allnodes|allrouters)", re.I
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import (
+    CERTIFIED,
+    Hosts,
+    certified,
+    host_address,
+    is_dns_name,
+    is_record_name,
+    other_addresses,
+    own_addresses,
+    source_addresses,
 )
-# what haproxy.cfg.j2 replaces in the name of a server, and names of servers there that are not names of hosts
-SERVER_CHARACTERS = re.compile(r"[^A-Za-z0-9_.:-]")
-SERVER_NAME = re.compile(r"\..*|.*\.replica[0-9]+")
-
-KEYS = (
-    *("port", "ports", "servers", "clients", "backend", "publish", "check", "check_interval", "balance", "connect", "wait", "drain"),
-    *("max_connections", "local", "targets", "protocol", "send_proxy", "network", "networks"),
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import (
+    BACKEND_HOST,
+    BALANCES,
+    CHOICES,
+    ENGINES,
+    EVERYWHERE,
+    FRACTIONS,
+    HOST,
+    KEYS,
+    LABEL,
+    LIMIT,
+    NAMELESS,
+    NETWORK,
+    NUMERIC,
+    OWN_NAMES,
+    PORTLESS,
+    PROXY,
+    REMOVED,
+    REQUIRED,
+    RESERVED,
+    SECONDS,
+    SERVED,
+    SERVER_CHARACTERS,
+    SERVER_NAME,
+    SERVER_ONLY,
+    SIDES,
+    SRV,
+    UNENCRYPTED,
+    WILDCARDS,
+    WITHOUT_PORT,
 )
-# key of a link that earlier versions had -> why it is not needed
-REMOVED = {"user_timeout": "Connections on a dead path end within 15 seconds without it."}
-REQUIRED = ("clients",)
-# keys that a server side needs, and keys that only a server side uses
-SERVED, SERVER_ONLY = ("servers", "backend"), ("backend", "publish", "network")
-# keys of a link with several ports that it says without one: each of its ports leads to the same one there
-PORTLESS = ("backend", "local", "targets")
-WITHOUT_PORT = "a name or an address without a port, for each of its ports leads to the same one there"
-CHOICES = {
-    "check": ("tcp", "redis", "postgresql", "mysql", "http", "smtp", "none"),
-    "balance": ("first", "roundrobin", "leastconn", "source"),
-    "protocol": ("tcp", "udp"),
-}
-# key of a link -> its default, both in seconds
-SECONDS = {"wait": 3, "drain": 10}
-# keys of a link in seconds or parts of one, whose default is the engine's business
-FRACTIONS = ("check_interval", "connect")
-# key of a link that is a number; its default is a part of what the memory of its ambassador admits
-LIMIT = "max_connections"
-# key of a link that is true or false, the latter by default
-PROXY = "send_proxy"
-SIDES = ("server", "client")
-# a variable of every host that a run has looked at
-OBSERVED = "__ambassador_engine_observed"
-BALANCES = tuple(f"balance {balance}" for balance in CHOICES["balance"])
-# engine -> what it cannot do
-ENGINES = {
-    "haproxy": ("protocol udp",),
-    "socat": ("TLS", "admission", "protocol udp", "a DNS name", "several targets", *BALANCES, "check", *FRACTIONS, LIMIT, *SECONDS, PROXY),
-    # without checks there is no first that is healthy, and the kernel counts no connections of a target
-    "nftables": (
-        "TLS",
-        "admission",
-        "a DNS name",
-        "balance first",
-        "balance leastconn",
-        "check",
-        *FRACTIONS,
-        LIMIT,
-        "wait",
-        PROXY,
-    ),
-}
-# what follows from links without TLS
-UNENCRYPTED = "what the links carry can be read and changed on its way, and anyone can connect"
-# What a certificate can name: a dNSName's characters, and as many as RFC 5280, appendix A.1, ub-common-name, has
-CERTIFIED = re.compile(r"[A-Za-z0-9_.:-]+")
-CERTIFIED_LENGTH = 64
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import (
+    consumer_variables,
+    link_variables,
+    side_variables,
+    variable_prefix,
+)
 
 
 def printed(name):
@@ -127,191 +91,6 @@ def shown(value):
     :rtype: str
     """
     return "nothing" if value is None else repr(value)
-
-
-def variable_prefix(alias):
-    """Return the prefix of a link's variables: ``my-cache`` -> ``MY_CACHE``.
-
-    :param str alias: the alias of the link
-    :rtype: str
-    :source: Docker's legacy container links: the alias in upper case, all but letters and digits as ``_``
-    """
-    return re.sub(r"[^A-Z0-9]", "_", alias.upper())
-
-
-def link_variables(name, port, address, target_port, protocol="tcp"):
-    """Return the variables that Docker's links set for one target, but ``_NAME``.
-
-    :param str name: prefix of the variables, e.g. ``REDIS`` or, for the first of several targets, ``REDIS_1``
-    :param int port: the port that whoever holds the variables listens on or dials on the alias
-    :param str address: IPv4 or IPv6 address, or a name
-    :param int target_port: port at that address
-    :param str protocol: ``tcp`` or ``udp``
-    :return: variable -> value, both strings, in the order in which Docker set them
-    :rtype: dict[str, str]
-    :source: Docker's documentation, "Legacy container links", section "Environment variables"
-    """
-    url = f"{protocol}://{endpoint(address, target_port)}"
-    base = f"{name}_PORT_{port}_{protocol.upper()}"
-    return {
-        f"{name}_PORT": url,
-        base: url,
-        f"{base}_ADDR": address,
-        f"{base}_PORT": str(target_port),
-        f"{base}_PROTO": protocol,
-    }
-
-
-def certified(host):
-    """Return the name of a host in its certificate: its own, or the begin of one that is too long and what tells it from others.
-
-    :param str host: inventory name of the host
-    :rtype: str
-    """
-    if len(host) <= CERTIFIED_LENGTH:
-        return host
-    # a label of a DNS name has 63 characters at most
-    return f"{host[:46]}-{hashlib.sha256(host.encode()).hexdigest()[:16]}"
-
-
-def is_dns_name(value):
-    """Tell whether a value is a DNS name of several labels that can have addresses, and is not the name of an SRV record.
-
-    :param value: anything
-    :rtype: bool
-    """
-    return isinstance(value, str) and not value.startswith("_") and bool(DNS_NAME.fullmatch(value))
-
-
-def is_record_name(value):
-    """Tell whether a value is the name of an SRV record.
-
-    :param value: anything
-    :rtype: bool
-    """
-    return isinstance(value, str) and value.startswith("_") and bool(DNS_NAME.fullmatch(value))
-
-
-def host_address(variables):
-    """Return the address at which other hosts reach a host, and where it was found.
-
-    In this order: ``ambassador_address``, the interface named by ``ambassador_interface``, the default IPv4 fact,
-    the default IPv6 fact. ``ansible_host`` is none of them: it can be a bastion's or a container's name.
-
-    :param variables: what has ``get`` for the host's variables, among them what was observed, or else ``ansible_facts``
-    :return: the address and its origin; the address is None where there is none (yet), and the origin then says why
-    :rtype: tuple[str | None, str]
-    """
-    address = variables.get("ambassador_address")
-    if address:
-        return spelled(str(address)), "ambassador_address"
-    facts = network_facts(variables)
-    interface = variables.get("ambassador_interface")
-    if interface:
-        return _interface_address(facts.get(fact_name(str(interface)))), f"interface {interface} (ambassador_interface)"
-    for family in ("default_ipv4", "default_ipv6"):
-        address = (facts.get(family) or {}).get("address")
-        if is_dialable(address):
-            interface = (facts.get(family) or {}).get("interface")
-            return str(address), f"fact {family}" + (f" of {interface}" if interface else "")
-    return None, "facts default_ipv4 and default_ipv6"
-
-
-def source_addresses(variables):
-    """Return the addresses from which a host connects to other hosts, as far as its variables and facts tell. Behind NAT, they are others.
-
-    :param variables: what has ``get`` for the host's variables
-    :rtype: list[str]
-    """
-    facts = network_facts(variables)
-    defaults = [(facts.get(family) or {}).get("address") for family in ("default_ipv4", "default_ipv6")]
-    return sorted({spelled(address) for address in [host_address(variables)[0], *defaults] if is_dialable(address)})
-
-
-def network_facts(variables):
-    """Return the network facts of a host: as this run has observed them, or else as Ansible has gathered them.
-
-    :param variables: what has ``get`` for the host's variables
-    :rtype: dict
-    """
-    return (variables.get(OBSERVED) or {}).get("facts") or variables.get("ansible_facts") or {}
-
-
-def other_addresses(variables, address):
-    """Return the further addresses of a host that another host could dial, as far as facts tell.
-
-    :param variables: what has ``get`` for the host's variables
-    :param str address: the one that is dialled
-    :rtype: list[str]
-    """
-    facts = network_facts(variables)
-    found = [*(facts.get("all_ipv4_addresses") or []), *(facts.get("all_ipv6_addresses") or [])]
-    return [str(one) for one in found if is_dialable(one) and one != address]
-
-
-def own_addresses(variables):
-    """Return the addresses of a host, as far as its variables and facts tell.
-
-    :param variables: what has ``get`` for the host's variables
-    :rtype: set[str]
-    """
-    facts = network_facts(variables)
-    found = [host_address(variables)[0], variables.get("ambassador_bind")]
-    found += [*(facts.get("all_ipv4_addresses") or []), *(facts.get("all_ipv6_addresses") or [])]
-    return {spelled(address) for address in found if is_address(address)}
-
-
-def _interface_address(fact):
-    # not every fact is one of an interface
-    fact = fact if hasattr(fact, "get") else {}
-    ipv4, ipv6 = fact.get("ipv4"), fact.get("ipv6")
-    entries = [ipv4, *(ipv6 if isinstance(ipv6, list) else [])]
-    found = [entry.get("address") for entry in entries if hasattr(entry, "get")]
-    return next((str(address) for address in found if is_dialable(address)), None)
-
-
-def side_variables(link, holder):
-    """Return the link variables that are a side's input.
-
-    :param dict link: a link of the side, as :meth:`Wiring.side` returns it
-    :param str holder: name of the side's container
-    :return: variable -> value, both strings
-    :rtype: dict[str, str]
-    """
-    prefix, found, targets = variable_prefix(link["name"]), {}, link["targets"]
-    # the first one also without its number
-    for name, target in [(prefix, targets[0]), *((f"{prefix}_{number}", target) for number, target in enumerate(targets, 1))]:
-        if len(targets) > 1 or name == prefix:
-            found.update(link_variables(name, link["number"], target["address"], target["port"], link["protocol"]))
-    return {**found, f"{prefix}_NAME": f"/{holder}/{link['name']}"}
-
-
-def consumer_variables(alias, port, protocol):
-    """Return the link variables of a consumer, which dials the alias.
-
-    :param str alias: the name that it dials
-    :param int port: its port
-    :param str protocol: ``tcp`` or ``udp``
-    :return: variable -> value, both strings
-    :rtype: dict[str, str]
-    """
-    prefix = variable_prefix(alias)
-    return {**link_variables(prefix, port, alias, port, protocol), f"{prefix}_NAME": f"/consumer/{alias}"}
-
-
-def variable_files(links):
-    """Return the link variables of the consumers of each link, as ``docker run --env-file`` and Compose's ``env_file`` read them.
-
-    :param list[dict] links: the links of a client side, as :meth:`Wiring.side` returns them
-    :return: name of a file -> content
-    :rtype: dict[str, str]
-    """
-    found = {}
-    for link in links:
-        # of several ports the first is the one without a number
-        first = found.get(f"{link['name']}.env", {})
-        found[f"{link['name']}.env"] = {**first, **link["consumer"], **first}
-    return {file: "".join(f"{name}={value}\n" for name, value in variables.items()) for file, variables in found.items()}
 
 
 def names_of(links):
@@ -426,20 +205,6 @@ def _with_port(value, port):
         return [_with_port(one, port) for one in value]
     bare = value[1:-1] if isinstance(value, str) and value.startswith("[") and value.endswith("]") else value
     return endpoint(bare, port) if isinstance(value, str) else value
-
-
-class Hosts(list):
-    """Names of hosts in the order of the inventory. A membership test takes the same time for any number of hosts.
-
-    :param names: names of hosts; the list does not change later
-    """
-
-    def __init__(self, names):
-        super().__init__(names)
-        self._set = frozenset(self)
-
-    def __contains__(self, name):
-        return name in self._set
 
 
 class Wiring:

@@ -898,7 +898,7 @@ def test_the_variables_that_are_read_are_known():
     assert len(options) > 40
     assert action.known_variables() >= options
     # and those of the playbooks, and of hosts
-    texts = "".join(path.read_text() for path in [*(ROOT / "playbooks").rglob("*.yml"), ROOT / "plugins/plugin_utils/_wiring.py"])
+    texts = "".join(path.read_text() for path in [*(ROOT / "playbooks").rglob("*.yml"), ROOT / "plugins/plugin_utils/_hosts.py"])
     read = set(re.findall(r"\b(?:ambassador|redis_server|redis_client)_(?:hosts|address|interface|bind)\b", texts))
     assert read <= action.known_variables()
 

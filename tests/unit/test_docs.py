@@ -12,7 +12,8 @@ import yaml
 from ansible_collections.crosshost.ambassador.plugins.action.plan import known_variables
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import KEYS, Wiring
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import KEYS
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 from conftest import ROOT
 from simulation import Fleet, Host
 

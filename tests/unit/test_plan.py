@@ -8,7 +8,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _conta
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _handover as handover
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _plan as plan
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import ListFault
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import certified
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified
 from hypothesis import event, given
 from hypothesis import strategies as st
 from simulation import DAY, IMAGES, NOW, SETTINGS, Fleet, Host, KilledError, Redis

@@ -3,19 +3,10 @@
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.link_variables import FilterModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, parse_endpoint
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import (
-    KEYS,
-    WITHOUT_PORT,
-    Wiring,
-    certified,
-    host_address,
-    link_variables,
-    networks,
-    on_host,
-    source_addresses,
-    variable_files,
-    variable_prefix,
-)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified, host_address, source_addresses
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import KEYS, WITHOUT_PORT
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import link_variables, variable_files, variable_prefix
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring, networks, on_host
 from hypothesis import given
 from hypothesis import strategies as st
 
