@@ -1,81 +1,316 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The keys of a link, their values, and what the engines cannot do. Pure Python without Ansible."""
+"""The keys of a link: types, limits, defaults, engines, and documentation. Pure Python without Ansible.
+
+Validation, typo suggestions, and defaults read ``SCHEMA``. Unit tests compare it with the tables of the README and of docs/changes.md.
+"""
 
 from __future__ import annotations
 
-import re
+import dataclasses
+import enum
+from collections.abc import Mapping
 
-# RFC 1035, section 2.3.1, <label>: a letter, then letters, digits and hyphens, no hyphen last, at most 63 characters.
-LABEL = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-# What else an alias must not be: a name that every consumer has for itself, the ALPN of HTTP/2, and what our own variables begin with.
-RESERVED = re.compile(r"localhost|h2|ambassador(-.*)?", re.I)
-# What Docker accepts as the name of a network, and those on which containers have no names.
-NETWORK, NAMELESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}"), ("bridge", "host", "none")
-# The name of a backend that is the host itself.
+# the backend that is the host itself
 HOST = "host"
-# how a target begins that is an SRV record, which names hosts and ports
+# prefix of targets that are an SRV record, which names hosts and ports
 SRV = "srv:"
-# what a server host publishes on whose address is a name: its addresses may change
+# address that a server host publishes on if its own address is a name, because the addresses of a name can change
 EVERYWHERE = "0.0.0.0"
-# addresses that stand for all of a host
+# addresses that stand for all addresses of a host
 WILDCARDS = (EVERYWHERE, "::")
-# The name of a container that DNS can hold (RFC 1035, section 2.3.4), or a DNS name. Docker accepts more.
-BACKEND_HOST = re.compile(r"(?=.{1,253}$)(?=[A-Za-z0-9])[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
-# What the resolver of the C library takes for an IPv4 address: inet(3) has "127.1" and "0x7f.1".
-NUMERIC = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*", re.I)
-# names that Docker writes to /etc/hosts of each container
-OWN_NAMES = re.compile(
-    r"(?:.*\.)?localhost|localhost\.localdomain|ip6-(?:localhost|loopback|localnet|mcastprefix|allnodes|allrouters)", re.I
-)
-# what haproxy.cfg.j2 replaces in the name of a server, and names of servers there that are not names of hosts
-SERVER_CHARACTERS = re.compile(r"[^A-Za-z0-9_.:-]")
-SERVER_NAME = re.compile(r"\..*|.*\.replica[0-9]+")
-
-KEYS = (
-    *("port", "ports", "servers", "clients", "backend", "publish", "check", "check_interval", "balance", "connect", "wait", "drain"),
-    *("max_connections", "local", "targets", "protocol", "send_proxy", "network", "networks"),
-)
-# key of a link that earlier versions had -> why it is not needed
-REMOVED = {"user_timeout": "Connections on a dead path end within 15 seconds without it."}
-REQUIRED = ("clients",)
-# keys that a server side needs, and keys that only a server side uses
-SERVED, SERVER_ONLY = ("servers", "backend"), ("backend", "publish", "network")
-# keys of a link with several ports that it says without one: each of its ports leads to the same one there
-PORTLESS = ("backend", "local", "targets")
-WITHOUT_PORT = "a name or an address without a port, for each of its ports leads to the same one there"
-CHOICES = {
-    "check": ("tcp", "redis", "postgresql", "mysql", "http", "smtp", "none"),
-    "balance": ("first", "roundrobin", "leastconn", "source"),
-    "protocol": ("tcp", "udp"),
-}
-# key of a link -> its default, both in seconds
-SECONDS = {"wait": 3, "drain": 10}
-# keys of a link in seconds or parts of one, whose default is the engine's business
-FRACTIONS = ("check_interval", "connect")
-# key of a link that is a number; its default is a part of what the memory of its ambassador admits
-LIMIT = "max_connections"
-# key of a link that is true or false, the latter by default
-PROXY = "send_proxy"
 SIDES = ("server", "client")
-BALANCES = tuple(f"balance {balance}" for balance in CHOICES["balance"])
-# engine -> what it cannot do
-ENGINES = {
-    "haproxy": ("protocol udp",),
-    "socat": ("TLS", "admission", "protocol udp", "a DNS name", "several targets", *BALANCES, "check", *FRACTIONS, LIMIT, *SECONDS, PROXY),
-    # without checks there is no first that is healthy, and the kernel counts no connections of a target
-    "nftables": (
-        "TLS",
-        "admission",
-        "a DNS name",
-        "balance first",
-        "balance leastconn",
-        "check",
-        *FRACTIONS,
-        LIMIT,
-        "wait",
-        PROXY,
-    ),
+
+HAPROXY, SOCAT, NFTABLES = ENGINE_NAMES = ("haproxy", "socat", "nftables")
+
+
+class Ability(enum.StrEnum):
+    """Abilities of engines that no key of a link names, as messages print them."""
+
+    TLS = "TLS"
+    ADMISSION = "admission"
+    DNS = "a DNS name"
+    SEVERAL_TARGETS = "several targets"
+
+
+class Kind(enum.Enum):
+    """Types of values; `_values.py` has a parser for each."""
+
+    PORT = enum.auto()
+    PORTS = enum.auto()
+    HOSTS = enum.auto()
+    BACKEND = enum.auto()
+    CHOICE = enum.auto()
+    SECONDS = enum.auto()
+    FRACTION = enum.auto()
+    NUMBER = enum.auto()
+    LOCAL = enum.auto()
+    TARGETS = enum.auto()
+    BOOLEAN = enum.auto()
+    NETWORK = enum.auto()
+    NETWORKS = enum.auto()
+
+
+class Required(enum.Enum):
+    """The links that need a key."""
+
+    NEVER = enum.auto()
+    ALWAYS = enum.auto()
+    WITH_SERVER_SIDE = enum.auto()
+
+
+class Effect(enum.Enum):
+    """What a change of a key does to the containers of a side, as docs/changes.md prints it."""
+
+    LIVE = "live"
+    PUBLISH = "beside, for a port that is not published yet"
+    PUBLISH_BY_DEFAULT = "beside, if `publish` is not set"
+    BESIDE = "beside"
+    JOIN = "joins the network, live"
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """A key of a link."""
+
+    name: str
+    kind: Kind
+    #: its meaning, as the table of the README prints it
+    meaning: str
+    #: a correct value
+    example: object
+    #: what a change does to the server side and to the client side
+    effects: tuple[Effect, Effect] = (Effect.LIVE, Effect.LIVE)
+    #: None if there is no default, or it depends on the engine or on other keys
+    default: object = None
+    #: the default, as the table of the README prints it, if it is not a value
+    default_text: str = ""
+    #: limits of a number
+    minimum: float = 0
+    maximum: float = 0
+    choices: tuple[str, ...] = ()
+    #: choice -> engines that support it, for choices that not all engines support
+    engines_of_choice: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    #: engines that support the key
+    engines: tuple[str, ...] = ENGINE_NAMES
+    required: Required = Required.NEVER
+    #: whether only a server side uses it
+    is_server_only: bool = False
+    #: whether its value has no port in a link with `ports`
+    has_port: bool = False
+
+
+SCHEMA = {
+    key.name: key
+    for key in (
+        Key(
+            "port",
+            Kind.PORT,
+            "port that consumers dial on the alias; links may share one, and then have a container each on the client side",
+            example=6379,
+            effects=(Effect.PUBLISH_BY_DEFAULT, Effect.LIVE),
+            minimum=1,
+            maximum=65535,
+            required=Required.ALWAYS,
+        ),
+        Key(
+            "ports",
+            Kind.PORTS,
+            "in the place of `port` a list of ports, UDP with `/udp` behind: `[53, 53/udp]`. `backend`, `local` and `targets` say no port"
+            " then, for each port leads to the same one there; `status` calls each `alias:port`",
+            example=[53, "53/udp"],
+            effects=(Effect.PUBLISH_BY_DEFAULT, Effect.LIVE),
+            minimum=1,
+            maximum=65535,
+        ),
+        Key(
+            "servers",
+            Kind.HOSTS,
+            "group, or host pattern, of the hosts that serve the link",
+            example="VM1",
+            required=Required.WITH_SERVER_SIDE,
+        ),
+        Key(
+            "clients",
+            Kind.HOSTS,
+            "group, or host pattern, of the hosts that consume it",
+            example="VM2",
+            required=Required.ALWAYS,
+        ),
+        Key(
+            "backend",
+            Kind.BACKEND,
+            "`name:port` of the service as its own host's containers see it; `host:port` for a program on the host itself (not"
+            " `localhost`, which is the ambassador), `address:port` for another machine. Not with `targets` without `servers`",
+            example="redis_server:6379",
+            required=Required.WITH_SERVER_SIDE,
+            is_server_only=True,
+            has_port=True,
+        ),
+        Key(
+            "publish",
+            Kind.PORT,
+            "port on the server hosts; links may share one, for the alias travels along",
+            example=7000,
+            effects=(Effect.PUBLISH, Effect.LIVE),
+            default_text="`port`",
+            minimum=1,
+            maximum=65535,
+            is_server_only=True,
+        ),
+        Key(
+            "check",
+            Kind.CHOICE,
+            "how to [check the health](docs/engines.md#health-checks) of the service: `tcp`, `redis`, `postgresql`, `mysql`, `http`,"
+            " `smtp`, or `none`",
+            example="redis",
+            default="tcp",
+            choices=("tcp", "redis", "postgresql", "mysql", "http", "smtp", "none"),
+            engines=(HAPROXY,),
+        ),
+        Key(
+            "check_interval",
+            Kind.FRACTION,
+            "seconds between two checks of a server that is up",
+            example=5,
+            default_text="0.25 on its own host, 2 from another",
+            minimum=0.05,
+            maximum=99,
+            engines=(HAPROXY,),
+        ),
+        Key(
+            "balance",
+            Kind.CHOICE,
+            "`first` (the first healthy server), `roundrobin`, `leastconn`, or `source` (each consumer address stays on one server)."
+            " Protocols with cancel requests, such as PostgreSQL, need `first` or `source`",
+            example="roundrobin",
+            default="first",
+            choices=("first", "roundrobin", "leastconn", "source"),
+            # without checks no server is the first healthy one, and the kernel does not count the connections of a target
+            engines_of_choice={
+                "first": (HAPROXY,),
+                "roundrobin": (HAPROXY, NFTABLES),
+                "leastconn": (HAPROXY,),
+                "source": (HAPROXY, NFTABLES),
+            },
+        ),
+        Key(
+            "connect",
+            Kind.FRACTION,
+            "seconds that a connection to a server host may take, handshake included, before another is tried; and the answer to a check",
+            example=0.5,
+            default_text="3 for one server; for several 0.5, and 0.3 for a check",
+            minimum=0.05,
+            maximum=99,
+            engines=(HAPROXY,),
+        ),
+        Key(
+            "wait",
+            Kind.SECONDS,
+            "seconds that a new connection is held while no server is up; then it is closed",
+            example=5,
+            default=3,
+            maximum=9999,
+            engines=(HAPROXY,),
+        ),
+        Key(
+            "drain",
+            Kind.SECONDS,
+            "seconds until connections to what is no target of the link any more are cut",
+            example=60,
+            default=10,
+            maximum=9999,
+            engines=(HAPROXY, NFTABLES),
+        ),
+        Key(
+            "max_connections",
+            Kind.NUMBER,
+            "connections that the link may have on a host and side; one more is closed at once, and logged",
+            example=100,
+            default_text="all, or three quarters where there are other links; at most 45,000 to a target",
+            minimum=1,
+            maximum=9999999,
+            engines=(HAPROXY,),
+        ),
+        Key(
+            "local",
+            Kind.LOCAL,
+            "`address:port` also opened on the client hosts, for programs outside containers. Each run connects to it. With"
+            " `userland-proxy: false`, Docker cannot open `[::1]`, and other IPv6 addresses need `ambassador_ipv6: true`",
+            example="127.0.0.1:6379",
+            effects=(Effect.LIVE, Effect.PUBLISH),
+            has_port=True,
+        ),
+        Key(
+            "targets",
+            Kind.TARGETS,
+            "list of `address:port` or `name:port` that wins over the inventory; or `srv:` and the name of an SRV record,"
+            " `srv:_redis._tcp.example.com`, which begins with an underscore. Without `servers`, a link has no server side, and no"
+            " `backend`, `publish`, or `network`",
+            example=["192.0.2.1:6379"],
+            has_port=True,
+        ),
+        Key(
+            "protocol",
+            Kind.CHOICE,
+            "`tcp`, or `udp` with the engine `nftables`; a link of each may share a port",
+            example="udp",
+            effects=(Effect.BESIDE, Effect.LIVE),
+            default="tcp",
+            choices=("tcp", "udp"),
+            engines_of_choice={"udp": (NFTABLES,)},
+        ),
+        Key(
+            "send_proxy",
+            Kind.BOOLEAN,
+            "`true` tells the backend the consumer's address, in a header of the PROXY protocol (version 2), which the service must take,"
+            " as nginx and HAProxy can; without it the service sees one address for all consumers",
+            example=True,
+            default=False,
+            engines=(HAPROXY,),
+        ),
+        Key(
+            "network",
+            Kind.NETWORK,
+            "Docker network of the server hosts on which the backend is, as a Compose project's `shop_default`; the server side joins it."
+            " Of a scaled service each container takes its share; a run finds out that there are several, and from then on more and fewer"
+            " are followed live",
+            example="shop_default",
+            effects=(Effect.JOIN, Effect.LIVE),
+            default_text="that of the ambassadors",
+            is_server_only=True,
+        ),
+        Key(
+            "networks",
+            Kind.NETWORKS,
+            "list of Docker networks of the client hosts on which the alias answers in addition to `ambassador_network`. The client side"
+            " joins them, and the link answers on no other network that the side joins for other links. It accepts connections only from"
+            " the subnets of its networks, and with `local` on an address that other hosts reach, from everywhere. With the engine"
+            " `socat`, all links of a client host need the same `networks`",
+            example=["shop_default"],
+            effects=(Effect.LIVE, Effect.JOIN),
+        ),
+    )
 }
-# what follows from links without TLS
-UNENCRYPTED = "what the links carry can be read and changed on its way, and anyone can connect"
+# key that earlier versions had -> why a link does not need it
+REMOVED = {"user_timeout": "Connections on a dead path end within 15 seconds without it."}
+
+
+def _list_features() -> dict[str, tuple[str, ...]]:
+    """Return feature -> engines that have it, for all features that some engine lacks."""
+    features: dict[str, tuple[str, ...]] = {
+        Ability.TLS: (HAPROXY,),
+        Ability.ADMISSION: (HAPROXY,),
+        Ability.DNS: (HAPROXY,),
+        Ability.SEVERAL_TARGETS: (HAPROXY, NFTABLES),
+    }
+    for key in SCHEMA.values():
+        features.update({f"{key.name} {choice}": engines for choice, engines in key.engines_of_choice.items()})
+    features.update({key.name: key.engines for key in SCHEMA.values() if key.engines != ENGINE_NAMES})
+    return features
+
+
+FEATURES = _list_features()
+# engine -> what it cannot do
+ENGINES = {engine: tuple(feature for feature, engines in FEATURES.items() if engine not in engines) for engine in ENGINE_NAMES}
+BALANCES = tuple(f"balance {choice}" for choice in SCHEMA["balance"].choices)

@@ -19,6 +19,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils._observation 
 from ansible_collections.crosshost.ambassador.plugins.modules import plan as documented
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _wiring as wiring
 from conftest import ROOT
 from signer import Signer
 from simulation import MADE, Fleet, Host
@@ -989,7 +990,7 @@ def work_of_a_plan(play, count, monkeypatch, tls):
         address = f"198.18.{number // 250}.{number % 250 + 1}"
         hostvars[host] = {"ambassador_address": address, "ambassador_controller_dir": str(play.controller)}
         dict.__getitem__(hostvars, host)[OBSERVED] = Host(host, [address]).look()
-    counts, parse = {"parse": 0, "managers": 0}, action.Wiring._parse
+    counts, parse = {"parse": 0, "managers": 0}, wiring.parse_entry
 
     def parsed(*arguments):
         counts["parse"] += 1
@@ -998,7 +999,7 @@ def work_of_a_plan(play, count, monkeypatch, tls):
     def manager(*_arguments, **_options):
         counts["managers"] += 1
 
-    monkeypatch.setattr(action.Wiring, "_parse", parsed)
+    monkeypatch.setattr(wiring, "parse_entry", parsed)
     monkeypatch.setattr(wiring_filter, "InventoryManager", manager)
 
     def planned(host, part):

@@ -4,7 +4,8 @@ import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.link_variables import FilterModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, parse_endpoint
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified, host_address, source_addresses
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import KEYS, WITHOUT_PORT
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import SCHEMA
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._values import WITHOUT_PORT
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import link_variables, variable_files, variable_prefix
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring, networks, on_host
 from hypothesis import given
@@ -1232,7 +1233,7 @@ ODD = st.one_of(
         st.one_of(
             ODD,
             st.dictionaries(
-                st.sampled_from([*KEYS, "odd"]),
+                st.sampled_from([*SCHEMA, "odd"]),
                 ODD,
             ),
         ),
