@@ -190,7 +190,8 @@ class Resolver:
             if self._host in served.servers and served.protocol == link.protocol:
                 variables = self._hostvars[self._host]
                 bind = spelled(variables.get("ambassador_bind")) or _published_address(host_address(variables)[0])
-                if overlap(link.local, (bind, served.publish)):
+                # without an address of the host, another problem reports that
+                if bind and overlap(link.local, (bind, served.publish)):
                     self._refuse(
                         f"link {link.alias}, local: expected an address and port of its own, found {endpoint(*link.local)}, where the"
                         f" server side of {self._host} publishes link {served.alias}; change one."

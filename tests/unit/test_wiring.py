@@ -719,6 +719,13 @@ def test_refuses_a_backend_on_the_host_if_the_ambassador_publishes_that_port_on_
     assert side({"redis": a_link(backend="host:6379")}, "vm1", "server")["problems"] == []
 
 
+def test_client_side_with_local_on_all_addresses_needs_no_address_of_its_host():
+    links = {"redis": a_link(servers="VM1", clients="VM1", local="0.0.0.0:7000")}
+    assert side(links, "vm1", "client", {"vm1": {}})["problems"] == []
+    (problem,) = side(links, "vm1", "server", {"vm1": {}})["problems"]
+    assert problem.startswith("link redis: expected an address of host vm1, found none in facts default_ipv4 and default_ipv6;")
+
+
 @pytest.mark.parametrize(("local", "target"), [("198.18.0.2:6379", "198.18.0.2:6379"), ("0.0.0.0:6379", "198.18.0.2:6379")])
 def test_refuses_targets_that_lead_back_to_the_link(local, target):
     links = {"redis": a_link(servers=None, backend=None, targets=["198.18.0.99:1", target], local=local)}
