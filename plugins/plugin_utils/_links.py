@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import (
     endpoint,
@@ -74,7 +75,7 @@ class Link:
     alias: str
     #: the name that clients dial
     name: str
-    backend_as_written: object
+    backend_as_written: Any
     #: features that the link's keys need from the engine
     features: list[str]
     has_publish: bool
@@ -103,12 +104,18 @@ class Link:
     send_proxy: bool = SCHEMA["send_proxy"].default
 
     @property
+    def service(self) -> Endpoint:
+        """The backend of a link with a server side."""
+        assert self.backend
+        return self.backend
+
+    @property
     def has_several(self) -> bool:
         """Whether the link has several targets."""
         return len(self.targets or self.servers) > 1
 
 
-def parse_entry(name: object, settings: object, hosts_of: Callable[[str], list[str]], has_ipv6: bool) -> tuple[dict[str, Link], list[str]]:
+def parse_entry(name: Any, settings: Any, hosts_of: Callable[[str], list[str]], has_ipv6: bool) -> tuple[dict[str, Link], list[str]]:
     """Return the links of an entry of the map, by alias, and its problems. With problems, the links are not complete.
 
     :param name: the alias in the map
@@ -134,7 +141,7 @@ def parse_entry(name: object, settings: object, hosts_of: Callable[[str], list[s
     return links, problems
 
 
-def split_ports(name: object, settings: Mapping[str, object]) -> tuple[dict[str, dict[str, object]], list[str]]:
+def split_ports(name: Any, settings: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Return the settings of a link with `ports` as settings of links with one `port` each, and the problems of `ports`.
 
     The aliases have the port after the name: ``rabbit:5672`` or ``dns:53-udp``. They come in the order in which Docker's links took the
@@ -153,7 +160,7 @@ def split_ports(name: object, settings: Mapping[str, object]) -> tuple[dict[str,
     if not matches or not all(match and is_port(match[1]) for match in matches):
         reader.refuse_value(SCHEMA["ports"], "a list of ports from 1 to 65535, with /udp behind one of UDP")
         return {}, reader.problems
-    pairs = sorted({(int(match[1]), match[2] or "tcp") for match in matches})
+    pairs = sorted({(int(match[1]), match[2] or "tcp") for match in matches if match})
     if len(pairs) < len(matches):
         reader.refuse_value(SCHEMA["ports"], "every port once", "remove one")
     settings_by_alias = {}
@@ -170,7 +177,7 @@ def split_ports(name: object, settings: Mapping[str, object]) -> tuple[dict[str,
     return settings_by_alias, reader.problems
 
 
-def _add_port(value: object, port: int) -> object:
+def _add_port(value: Any, port: int) -> Any:
     """Return a string, or a list of strings, with the port added. Other values are returned as they are, and refused later."""
     if isinstance(value, list):
         return [_add_port(item, port) for item in value]
@@ -248,7 +255,7 @@ _SERVER_ONLY_KEYS = [key.name for key in SCHEMA.values() if key.is_server_only]
 
 def _backend_problems(link: Link) -> Iterator[str]:
     """Yield the problem of a backend that containers do not reach, or that is the ambassador itself."""
-    name, host = link.backend[0], service_on_host(link)
+    name, host = link.service[0], service_on_host(link)
     place = f"Link {link.name}, key backend: {link.backend_as_written!r}"
     itself = f"{place} is the ambassador itself, which has an address of its own. Use {host} for a program on the server host."
     if is_address(name):
@@ -284,18 +291,19 @@ def asked_features(link: Link, engine: str) -> list[str]:
 
 def service_on_host(link: Link) -> str:
     """Return how a user writes a backend that is a program on the host: with ``ports``, without a port."""
-    return HOST if link.alias != link.name else f"{HOST}:{link.backend[1]}"
+    return HOST if link.alias != link.name else f"{HOST}:{link.service[1]}"
 
 
-def describe_cycle(link: Link, key: str, value: object, host: str) -> str:
+def describe_cycle(link: Link, key: str, value: Any, host: str) -> str:
     """Return the problem of a key that leads back to its link through what the link opens on a host."""
+    assert link.local
     return (
         f"Link {link.name}, key {key}: {value!r} leads back to the link, because the link opens {endpoint(*link.local)} on host"
         f" {host} (key local). Set {key} to the service, or local to another port."
     )
 
 
-def describe_type(value: object) -> str:
+def describe_type(value: Any) -> str:
     """Return the type of a value as a message prints it."""
     kinds = ((str, "a string"), (bool, "a boolean"), ((int, float), "a number"), ((list, tuple), "a list"))
     return next((name for types, name in kinds if isinstance(value, types)), "nothing" if value is None else "something else")

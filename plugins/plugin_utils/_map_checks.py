@@ -135,7 +135,7 @@ def _follow(link: Link, links: Links, by_name: dict[str, list[Link]], opening: l
         opened = [other for other in opening if _is_opened_by(last, other) and host in other.clients]
         if any(other.name == link.name for other in named):
             yield (
-                f"link {link.alias}, backend: expected a name that does not lead back to the link, found that {last.backend[0]!r} is"
+                f"link {link.alias}, backend: expected a name that does not lead back to the link, found that {last.service[0]!r} is"
                 f" its own alias on {host} (the traffic would go round); give the container another name."
             )
             return
@@ -150,12 +150,12 @@ def _named_links(link: Link, by_name: dict[str, list[Link]], mesh: Mesh) -> list
 
     Docker knows a container by its names on each of its networks, and by these names followed by a dot and the network.
     """
-    name, network = link.backend[0].lower() if link.backend else "", link.network
-    if name == HOST or not name:
+    name, network = link.backend[0] if link.backend else "", link.network
+    if name.lower() == HOST or not name:
         return []
     if not network and "." in name:
-        name, network = name.partition(".")[0], link.backend[0].partition(".")[2]
-    return [other for other in by_name.get(name, []) if not network or network == mesh.network or network in other.networks]
+        name, __, network = name.partition(".")
+    return [other for other in by_name.get(name.lower(), []) if not network or network == mesh.network or network in other.networks]
 
 
 def _is_opened_by(link: Link, other: Link) -> bool:

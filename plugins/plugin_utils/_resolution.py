@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, is_address, is_dialable, overlap, spelled
@@ -21,6 +21,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._links import Link, Mesh, describe_cycle, service_on_host
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import ENGINES, EVERYWHERE, HOST, WILDCARDS, Ability
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._side import SideLink, SideWiring, Target
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._values import Endpoint
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import consumer_variables, side_variables, variable_prefix
 
 
@@ -45,7 +46,7 @@ class Resolver:
     :param problems: problems of the map
     """
 
-    def __init__(self, links: dict[str, Link], mesh: Mesh, host: str, side: str, hostvars: Mapping, problems: Iterable[str]):
+    def __init__(self, links: dict[str, Link], mesh: Mesh, host: str, side: str, hostvars: Mapping[str, Any], problems: Iterable[str]):
         self._links, self._mesh, self._host, self._hostvars = links, mesh, host, hostvars
         lacks = ENGINES.get(mesh.engine, ())
         self._has_dns, self._has_admission = Ability.DNS not in lacks, Ability.ADMISSION not in lacks
@@ -72,7 +73,7 @@ class Resolver:
         wiring, host = self.wiring, self._host
         # behind NAT, other hosts dial an address that is not an address of the host
         bind = self._bind_address(link) or _published_address(self._address(link, host))
-        name, port = link.backend
+        name, port = link.service
         self._check_backend(link, bind)
         # if the backend has just failed, another host that serves the link gets the connection
         peers = [] if link.targets else [server for server in link.servers if server != host]
@@ -123,7 +124,7 @@ class Resolver:
         self.wiring["left_out"].setdefault(host, []).append(link.alias)
         return ""
 
-    def _bind_address(self, link: Link) -> str | None:
+    def _bind_address(self, link: Link) -> str:
         """Return the address that the host publishes on, as far as its variables have one."""
         bind = self._hostvars[self._host].get("ambassador_bind")
         if bind and not is_address(bind):
@@ -131,11 +132,11 @@ class Resolver:
                 f"link {link.alias}: expected an IP address of host {self._host} to publish on, found {bind!r} in ambassador_bind;"
                 " correct it."
             )
-        return spelled(bind)
+        return str(spelled(bind or ""))
 
     def _check_backend(self, link: Link, bind: str) -> None:
         """Refuse a backend that is a port that the ambassadors open on the same host."""
-        name, port = link.backend
+        name, port = link.service
         if name != HOST and not is_address(name):
             return
         problem, variables = None, self._hostvars[self._host]
@@ -149,7 +150,7 @@ class Resolver:
                 )
             elif name in (bind, host_address(variables)[0]) or (is_everywhere and name in addresses):
                 problem = f"{place} this address of host {self._host}. Use {service_on_host(link)} for a program on the host."
-        is_opened = link.local in ((address, port) for address in WILDCARDS)
+        is_opened = link.local and link.local[0] in WILDCARDS and link.local[1] == port
         if not problem and is_opened and name in addresses and self._host in link.clients:
             problem = describe_cycle(link, "backend", link.backend_as_written, self._host)
         if problem and problem not in self.wiring["problems"]:
@@ -165,8 +166,8 @@ class Resolver:
         """Add a link to the wiring of a client side."""
         if link.targets:
             # without a server host, no server side speaks TLS
-            one_each = len(link.servers) == len(link.targets)
-            servers = link.servers if one_each else (list(link.servers[:1]) or [None]) * len(link.targets)
+            first = link.servers[0] if link.servers else None
+            servers = link.servers if len(link.servers) == len(link.targets) else [first] * len(link.targets)
             pairs = enumerate(zip(link.targets, servers, strict=True), 1)
             destinations = [Destination(f"target{number}", *target, server) for number, (target, server) in pairs]
         else:
@@ -177,23 +178,23 @@ class Resolver:
         resolved["local"], resolved["networks"] = bool(link.local), list(link.networks)
         if link.local:
             self._publish(link, "local", *link.local, link.port)
-            self._check_local(link)
+            self._check_local(link, link.local)
 
     def _server_address(self, link: Link, server: str) -> str:
         """Return the address at which the client side dials a server host."""
         # a firewall of the host can drop what its containers send to its address, but not what they send on their own network
         return names.ambassador("server", self._mesh.name) if server == self._host else self._address(link, server)
 
-    def _check_local(self, link: Link) -> None:
+    def _check_local(self, link: Link, local: Endpoint) -> None:
         """Refuse a ``local`` that is a port that the server side of the host publishes."""
         for served in self._links.values():
             if self._host in served.servers and served.protocol == link.protocol:
                 variables = self._hostvars[self._host]
-                bind = spelled(variables.get("ambassador_bind")) or _published_address(host_address(variables)[0])
+                bind = spelled(variables.get("ambassador_bind")) or _published_address(host_address(variables)[0] or "")
                 # without an address of the host, another problem reports that
-                if bind and overlap(link.local, (bind, served.publish)):
+                if bind and overlap(local, (bind, served.publish)):
                     self._refuse(
-                        f"link {link.alias}, local: expected an address and port of its own, found {endpoint(*link.local)}, where the"
+                        f"link {link.alias}, local: expected an address and port of its own, found {endpoint(*local)}, where the"
                         f" server side of {self._host} publishes link {served.alias}; change one."
                     )
 
@@ -201,13 +202,14 @@ class Resolver:
         """Refuse targets that lead back to the link through ``local`` of links on the same host."""
         if not link.targets or not link.local:
             return
-        opening = [other for other in self._links.values() if other.local and self._host in other.clients]
-        addresses, visited = own_addresses(self._hostvars[self._host]), set()
+        opening = [(other, other.local) for other in self._links.values() if other.local and self._host in other.clients]
+        addresses, visited = own_addresses(self._hostvars[self._host]), set[str]()
         queue = [(link, target) for target in link.targets]
         for last, (address, port) in queue:
-            for other in opening:
-                opened, is_open = other.local[0], other.local[1] == port and other.protocol == last.protocol
-                if not is_open or not (opened == address or (opened in WILDCARDS and address in addresses)) or other.alias in visited:
+            for other, (opened, opened_port) in opening:
+                if other.alias in visited or opened_port != port or other.protocol != last.protocol:
+                    continue
+                if opened != address and not (opened in WILDCARDS and address in addresses):
                     continue
                 if other is link:
                     self._refuse(describe_cycle(link, "targets", endpoint(address, port), self._host))
@@ -293,7 +295,7 @@ class Resolver:
             "send_proxy": link.send_proxy,
             "wait": link.wait,
             "drain": link.drain,
-            "backend": endpoint(*(link.backend or link.targets[0])),
+            "backend": endpoint(*(link.backend or (link.targets or [])[0])),
             "servers": list(link.servers),
             "consumer": consumer_variables(link.name, link.port, link.protocol),
             "targets": self._targets(link, number, destinations, backends),
@@ -336,6 +338,6 @@ def _record_type(address: str) -> str | None:
     return "A" if is_dns_name(address) else None
 
 
-def _published_address(address: str | None) -> str | None:
+def _published_address(address: str) -> str:
     """Return the address that a server host publishes on by default, from the address that other hosts dial."""
     return EVERYWHERE if is_dns_name(address) else address

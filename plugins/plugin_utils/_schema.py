@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Mapping
+from typing import Any
 
 # the backend that is the host itself
 HOST = "host"
@@ -78,11 +79,11 @@ class Key:
     #: its meaning, as the table of the README prints it
     meaning: str
     #: a correct value
-    example: object
+    example: Any
     #: what a change does to the server side and to the client side
     effects: tuple[Effect, Effect] = (Effect.LIVE, Effect.LIVE)
     #: None if there is no default, or it depends on the engine or on other keys
-    default: object = None
+    default: Any = None
     #: the default, as the table of the README prints it, if it is not a value
     default_text: str = ""
     #: limits of a number

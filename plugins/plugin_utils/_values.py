@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address, is_dialable, parse_address
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import is_dns_name, is_record_name
@@ -22,12 +23,12 @@ WITHOUT_PORT = "a name or an address without a port, for each of its ports leads
 Endpoint = tuple[str, int]
 
 
-def format_name(name: object) -> str:
+def format_name(name: Any) -> str:
     """Return a name as a message prints it: quoted if it has characters that change the terminal or the line."""
     return str(name) if str(name).isprintable() else repr(str(name))
 
 
-def format_value(value: object) -> str:
+def format_value(value: Any) -> str:
     """Return a value as a message prints it."""
     return "nothing" if value is None else repr(value)
 
@@ -36,10 +37,10 @@ def format_value(value: object) -> str:
 class Reader:
     """A link while it is parsed, and its problems."""
 
-    name: object
-    settings: Mapping[str, object]
+    name: Any
+    settings: Mapping[str, Any]
     #: the settings as the user wrote them: with `ports`, and without the port that each link of them has
-    written: Mapping[str, object]
+    written: Mapping[str, Any]
     hosts_of: Callable[[str], list[str]]
     problems: list[str] = dataclasses.field(default_factory=list)
 
@@ -58,76 +59,89 @@ class Reader:
         self.refuse(key.name, expected, format_value(self.written[key.name]), remedy)
 
 
-def is_whole(value: object, key: Key) -> bool:
+def is_whole(value: Any, key: Key) -> bool:
     """Return whether a value is a whole number within the limits of a key, or the digits of one."""
     if isinstance(value, bool) or not isinstance(value, (int, str)) or not DIGITS.fullmatch(str(value)):
         return False
     return len(str(value)) <= len(str(key.maximum)) and key.minimum <= int(value) <= key.maximum
 
 
-def is_port(value: object) -> bool:
+def is_port(value: Any) -> bool:
     """Return whether a value is a port, or the digits of one."""
     return is_whole(value, SCHEMA["port"])
 
 
-def parse_port(reader: Reader, key: Key, value: object) -> int | None:
+def parse_port(reader: Reader, key: Key, value: Any) -> int | None:
     """Return a port."""
     if is_whole(value, key):
         return int(value)
     # with `ports`, the port is not a value of the user
-    return reader.refuse(key.name, f"a port from {key.minimum} to {key.maximum}", format_value(value))
+    reader.refuse(key.name, f"a port from {key.minimum} to {key.maximum}", format_value(value))
+    return None
 
 
-def parse_choice(reader: Reader, key: Key, value: object) -> str | None:
+def parse_choice(reader: Reader, key: Key, value: Any) -> str | None:
     """Return one of the choices of a key."""
     if value in key.choices:
-        return value
-    return reader.refuse(key.name, f"one of {', '.join(key.choices)}", format_value(value))
+        return str(value)
+    reader.refuse(key.name, f"one of {', '.join(key.choices)}", format_value(value))
+    return None
 
 
-def parse_seconds(reader: Reader, key: Key, value: object) -> int | None:
+def parse_seconds(reader: Reader, key: Key, value: Any) -> int | None:
     """Return whole seconds."""
-    return int(value) if is_whole(value, key) else reader.refuse_value(key, f"whole seconds from {key.minimum} to {key.maximum}")
+    if is_whole(value, key):
+        return int(value)
+    reader.refuse_value(key, f"whole seconds from {key.minimum} to {key.maximum}")
+    return None
 
 
-def parse_fraction(reader: Reader, key: Key, value: object) -> int | None:
+def parse_fraction(reader: Reader, key: Key, value: Any) -> int | None:
     """Return the milliseconds of a value in seconds."""
     if not isinstance(value, bool) and FRACTION.fullmatch(str(value)) and key.minimum <= float(value) < key.maximum + 1:
         return round(float(value) * 1000)
-    return reader.refuse_value(key, f"seconds from {key.minimum} to {key.maximum}")
+    reader.refuse_value(key, f"seconds from {key.minimum} to {key.maximum}")
+    return None
 
 
-def parse_number(reader: Reader, key: Key, value: object) -> int | None:
+def parse_number(reader: Reader, key: Key, value: Any) -> int | None:
     """Return a whole number."""
     if is_whole(value, key) and not str(value).startswith("0"):
         return int(value)
-    return reader.refuse_value(key, f"a number from {key.minimum} to {key.maximum}")
+    reader.refuse_value(key, f"a number from {key.minimum} to {key.maximum}")
+    return None
 
 
-def parse_boolean(reader: Reader, key: Key, value: object) -> bool | None:
+def parse_boolean(reader: Reader, key: Key, value: Any) -> bool | None:
     """Return a boolean."""
-    return value if isinstance(value, bool) else reader.refuse_value(key, "true or false")
+    if isinstance(value, bool):
+        return value
+    reader.refuse_value(key, "true or false")
+    return None
 
 
-def parse_backend(reader: Reader, key: Key, value: object) -> Endpoint | None:
+def parse_backend(reader: Reader, key: Key, value: Any) -> Endpoint | None:
     """Return the address or name of a service, and its port."""
     backend = parse_address(value)
     if backend and (is_address(backend[0]) or BACKEND_HOST.fullmatch(backend[0])):
         return backend
-    return reader.refuse_value(key, WITHOUT_PORT if reader.has_ports else "name:port, as the server side sees it on its own host")
+    reader.refuse_value(key, WITHOUT_PORT if reader.has_ports else "name:port, as the server side sees it on its own host")
+    return None
 
 
-def parse_local(reader: Reader, key: Key, value: object) -> Endpoint | None:
+def parse_local(reader: Reader, key: Key, value: Any) -> Endpoint | None:
     """Return an address of the client hosts, and a port."""
     local = parse_address(value)
     if local and is_address(local[0]):
         return local
     if reader.has_ports:
-        return reader.refuse_value(key, WITHOUT_PORT)
-    return reader.refuse_value(key, "address:port of the client host", f"correct it, for example {key.example}")
+        reader.refuse_value(key, WITHOUT_PORT)
+        return None
+    reader.refuse_value(key, "address:port of the client host", f"correct it, for example {key.example}")
+    return None
 
 
-def parse_hosts(reader: Reader, key: Key, value: object) -> list[str]:
+def parse_hosts(reader: Reader, key: Key, value: Any) -> list[str]:
     """Return the names of the hosts that a pattern matches."""
     if not isinstance(value, str) or not value.strip():
         reader.refuse_value(key, "a group or host pattern", "name a group of the inventory")
@@ -138,14 +152,15 @@ def parse_hosts(reader: Reader, key: Key, value: object) -> list[str]:
     return hosts
 
 
-def parse_network(reader: Reader, key: Key, value: object) -> str | None:
+def parse_network(reader: Reader, key: Key, value: Any) -> str | None:
     """Return the name of a Docker network."""
     if isinstance(value, str) and NETWORK.fullmatch(value) and value not in NAMELESS:
         return value
-    return reader.refuse(key.name, f"a Docker network on which containers have names (not {', '.join(NAMELESS)})", format_value(value))
+    reader.refuse(key.name, f"a Docker network on which containers have names (not {', '.join(NAMELESS)})", format_value(value))
+    return None
 
 
-def parse_networks(reader: Reader, key: Key, value: object) -> list[str | None]:
+def parse_networks(reader: Reader, key: Key, value: Any) -> list[str | None]:
     """Return the names of Docker networks."""
     if isinstance(value, list):
         return [parse_network(reader, key, name) for name in value]
@@ -153,17 +168,19 @@ def parse_networks(reader: Reader, key: Key, value: object) -> list[str | None]:
     return []
 
 
-def parse_targets(reader: Reader, key: Key, value: object) -> list[Endpoint | None] | None:
+def parse_targets(reader: Reader, key: Key, value: Any) -> list[Endpoint | None] | None:
     """Return addresses or names of hosts, each with its port, or the name of an SRV record."""
     if isinstance(value, str) and reader.has_ports:
         is_record = reader.written[key.name].startswith(SRV)
         remedy = "use port for an SRV record, which gives the port" if is_record else "correct it"
-        return reader.refuse_value(key, "a list of addresses or DNS names beside ports", remedy)
+        reader.refuse_value(key, "a list of addresses or DNS names beside ports", remedy)
+        return None
     if isinstance(value, str) and value.startswith(SRV) and is_record_name(value[len(SRV) :]):
         # the record has the ports, and the variables need one
         return [(value[len(SRV) :], reader.settings.get("port", 0))]
     if not isinstance(value, (list, tuple)) or not value:
-        return reader.refuse_value(key, "a list of address:port, or srv: and the name of an SRV record", "correct it or remove it")
+        reader.refuse_value(key, "a list of address:port, or srv: and the name of an SRV record", "correct it or remove it")
+        return None
     targets = [parse_address(target) for target in value]
     one_host = "address:port, with the IP address or the DNS name of one host"
     for written, target in zip(reader.written[key.name], targets, strict=True):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import Hosts
@@ -39,7 +40,7 @@ class Wiring:
 
     def __init__(
         self,
-        links: Mapping[str, Mapping[str, object]],
+        links: Any,
         hosts_of: Callable[[str], list[str]],
         engine: str = "haproxy",
         ipv6: bool = False,
@@ -66,18 +67,18 @@ class Wiring:
             )
             return
         for name, settings in links.items():
-            if only is None or self._is_of_host(settings):
+            if only is None or self._names_host(settings, only):
                 self._add(name, settings)
         if only is None:
             self.problems += find_problems(self.links, self.hosts, self._mesh)
 
-    def _is_of_host(self, settings: Mapping[str, object]) -> bool:
-        """Return whether a link names the only host of which links are parsed."""
+    def _names_host(self, settings: Any, only: Callable[[str], bool]) -> bool:
+        """Return whether a link names the only host whose links are parsed."""
         patterns = [settings[key] for key in ("servers", "clients") if key in settings]
         self._patterns.update(dict.fromkeys(patterns))
-        return any(map(self._only, patterns))
+        return any(map(only, patterns))
 
-    def _add(self, name: str, settings: Mapping[str, object]) -> None:
+    def _add(self, name: str, settings: Any) -> None:
         """Add the links of an entry of the map, or its problems."""
         links, problems = parse_entry(name, settings, self._hosts_of, self._mesh.ipv6)
         self.problems += dict.fromkeys(problems)
@@ -90,7 +91,7 @@ class Wiring:
         """Names of all hosts of the map."""
         return Hosts(dict.fromkeys(itertools.chain.from_iterable(map(self._hosts_of, self._patterns))))
 
-    def side(self, host: str, side: str, hostvars: Mapping[str, Mapping[str, object]]) -> SideWiring:
+    def side(self, host: str, side: str, hostvars: Mapping[str, Any]) -> SideWiring:
         """Return the wiring of one host and side.
 
         :param host: inventory name of the host
