@@ -31,17 +31,18 @@ def find_problems(links: Links, hosts: Hosts, mesh: Mesh) -> list[str]:
     :param hosts: names of all hosts of the map
     :param mesh: the settings of the mesh
     """
-    found = [_variable_problems(links), _local_problems(links), _cycle_problems(links, mesh)]
-    if mesh.engine == "haproxy":
-        found.append(_server_name_problems(links, hosts))
-    if mesh.tls:
-        found.append(_certificate_problems(links, hosts))
-    else:
+    checks = [_variable_problems(links)]
+    if not mesh.tls:
         # over TLS the alias travels along, and identifies the links of a shared port
-        found.insert(1, _port_problems(links))
+        checks.append(_port_problems(links))
+    checks += [_local_problems(links), _cycle_problems(links, mesh)]
+    if mesh.engine == "haproxy":
+        checks.append(_server_name_problems(links, hosts))
+    if mesh.tls:
+        checks.append(_certificate_problems(links, hosts))
     if mesh.engine in ENGINES:
-        found.append(_ability_problems(links, mesh))
-    return list(itertools.chain.from_iterable(found))
+        checks.append(_ability_problems(links, mesh))
+    return list(itertools.chain.from_iterable(checks))
 
 
 def _variable_problems(links: Links) -> Iterator[str]:

@@ -253,10 +253,10 @@ class Resolver:
         """Refuse IPv6 addresses if the network of the ambassadors has no IPv6."""
         for destination in destinations:
             if ":" in destination.address and not self._mesh.ipv6:
-                found = endpoint(destination.address, destination.port)
+                target = endpoint(destination.address, destination.port)
                 ipv4 = f"set ambassador_address of {destination.name} to one of IPv4"
                 self._refuse(
-                    f"link {link.alias}: expected a target that the network of the ambassadors reaches, found {found}"
+                    f"link {link.alias}: expected a target that the network of the ambassadors reaches, found {target}"
                     " and a network without IPv6; set ambassador_ipv6 to true, or"
                     f" {'write an IPv4 address in targets' if link.targets else ipv4}."
                 )
