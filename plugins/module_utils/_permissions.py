@@ -160,7 +160,8 @@ def _expected(state_dir, sides):
     """Yield relative path, owner, mode, and group (None: any) of what the ambassadors may have in a state directory."""
     own = os.geteuid()
     yield STATE_DIR, own, DIRECTORY, None
-    yield IDENTITY, HAPROXY_UID, PRIVATE_DIRECTORY, None
+    # its user must not replace the key or the certificate, which other modules write
+    yield IDENTITY, own, side_mode(HAPROXY_UID), HAPROXY_UID
     yield f"{IDENTITY}/key.pem", HAPROXY_UID, PRIVATE_FILE, None
     yield f"{IDENTITY}/cert.pem", own, FILE, None
     for side in sides:

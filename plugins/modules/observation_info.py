@@ -207,12 +207,14 @@ loaded_users:
 """
 
 import contextlib
+import errno
 import fcntl
 import glob
 import importlib.util
 import os
 import pwd
 import socket
+import stat
 import struct
 import sys
 import time
@@ -236,6 +238,7 @@ ROOTLESS = "/run/user/*/docker.sock"
 PROC = "/proc"
 # a dockerd in other namespaces than this module is the engine of a container or of a user
 NAMESPACES = ("pid", "user")
+MAX_CONFIG_BYTES = 1 << 20
 LIBRARIES = ("requests", "cryptography")
 # what setup asks the way to, for its facts default_ipv4 and default_ipv6
 OUTSIDE = {4: (socket.AF_INET, "8.8.8.8"), 6: (socket.AF_INET6, "2404:6800:400a:800::1012")}
@@ -318,20 +321,23 @@ def volume(said, mesh):
     # one without a label may have been there before, with data of the user's; what lies on another machine may not answer
     here = owner == mesh or (owner is None and said.get("Driver") == "local" and not said.get("Options"))
     if here and path and os.path.isdir(path):
-        stat = os.stat(path)
-        found.update(owner=stat.st_uid, mode=f"{stat.st_mode & 0o7777:04o}")
+        status = os.stat(path)
+        found.update(owner=status.st_uid, mode=f"{stat.S_IMODE(status.st_mode):04o}")
     return found
 
 
 def read_config(path):
     """Return the text of a configuration file.
 
-    :param str path: the file
-    :raises OSError: if it cannot be read
+    :param str path: the file, or a symbolic link to it
+    :raises OSError: if it cannot be read, is not a regular file, or is too long
     :rtype: str
     """
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read()
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        content = file.read(MAX_CONFIG_BYTES + 1) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+    if content is None or len(content) > MAX_CONFIG_BYTES:
+        raise OSError(errno.EINVAL, "is not a configuration file", path)
+    return content.decode(errors="replace")
 
 
 def userland_proxy():
@@ -345,6 +351,9 @@ def userland_proxy():
         if not arguments or os.path.basename(arguments[0]) != "dockerd":
             continue
         try:
+            # any user can start a process with this name
+            if os.stat(process).st_uid not in (0, os.geteuid()):
+                continue
             is_of_host = all(os.path.samefile(f"{process}/ns/{name}", f"{PROC}/self/ns/{name}") for name in NAMESPACES)
         except OSError:
             return None

@@ -12,7 +12,7 @@ version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-
-    Makes the directory with mode 0700, and each file in it with mode 0600, for one user. It repairs another content, owner, or mode.
+    Creates the directory with mode 0700, and each file in it with mode 0600, for one user. It repairs another content, owner, or mode.
     The umask has no effect on them.
   - What the files hold is never logged, nor shown as a difference.
   - A file is replaced whole, so that a crash leaves the old one or the new one.
@@ -29,6 +29,13 @@ options:
     description: Numeric ID of the user, and of the group.
     type: int
     required: true
+  owner_writes:
+    description:
+      - Whether the user can create and remove files in the directory.
+      - Otherwise the directory belongs to root, and to the group with the number O(owner), with mode 0750. Use this if root writes files
+        there by other means than this module, because the user could replace such a file with a symbolic link.
+    type: bool
+    default: true
   files:
     description: Name of each file and its content.
     type: dict
@@ -109,6 +116,7 @@ def main():
             "owner": {"type": "int", "required": True},
             "files": {"type": "dict", "required": True, "no_log": True},
             "exclusive": {"type": "bool", "default": False},
+            "owner_writes": {"type": "bool", "default": True},
             "repair_parent": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -116,12 +124,15 @@ def main():
     path, owner = module.params["path"], module.params["owner"]
     files = {name: content.encode() for name, content in module.params["files"].items()}
     removed = []
+    ownership = (owner, permissions.PRIVATE_DIRECTORY, permissions.group_of(owner))
+    if not module.params["owner_writes"]:
+        ownership = (os.geteuid(), permissions.side_mode(owner), permissions.group_of(owner))
     # the state directory may be a symbolic link
     parent = os.path.realpath(os.path.dirname(path.rstrip("/")))
     try:
         parent_differs = not os.path.isdir(parent) or permissions.differs(parent, os.geteuid(), permissions.DIRECTORY)
         repairs_parent = parent_differs and (module.params["repair_parent"] or not os.path.isdir(parent))
-        made = not os.path.isdir(path) or not owned(path, owner, permissions.PRIVATE_DIRECTORY)
+        made = not os.path.isdir(path) or permissions.differs(path, *ownership)
         written = [name for name, content in sorted(files.items()) if differs(os.path.join(path, name), owner, content)]
         if module.params["exclusive"] and os.path.isdir(path):
             removed = sorted(
@@ -131,7 +142,7 @@ def main():
             if repairs_parent:
                 permissions.make_directory(parent, os.geteuid(), permissions.DIRECTORY)
             if made:
-                permissions.make_directory(path, owner, permissions.PRIVATE_DIRECTORY)
+                permissions.make_directory(path, *ownership)
             for name in written:
                 permissions.write_file(os.path.join(path, name), files[name], owner, permissions.PRIVATE_FILE)
             for name in removed:

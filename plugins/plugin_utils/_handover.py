@@ -128,7 +128,8 @@ def both(wiring, held, addresses):
         elif ports and variable_prefix(link["alias"]) not in prefixes:
             for name, value in side_variables(link, wiring["holder"]).items():
                 variables.setdefault(name, value)
-            links[link["alias"]] = {**link, "listen": ports[0], "also": ports[1:], "targets": _add_targets(link, variables)}
+            # the host stores this link, and could name any host in it: the controller connects to none of them
+            links[link["alias"]] = {**link, "servers": [], "listen": ports[0], "also": ports[1:], "targets": _add_targets(link, variables)}
             kept.update((port, link["protocol"]) for port in ports)
     publish, places = list(wiring["publish"]), _places(wiring["publish"])
     for one in held["publish"]:

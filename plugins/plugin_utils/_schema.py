@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The keys of a link: types, limits, defaults, engines, and documentation. Pure Python without Ansible.
 
-Validation, typo suggestions, and defaults read ``SCHEMA``. Unit tests compare it with the tables of the README and of docs/changes.md.
+Validation, typo suggestions, and defaults read ``SCHEMA``. Unit tests compare it with the tables of docs/map.md and docs/changes.md.
 """
 
 from __future__ import annotations
@@ -64,10 +64,12 @@ class Effect(enum.Enum):
     """What a change of a key does to the containers of a side, as docs/changes.md prints it."""
 
     LIVE = "live"
-    PUBLISH = "beside, for a port that is not published yet"
-    PUBLISH_BY_DEFAULT = "beside, if `publish` is not set"
-    BESIDE = "beside"
-    JOIN = "joins the network, live"
+    ADD_CONTAINER = "additional container"
+    ADD_CONTAINER_FOR_PORT = "additional container, if the port is not published yet"
+    ADD_CONTAINER_FOR_ADDRESS = "additional container, if the address is not published yet"
+    ADD_CONTAINER_BY_DEFAULT = "additional container, if the link has no `publish`"
+    JOIN_NETWORK = "joins that network, live"
+    JOIN_NETWORKS = "joins these networks, live"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Key:
 
     name: str
     kind: Kind
-    #: its meaning, as the table of the README prints it
+    #: its meaning, as docs/map.md prints it
     meaning: str
     #: a correct value
     example: Any
@@ -84,7 +86,7 @@ class Key:
     effects: tuple[Effect, Effect] = (Effect.LIVE, Effect.LIVE)
     #: None if there is no default, or it depends on the engine or on other keys
     default: Any = None
-    #: the default, as the table of the README prints it, if it is not a value
+    #: the default, as docs/map.md prints it, if it is not a value
     default_text: str = ""
     #: limits of a number
     minimum: float = 0
@@ -107,9 +109,9 @@ SCHEMA = {
         Key(
             "port",
             Kind.PORT,
-            "port that consumers dial on the alias; links may share one, and then have a container each on the client side",
+            "port that applications connect to, at the alias",
             example=6379,
-            effects=(Effect.PUBLISH_BY_DEFAULT, Effect.LIVE),
+            effects=(Effect.ADD_CONTAINER_BY_DEFAULT, Effect.LIVE),
             minimum=1,
             maximum=65535,
             required=Required.ALWAYS,
@@ -117,32 +119,30 @@ SCHEMA = {
         Key(
             "ports",
             Kind.PORTS,
-            "in the place of `port` a list of ports, UDP with `/udp` behind: `[53, 53/udp]`. `backend`, `local` and `targets` say no port"
-            " then, for each port leads to the same one there; `status` calls each `alias:port`",
+            "list of [several ports](#ports) instead of `port`, for example `[53, 53/udp]`",
             example=[53, "53/udp"],
-            effects=(Effect.PUBLISH_BY_DEFAULT, Effect.LIVE),
+            effects=(Effect.ADD_CONTAINER_BY_DEFAULT, Effect.LIVE),
             minimum=1,
             maximum=65535,
         ),
         Key(
             "servers",
             Kind.HOSTS,
-            "group, or host pattern, of the hosts that serve the link",
+            "group or host pattern of the hosts that serve the link",
             example="VM1",
             required=Required.WITH_SERVER_SIDE,
         ),
         Key(
             "clients",
             Kind.HOSTS,
-            "group, or host pattern, of the hosts that consume it",
+            "group or host pattern of the hosts whose containers use the link",
             example="VM2",
             required=Required.ALWAYS,
         ),
         Key(
             "backend",
             Kind.BACKEND,
-            "`name:port` of the service as its own host's containers see it; `host:port` for a program on the host itself (not"
-            " `localhost`, which is the ambassador), `address:port` for another machine. Not with `targets` without `servers`",
+            "[the service](#backend), as containers on its host see it: `name:port`",
             example="redis_server:6379",
             required=Required.WITH_SERVER_SIDE,
             is_server_only=True,
@@ -151,9 +151,9 @@ SCHEMA = {
         Key(
             "publish",
             Kind.PORT,
-            "port on the server hosts; links may share one, for the alias travels along",
+            "port on the server hosts. Links with TLS can share one, because the alias is part of the TLS handshake",
             example=7000,
-            effects=(Effect.PUBLISH, Effect.LIVE),
+            effects=(Effect.ADD_CONTAINER_FOR_PORT, Effect.LIVE),
             default_text="`port`",
             minimum=1,
             maximum=65535,
@@ -162,8 +162,7 @@ SCHEMA = {
         Key(
             "check",
             Kind.CHOICE,
-            "how to [check the health](docs/engines.md#health-checks) of the service: `tcp`, `redis`, `postgresql`, `mysql`, `http`,"
-            " `smtp`, or `none`",
+            "[health check](engines.md#health-checks) of the service: `tcp`, `redis`, `postgresql`, `mysql`, `http`, `smtp`, or `none`",
             example="redis",
             default="tcp",
             choices=("tcp", "redis", "postgresql", "mysql", "http", "smtp", "none"),
@@ -172,9 +171,9 @@ SCHEMA = {
         Key(
             "check_interval",
             Kind.FRACTION,
-            "seconds between two checks of a server that is up",
+            "seconds between two checks of a server",
             example=5,
-            default_text="0.25 on its own host, 2 from another",
+            default_text="on its own host 0.25, or 1.2 if the link has one server; from another host 2",
             minimum=0.05,
             maximum=99,
             engines=(HAPROXY,),
@@ -182,8 +181,7 @@ SCHEMA = {
         Key(
             "balance",
             Kind.CHOICE,
-            "`first` (the first healthy server), `roundrobin`, `leastconn`, or `source` (each consumer address stays on one server)."
-            " Protocols with cancel requests, such as PostgreSQL, need `first` or `source`",
+            "choice of the server for a new connection: `first` healthy server, `roundrobin`, `leastconn`, or `source`",
             example="roundrobin",
             default="first",
             choices=("first", "roundrobin", "leastconn", "source"),
@@ -198,9 +196,9 @@ SCHEMA = {
         Key(
             "connect",
             Kind.FRACTION,
-            "seconds that a connection to a server host may take, handshake included, before another is tried; and the answer to a check",
+            "seconds for a connection to a server host and its TLS handshake, and for the reply to a check",
             example=0.5,
-            default_text="3 for one server; for several 0.5, and 0.3 for a check",
+            default_text="3 for one server; 0.5 for several, and 0.3 for a check",
             minimum=0.05,
             maximum=99,
             engines=(HAPROXY,),
@@ -208,7 +206,7 @@ SCHEMA = {
         Key(
             "wait",
             Kind.SECONDS,
-            "seconds that a new connection is held while no server is up; then it is closed",
+            "seconds for which a new connection waits while no server is up. Then the client side closes the connection",
             example=5,
             default=3,
             maximum=9999,
@@ -217,7 +215,7 @@ SCHEMA = {
         Key(
             "drain",
             Kind.SECONDS,
-            "seconds until connections to what is no target of the link any more are cut",
+            "seconds until connections to a removed target are closed",
             example=60,
             default=10,
             maximum=9999,
@@ -226,9 +224,9 @@ SCHEMA = {
         Key(
             "max_connections",
             Kind.NUMBER,
-            "connections that the link may have on a host and side; one more is closed at once, and logged",
+            "connections of the link on each host and side. The side closes further connections at once, and logs them",
             example=100,
-            default_text="all, or three quarters where there are other links; at most 45,000 to a target",
+            default_text="all, or three quarters if the host has other links; at most 45,000 to a target",
             minimum=1,
             maximum=9999999,
             engines=(HAPROXY,),
@@ -236,27 +234,24 @@ SCHEMA = {
         Key(
             "local",
             Kind.LOCAL,
-            "`address:port` also opened on the client hosts, for programs outside containers. Each run connects to it. With"
-            " `userland-proxy: false`, Docker cannot open `[::1]`, and other IPv6 addresses need `ambassador_ipv6: true`",
+            "[address and port on the client hosts](#local) for programs outside of containers, for example `127.0.0.1:6379`",
             example="127.0.0.1:6379",
-            effects=(Effect.LIVE, Effect.PUBLISH),
+            effects=(Effect.LIVE, Effect.ADD_CONTAINER_FOR_ADDRESS),
             has_port=True,
         ),
         Key(
             "targets",
             Kind.TARGETS,
-            "list of `address:port` or `name:port` that wins over the inventory; or `srv:` and the name of an SRV record,"
-            " `srv:_redis._tcp.example.com`, which begins with an underscore. Without `servers`, a link has no server side, and no"
-            " `backend`, `publish`, or `network`",
+            "list of [services outside of the inventory](#targets): `address:port`, `name:port`, or `srv:` and the name of an SRV record",
             example=["192.0.2.1:6379"],
             has_port=True,
         ),
         Key(
             "protocol",
             Kind.CHOICE,
-            "`tcp`, or `udp` with the engine `nftables`; a link of each may share a port",
+            "`tcp`, or `udp` with the engine `nftables`. A link of each protocol can share a port",
             example="udp",
-            effects=(Effect.BESIDE, Effect.LIVE),
+            effects=(Effect.ADD_CONTAINER, Effect.LIVE),
             default="tcp",
             choices=("tcp", "udp"),
             engines_of_choice={"udp": (NFTABLES,)},
@@ -264,8 +259,7 @@ SCHEMA = {
         Key(
             "send_proxy",
             Kind.BOOLEAN,
-            "`true` tells the backend the consumer's address, in a header of the PROXY protocol (version 2), which the service must take,"
-            " as nginx and HAProxy can; without it the service sees one address for all consumers",
+            "`true` sends the address of the application to the service, with the [PROXY protocol](#proxy-protocol)",
             example=True,
             default=False,
             engines=(HAPROXY,),
@@ -273,23 +267,18 @@ SCHEMA = {
         Key(
             "network",
             Kind.NETWORK,
-            "Docker network of the server hosts on which the backend is, as a Compose project's `shop_default`; the server side joins it."
-            " Of a scaled service each container takes its share; a run finds out that there are several, and from then on more and fewer"
-            " are followed live",
+            "Docker network on the server hosts that the server side joins to reach the backend, for example `shop_default`",
             example="shop_default",
-            effects=(Effect.JOIN, Effect.LIVE),
-            default_text="that of the ambassadors",
+            effects=(Effect.JOIN_NETWORK, Effect.LIVE),
+            default_text="the network of the ambassadors",
             is_server_only=True,
         ),
         Key(
             "networks",
             Kind.NETWORKS,
-            "list of Docker networks of the client hosts on which the alias answers in addition to `ambassador_network`. The client side"
-            " joins them, and the link answers on no other network that the side joins for other links. It accepts connections only from"
-            " the subnets of its networks, and with `local` on an address that other hosts reach, from everywhere. With the engine"
-            " `socat`, all links of a client host need the same `networks`",
+            "list of [Docker networks on the client hosts](#networks) that the client side joins",
             example=["shop_default"],
-            effects=(Effect.LIVE, Effect.JOIN),
+            effects=(Effect.LIVE, Effect.JOIN_NETWORKS),
         ),
     )
 }

@@ -33,6 +33,8 @@ except ImportError:  # the plan reports it when a certificate has to be read
 
 # elliptic curves of TLS 1.3 for a certificate, P-256 or better; RFC 8446, section 4.2.3
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
+# the attribute of a request that holds its extensions; RFC 2985, section 5.4.2
+EXTENSION_REQUEST = "1.2.840.113549.1.9.14"
 LOG = "issued.jsonl"
 KEY_USAGES = (
     *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign"),
@@ -54,6 +56,7 @@ class Fault(enum.Enum):
     KEY_USAGE = "has other key usages than digitalSignature"
     EXTENDED_KEY_USAGE = "has other extended key usages than serverAuth and clientAuth"
     EXTENSION = "has an unexpected extension"
+    ATTRIBUTE = "has other attributes than one list of extensions"
     AUTHORITY = "is not signed by the CA"
     NO_AUTHORITY_KEY = "does not name the key of its CA (authorityKeyIdentifier)"
     LIFETIME = "is not valid now"
@@ -139,6 +142,9 @@ def check_request(request, names):
     :raises SigningError: for the first field that differs
     """
     try:
+        # programs differ in which of several lists of extensions they read
+        if [attribute.oid.dotted_string for attribute in request.attributes] != [EXTENSION_REQUEST]:
+            raise SigningError(Fault.ATTRIBUTE)
         extensions = {extension.oid for extension in request.extensions}
         usages, extended = _key_usages(request), certificates.extension_value(request, x509.ExtendedKeyUsage)
         faults = (

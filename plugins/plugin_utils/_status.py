@@ -8,6 +8,7 @@ import datetime
 import re
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint
 from ansible_collections.crosshost.ambassador.plugins.module_utils._names import ambassador
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import seen_from, told
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._containers import numbered
@@ -239,17 +240,18 @@ class Judge:
             self.warnings.append(f"{where}: {carried['held']} connections are held, for want of a target that is up.")
 
     def _drift(self, where, side, link, carried):
-        wanted, dialled = [], []
+        expected = []
         for number, target in enumerate(link["targets"]):
-            # HAProxy resolves the names of containers and names in DNS; the address of a host may not be known here
-            fixed = target["address"] and not target["dns"] and not target["on_this_host"] and (side == "client" or number)
-            address = f"[{target['address']}]" if ":" in target["address"] else target["address"]
-            wanted.append(f"{server_name(target['name'])} ({address}:{target['port']})" if fixed else server_name(target["name"]))
+            # HAProxy resolves the names of containers and names in DNS, so their addresses are not known here
+            is_fixed = target["address"] and not target["dns"] and not target["on_this_host"] and (side == "client" or number)
+            expected.append((server_name(target["name"]), endpoint(target["address"], target["port"]) if is_fixed else None))
+        running = []
         for number, target in enumerate(carried["targets"]):
-            known = number >= len(wanted) or wanted[number].endswith(")")
-            dialled.append(f"{target['name']} ({target['address']})" if known else target["name"])
-        if wanted != dialled:
-            self.warnings.append(f"{where}: expected the targets {', '.join(wanted)}, found {', '.join(dialled)}; {DEPLOY}.")
+            is_compared = number >= len(expected) or expected[number][1] is not None
+            running.append((target["name"], target["address"] if is_compared else None))
+        if expected != running:
+            texts = [", ".join(f"{name} ({address})" if address else name for name, address in targets) for targets in (expected, running)]
+            self.warnings.append(f"{where}: expected the targets {texts[0]}, found {texts[1]}; {DEPLOY}.")
 
     def verdict(self):
         """Return all in one sentence."""

@@ -142,9 +142,10 @@ def test_who_does_not_trust_all_cas_or_was_not_reached_is_behind():
         "nothing": host(),
         "without TLS": {"__ambassador_engine_observed": {"sides": {"client": {"files": {}}}}},
         "not observed": {},
+        "unreadable": {"__ambassador_engine_observed": {"sides": {"client": "x"}}},
     }
     reached = [name for name in hostvars if name != "away"]
-    assert behind(list(hostvars), reached, hostvars, "new") == ["one", "old", "away"]
+    assert behind(list(hostvars), reached, hostvars, "new") == ["one", "old", "away", "unreadable"]
 
 
 # -- passwords ----------------------------------------------------------------------------------------------------

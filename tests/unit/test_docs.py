@@ -4,7 +4,9 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
+import textwrap
 
 import jinja2
 import pytest
@@ -22,8 +24,8 @@ PAGES = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
 
 def blocks(document, language):
     """Return the blocks of a document in a language; with an empty one those without any."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / document).read_text(), re.M | re.S)
-    return [block for name, block in found if name == language]
+    found = re.findall(r"^( *)```(\w*)\n(.*?)^\1```$", (ROOT / document).read_text(), re.M | re.S)
+    return [textwrap.dedent(block) for _, name, block in found if name == language]
 
 
 def commands(*documents):
@@ -52,13 +54,21 @@ def test_the_other_commands_of_the_documents(clone):
     elsewhere = ("make ", "docker ", "iptables ", "ip6tables ", "ansible-pull ")
     shown = [command for command in dict.fromkeys(commands("README.md", "SECURITY.md", *PAGES)) if not command.startswith(elsewhere)]
     assert len(shown) > 10
+    for git in ("init --quiet", "add .", "-c user.name=ann -c user.email=ann@example.com commit --quiet --message=release"):
+        subprocess.run(["git", *git.split()], cwd=clone, check=True)
+    collections = clone.parent / ".ansible/collections"
     for command in shown:
         assert command.startswith(("ansible-playbook ", "ansible-galaxy ")), command
         # no SSH to example.com: with its collections, inventory and all, as far as the syntax
         checked = command.replace("/tmp", str(clone.parent)) + (" --syntax-check" if command.startswith("ansible-playbook") else "")
+        checked = checked.replace("https://github.com/crosshost/ambassador.git", f"file://{clone}")
         result = run(checked, clone)
         assert result.returncode == 0, f"{checked}\n{result.stdout}{result.stderr}"
         assert "ERROR" not in result.stderr, result.stderr
+        if "galaxy collection install" in command:
+            # a clone contains the collection, so an installation can have nothing to do
+            assert (collections / "ansible_collections/crosshost/ambassador/MANIFEST.json").exists(), result.stdout
+            shutil.rmtree(collections)
 
 
 def test_host_pulls_signed_commits_only(tmp_path):
@@ -122,9 +132,11 @@ def test_the_ssh_example_has_the_three_lines_to_edit():
     assert re.findall(r"# (\d):", text) == ["1", "2", "3"]
 
 
-def test_the_map_in_the_readme_is_the_one_of_the_inventory():
-    shown = re.search(r"## The map\n\n```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
-    assert yaml.safe_load(shown) == yaml.safe_load((ROOT / "inventory/group_vars/all/ambassador.yml").read_text())
+@pytest.mark.parametrize("document", ["README.md", "docs/map.md"])
+@pytest.mark.parametrize("inventory", ["inventory", "inventory_ssh"])
+def test_first_map_of_a_document_is_that_of_the_inventory(document, inventory):
+    links = (ROOT / inventory / "group_vars/all/ambassador.yml").read_text()
+    assert yaml.safe_load(blocks(document, "yaml")[0]) == yaml.safe_load(links)
 
 
 def test_what_is_shown_of_two_teams_is_what_is_tested():
@@ -158,9 +170,9 @@ def test_the_tutorial_shows_the_example_that_is_tested():
         assert (ROOT / head.removeprefix("# ")).read_text().removeprefix("---\n") == text, head
 
 
-def test_the_project_of_the_readme_is_that_of_the_tutorial():
+def test_map_of_compose_projects_is_that_of_the_tutorial():
     example = yaml.safe_load((ROOT / "examples/shop/inventory/group_vars/all/ambassador.yml").read_text())
-    assert yaml.safe_load(blocks("README.md", "yaml")[0]) == example
+    assert yaml.safe_load(blocks("docs/map.md", "yaml")[1]) == example
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -250,7 +262,7 @@ def costs():
     return {change.strip("`"): (server, client) for changes, server, client in rows for change in changes.split(", ")}
 
 
-@pytest.mark.parametrize("key", [*SCHEMA, "a link that goes", "a new link"])
+@pytest.mark.parametrize("key", [*SCHEMA, "a removed link", "a new link"])
 def test_it_is_told_what_every_change_of_the_map_costs(key):
     kernel = key == "protocol"
     link = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"}
@@ -262,7 +274,7 @@ def test_it_is_told_what_every_change_of_the_map_costs(key):
     hosts = {name: Host(name, [found["ambassador_address"]]) for name, found in hostvars.items()}
     before = {"redis": link, "other": other} if key != "a new link" else {"other": other}
     after = {"redis": link | ({key: CHANGED.get(key, SCHEMA[key].example)} if key in SCHEMA else {}), "other": other}
-    after = {"other": other} if key == "a link that goes" else after
+    after = {"other": other} if key == "a removed link" else after
     fleet = Fleet(before, hosts, hostvars, engine="nftables" if kernel else "haproxy")
     for host in hosts.values():
         host.observed["networks"]["shop_default"] = {"ours": False, "ipv6": False, "pools": []}
@@ -279,9 +291,19 @@ def test_it_is_told_what_every_change_of_the_map_costs(key):
         }
         # nothing is made anew, whatever the change
         assert [one for one in there if one in ids[name] and ids[name][one] != there[one]] == []
-        assert (len(there) > 1) == told.startswith(("beside", "as `publish`")), (side, told)
+        assert (len(there) > 1) == told.startswith(("additional container", "as `publish`")), (side, told)
         changed = [one["name"] for one in plans[name, side].get("containers", [])]
         assert (f"ambassador_{side}" in changed) == told.startswith("joins"), (side, told)
+
+
+def test_workflow_runs_each_supported_ansible_core():
+    job = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())["jobs"]["test"]
+    matrix = {run["core"]: run["python"] for run in job["strategy"]["matrix"]["include"]}
+    assert set(matrix) == {path.stem.removeprefix("core-") for path in (ROOT / "requirements").glob("core-*.txt")}
+    assert [step["env"] for step in job["steps"] if step.get("run") == ".ci/run"] == [{"CORE": "${{ matrix.core }}"}]
+    supported = re.findall(r"^\| (2\.\d+) \| ([\d.]+) to ", (ROOT / "CONTRIBUTING.md").read_text(), re.M)
+    assert set(matrix) == {core for core, _ in supported}
+    assert [core for core, oldest in supported if [*map(int, matrix[core].split("."))] < [*map(int, oldest.split("."))]] == []
 
 
 def test_every_path_that_the_contributors_are_told_exists():
@@ -314,4 +336,4 @@ def fields(schema, node, path=""):
 def test_the_table_of_the_status_is_that_of_its_schema():
     schema = json.loads((ROOT / "docs/status.schema.json").read_text())
     table = "\n".join(["| field | holds | means |", "|---|---|---|", *fields(schema, schema)])
-    assert (ROOT / "docs/status.md").read_text().partition("`format` does.\n\n")[2] == f"{table}\n"
+    assert (ROOT / "docs/status.md").read_text().partition("the field `format`.\n\n")[2] == f"{table}\n"

@@ -601,6 +601,24 @@ def test_userland_proxy_is_that_of_the_dockerd_of_this_host(start_process, tmp_p
     assert observe.userland_proxy() is None
 
 
+def test_userland_proxy_ignores_processes_of_other_users(start_process, tmp_path, monkeypatch):
+    start_process(10, "dockerd")
+    start_process(11, "dockerd", "--userland-proxy=false")
+    os.chown(tmp_path / "proc/11", 1234, 1234)
+    assert observe.userland_proxy() is True
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "too long"])
+def test_userland_proxy_is_unknown_if_the_file_is_no_configuration(start_process, tmp_path, kind):
+    path = "/dev/zero" if kind == "device" else str(tmp_path / "file")
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "too long":
+        (tmp_path / "file").write_text(" " * observe.MAX_CONFIG_BYTES + "{}")
+    start_process(10, "dockerd", f"--config-file={path}")
+    assert observe.userland_proxy() is None
+
+
 def test_userland_proxy_is_unknown_without_access_to_namespaces(start_process, tmp_path):
     start_process(10, "dockerd", "--userland-proxy=false")
     (tmp_path / "proc/10/ns/user").unlink()

@@ -75,9 +75,9 @@ def state(tmp_path):
         ("server/run", own, permissions.PRIVATE_DIRECTORY),
         ("client", own, permissions.side_mode(OWNER)),
         ("server", own, permissions.side_mode(OWNER)),
-        ("identity", HAPROXY_UID, permissions.PRIVATE_DIRECTORY),
     ):
         permissions.make_directory(str(path / name), owner, mode)
+    permissions.make_directory(str(path / "identity"), own, permissions.side_mode(HAPROXY_UID), HAPROXY_UID)
     for name, owner, mode in (
         ("client/generations/aaaaaaaaaaaa/haproxy.cfg", own, permissions.FILE),
         ("client/history.json", own, permissions.FILE),
@@ -98,15 +98,15 @@ def test_wrong_owners_and_modes_are_found(state):
         for other_owner, other_mode in ((owner, mode ^ 0o040), (owner, mode ^ 0o022), (98, mode)):
             os.chown(path, other_owner, -1)
             path.chmod(other_mode)
-            group = OWNER if path.name in permissions.SIDES else None
+            group = {"server": OWNER, "client": OWNER, "identity": HAPROXY_UID}.get(path.name)
             assert permissions.find_wrong(str(state)) == [(str(path.relative_to(state)), owner, mode, group)]
             os.chown(path, owner, -1)
             path.chmod(mode)
     # only the group of the container gets to its own directory
-    for side in permissions.SIDES:
-        os.chown(state / side, -1, 98)
-        assert permissions.find_wrong(str(state)) == [(side, OWNER, permissions.side_mode(OWNER), OWNER)]
-        os.chown(state / side, -1, OWNER)
+    for name, owner in (("server", OWNER), ("client", OWNER), ("identity", HAPROXY_UID)):
+        os.chown(state / name, -1, 98)
+        assert permissions.find_wrong(str(state)) == [(name, os.geteuid(), permissions.side_mode(owner), owner)]
+        os.chown(state / name, -1, owner)
     assert permissions.find_wrong(str(state)) == []
 
 

@@ -60,6 +60,15 @@ def test_they_are_made_for_a_user_that_the_host_does_not_know(path):
     assert found(path)[0] == as_wanted()
 
 
+@as_root
+def test_user_can_read_but_not_replace_files_if_only_root_writes(path):
+    write(path, owner=64999)
+    for changed in (True, False):
+        result = run_module("private_directory", path=str(path), owner=64999, files=FILES, owner_writes=False)
+        assert result["changed"] is changed
+        assert found(path) == ({**as_wanted(64999), "redis_client": (0, 64999, 0o750)}, FILES)
+
+
 def test_repairs_the_parent_directory_if_asked(path):
     write(path)
     path.parent.chmod(0o750)

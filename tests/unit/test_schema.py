@@ -36,15 +36,15 @@ def engines_of(key, value):
 
 
 def default_of(key):
-    """Return the default of a key as the README prints it."""
+    """Return the default of a key as the page of the map prints it."""
     if key.default_text or key.default is None:
         return key.default_text
     return str(key.default) if isinstance(key.default, int) and key.default else f"`{str(key.default).lower()}`"
 
 
-def test_readme_shows_every_key_with_its_meaning_and_default():
+def test_page_of_the_map_shows_every_key_with_its_meaning_and_default():
     expected = [[f"`{key.name}`", key.meaning, default_of(key)] for key in KEYS]
-    assert rows("README.md", "| key | means | default |\n|---|---|---|\n") == expected
+    assert rows("docs/map.md", "| key | meaning | default |\n|---|---|---|\n") == expected
 
 
 def test_page_of_changes_shows_the_effects_of_every_key():

@@ -235,6 +235,16 @@ def test_refuses_to_export_a_forged_request(fault, forged):
     assert refused.value.fault is fault
 
 
+@pytest.mark.parametrize("oid", ["1.3.6.1.4.1.311.2.1.14", "1.2.840.113549.1.9.7"], ids=["list of extensions of Microsoft", "password"])
+def test_refuses_to_export_a_request_with_another_attribute(oid):
+    """OpenSSL reads another list of extensions than cryptography if a request has several."""
+    builder = fields(x509.CertificateSigningRequestBuilder().subject_name(common_name("vm2")))
+    text = pem(builder.add_attribute(x509.ObjectIdentifier(oid), b"vm1").sign(KEY, hashes.SHA256()))
+    with pytest.raises(signing.SigningError) as refused:
+        signing.check_request(signing.read_request(text), ["vm2"])
+    assert refused.value.fault is signing.Fault.ATTRIBUTE
+
+
 def check(text, replaced="", authority=AUTHORITY):
     return signing.check_certificate(text, signing.read_request(request()), ["vm2"], authority.pem, replaced, NOW.timestamp())
 

@@ -21,6 +21,7 @@ def test_the_tarball_holds_what_runs_and_the_texts(tmp_path):
         "MANIFEST.json",
         "README.md",
         "CHANGELOG.md",
+        "CODE_OF_CONDUCT.md",
         "CONTRIBUTING.md",
         "LICENSE",
         "SECURITY.md",

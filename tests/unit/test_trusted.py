@@ -30,3 +30,16 @@ def test_paths_of_the_controller_and_commands_on_another_host_are_trusted():
         yaml.safe_load((ROOT / "playbooks/vars/move.yml").read_text())["move_map"],
     ]
     assert [value for value in values if TRUSTED not in value] == []
+
+
+def test_paths_on_hosts_that_tasks_are_delegated_to_are_trusted():
+    count = 0
+    for path in ROOT.glob("roles/ambassador_*/tasks/*.yml"):
+        for task in yaml.safe_load(path.read_text()):
+            if task.get("delegate_to", "localhost") == "localhost":
+                continue
+            options = next(value for key, value in task.items() if "." in key)
+            for value in (options[key] for key in ("path", "src") if key in options):
+                count += 1
+                assert TRUSTED in value, (path, task["name"])
+    assert count == 4

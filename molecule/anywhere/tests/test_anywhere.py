@@ -268,7 +268,7 @@ def test_a_program_that_no_container_reaches_is_refused(vm1, run):
 
 
 def test_a_host_pulls_its_own_configuration_without_the_key_of_the_ca(vm1, vm2, image, tmp_path):
-    page, readme = (ROOT / "docs/pull.md").read_text(), (ROOT / "README.md").read_text()
+    page, roles = ((ROOT / f"docs/{name}.md").read_text() for name in ("pull", "roles"))
     inventory, repository = ROOT / "molecule/anywhere/inventory", tmp_path / "repository"
     (repository / "inventory/group_vars/all").mkdir(parents=True)
     (repository / "inventory/hosts.yml").write_text((inventory / "hosts.yml").read_text())
@@ -276,7 +276,7 @@ def test_a_host_pulls_its_own_configuration_without_the_key_of_the_ca(vm1, vm2, 
     puller = {"hosts": {platform.node(): {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}}}
     (repository / "inventory/puller.yml").write_text(json.dumps({"puller": puller}))
     (repository / "inventory/ca.pem").write_text((inventory / ".ambassador/ca.pem").read_text())
-    (repository / "links.yml").write_text(re.search(r"In a playbook of yours:\n\n```yaml\n(.*?)```", readme, re.S)[1])
+    (repository / "links.yml").write_text(re.search(r"In your own playbook:\n\n```yaml\n(.*?)```", roles, re.S)[1])
     # of what the page shows all but how this lab reaches its hosts
     shown = re.search(r"```yaml\n# inventory/group_vars/all/pull.yml\nansible_connection:.*?\n(.*?)```", page, re.S)[1]
     (repository / "inventory/group_vars/all/pull.yml").write_text(shown.replace("example.com", "example"))

@@ -12,9 +12,10 @@ def test_the_demo_shows_the_path_and_changes_nothing(vm1):
     # what Ansible says is in a file, and its plays are the steps that are shown
     log = re.search(r"all that it says is in (\S+)\)", demo.stdout)[1]
     assert len(re.findall(r"changed=0 .*failed=0", (ROOT / log).read_text().partition("PLAY [The links")[0])) == 2
-    steps, _, picture = demo.stdout.partition("   Run the Redis clients\n")
+    steps, last_play, picture = demo.stdout.partition("   Deploy the links\n")
     assert "TASK" not in demo.stdout
-    assert "   Carry the links\n" in steps
+    assert "   Prepare the hosts\n" in steps
+    assert last_play
     address = vm1.check_output("ip -4 -o addr show dev eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'")
     assert re.search("redis_client.*ambassador_client.*ambassador_server.*redis_server", picture, re.S)
     assert f"REDIS_PORT_6379_TCP=tcp://{address}:6379" in picture

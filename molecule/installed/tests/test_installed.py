@@ -121,4 +121,4 @@ def test_the_playbook_runs_by_its_full_name(playbook, tmp_path):
         ANSIBLE_CONFIG=str(tmp_path / "ansible.cfg"),
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "PLAY [Carry the links]" in run.stdout
+    assert "PLAY [Deploy the links]" in run.stdout

@@ -123,7 +123,7 @@ def test_what_clashes_is_told_with_the_mesh_and_nothing_is_changed(hosts, blue):
 def test_what_a_map_asks_for_no_more_goes_when_client_sides_have_turned(hosts, blue):
     done = blue("-e", json.dumps({"ambassador_links": {}}))
     assert done.returncode == 0, done.stdout
-    before, _, after = done.stdout.partition("TASK [Give up what nobody dials any more]")
+    before, _, after = done.stdout.partition("TASK [Remove what no client uses]")
     assert "changed: [vm1]" not in before, done.stdout
     assert "changed: [vm1]" in after, done.stdout
     for host in hosts.values():

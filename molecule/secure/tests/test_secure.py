@@ -276,8 +276,8 @@ def test_a_value_of_64_mib_comes_back_as_it_was_sent(vm2):
 
 def test_keys_stay_on_their_hosts(hosts):
     for host in hosts.values():
-        found = host.check_output("find /var/lib/ambassador/identity -printf '%f %m %u\\n' | sort").splitlines()
-        assert found == ["cert.pem 644 root", "identity 700 99", "key.pem 600 99"]
+        found = host.check_output("find /var/lib/ambassador/identity -printf '%f %m %U:%G\\n' | sort").splitlines()
+        assert found == ["cert.pem 644 0:0", "identity 750 0:99", "key.pem 600 99:99"]
     assert sorted(path.name for path in CONTROLLER.iterdir() if "CA" not in path.name and path.suffix == ".key") == ["ca.key"]
     assert (CONTROLLER / "ca.key").read_text().startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----")
     assert (CONTROLLER.stat().st_mode & 0o777, (CONTROLLER / "ca.key").stat().st_mode & 0o777) == (0o700, 0o600)
