@@ -128,8 +128,7 @@ def both(wiring, held, addresses):
         elif ports and variable_prefix(link["alias"]) not in prefixes:
             for name, value in side_variables(link, wiring["holder"]).items():
                 variables.setdefault(name, value)
-            # the host stores this link, and could name any host in it: the controller connects to none of them
-            links[link["alias"]] = {**link, "servers": [], "listen": ports[0], "also": ports[1:], "targets": _add_targets(link, variables)}
+            links[link["alias"]] = {**link, "listen": ports[0], "also": ports[1:], "targets": _add_targets(link, variables)}
             kept.update((port, link["protocol"]) for port in ports)
     publish, places = list(wiring["publish"]), _places(wiring["publish"])
     for one in held["publish"]:
@@ -140,6 +139,17 @@ def both(wiring, held, addresses):
             places.setdefault(at, []).append(one["address"])
     sources = {**held["sources"], **wiring["sources"]}
     return {**wiring, "links": list(links.values()), "variables": variables, "publish": publish, "sources": sources}
+
+
+def with_servers_of_map(links, wiring):
+    """Return links with only those servers that the map has. A host stores its links, and could name any host in them.
+
+    :param list[dict] links: the links that a side serves, see :func:`both`
+    :param dict wiring: the wiring of the side, as the map has it
+    :rtype: list[dict]
+    """
+    servers = {server for link in wiring["links"] for server in link["servers"]}
+    return [{**link, "servers": [server for server in link["servers"] if server in servers]} for link in links]
 
 
 def _succeeds(link, former):

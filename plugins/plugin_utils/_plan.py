@@ -29,6 +29,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses im
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation import digest, variables_digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import targets_of, unchecked
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _handover as handover
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import HOST
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import variable_files
@@ -1081,7 +1082,7 @@ def ambassador(side, host, wiring, observed, settings, places, generation, tls=N
         "side": side,
         "certified": certified(host),
         # an engine that keeps nothing on disk reports nothing of its links
-        "wiring": {"links": now if generation else [], "addresses": served["addresses"]},
+        "wiring": {"links": handover.with_servers_of_map(now, wiring) if generation else [], "addresses": served["addresses"]},
         "container": container,
         "containers": changed,
         "runs": runs,

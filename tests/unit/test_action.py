@@ -836,6 +836,20 @@ def test_what_leaves_a_host_is_served_until_its_clients_have_turned(play):
     assert "configuration" in play.plan("vm1", "server")["steps"]
 
 
+def test_links_that_a_host_stores_name_no_host_that_the_controller_connects_to(play):
+    plain = {**LINK, "port": 6380, "backend": "plain:6379"}
+    play.links = {"redis": LINK, "plain": plain}
+    play.run("vm1", "server")
+    side = play.hosts["vm1"].observed["sides"]["server"]
+    stored = json.loads(packing.unpacked(side["wiring"]))
+    for link in stored["links"]:
+        link["servers"] = ["vm1", "-oProxyCommand=touch /tmp/x", "localhost"]
+    side["wiring"] = packing.packed(json.dumps(stored).encode())
+    play.links = {"redis": LINK}
+    links = play.plan("vm1", "server", leaving="keep")["wiring"]["links"]
+    assert {link["alias"]: link["servers"] for link in links} == {"redis": ["vm1"], "plain": ["vm1"]}
+
+
 BOMB = base64.b64encode(zlib.compress(b" " * (packing.MAX_PACKED_BYTES + 1))).decode()
 GARBAGE = [None, 7, "x", [], ["x"], {}, {"client": 7}, {"client": {"links": BOMB}}, {"client": {"links": "eJw="}}]
 GARBAGE += [

@@ -232,14 +232,6 @@ def test_a_file_that_cannot_be_read_says_nothing(text):
     assert handover.former({}, TOLD) is None
 
 
-def test_links_that_a_host_stores_name_no_host_that_the_controller_connects_to():
-    former = held(plain=PLAIN, redis=REDIS)
-    for link in former["links"]:
-        link["servers"] = ["-oProxyCommand=touch /tmp/x", "localhost"]
-    links = handover.both(wiring(redis=REDIS), former, ADDRESSES)["links"]
-    assert {link["alias"]: link["servers"] for link in links} == {"redis": ["vm1"], "plain": []}
-
-
 @pytest.mark.parametrize("told", [TOLD, PLAINTEXT, {"engine": "nftables", "tls": False}])
 def test_a_side_loses_a_client_whatever_its_engine_was_and_whether_it_had_tls(told):
     side = {"running": "a" * 12, "wiring": packing.packed(handover.text(wiring(told["tls"], redis=REDIS), told).encode())}
