@@ -47,6 +47,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _render as render,
 )
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import CERTIFIED, OBSERVED, Hosts, certified
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import client_side, text_of, whole
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES, plan_unseen
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import compute_lifetime, find_renewal
@@ -55,7 +56,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problem
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import RedisInputs, plan_redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_removal import plan_removal
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side, plan_side
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import CERTIFIED, OBSERVED, Hosts, Wiring, certified, on_host
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring, on_host
 
 # the templates and files of the engines, beside the plugins wherever the collection is
 ROLE = str(pathlib.Path(__file__).parents[2] / "roles" / "ambassador_engine")

@@ -15,7 +15,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _page as page
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _status as status
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import OBSERVED
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED
 
 LOOKED = "__ambassador_engine_status"
 # what the module meshes told of a host

@@ -50,7 +50,7 @@ _value:
 
 import hashlib
 
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import OBSERVED
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED
 
 
 def behind(hosts, reached, hostvars, authorities):

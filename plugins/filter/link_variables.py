@@ -48,31 +48,28 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import (
-    CHOICES,
-    consumer_variables,
-    is_port,
-    one_for_each_port,
-    printed,
-)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._links import split_ports
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import SCHEMA
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._values import format_name, is_port
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import consumer_variables
 
 
 def link_variables(links, alias):
     """Return the link variables of a consumer: see the documentation above."""
     if not hasattr(links, "items") or alias not in links:
-        known = ", ".join(map(printed, links)) if hasattr(links, "items") else "none"
+        known = ", ".join(map(format_name, links)) if hasattr(links, "items") else "none"
         raise AnsibleFilterError(f"link_variables: expected a link of the map, found {alias!r} (the map has {known}); correct it.")
     settings, found = links[alias] if hasattr(links[alias], "items") else {}, {}
-    by_port, problems = one_for_each_port(alias, settings) if "ports" in settings else ({alias: settings}, [])
+    by_port, problems = split_ports(alias, settings) if "ports" in settings else ({alias: settings}, [])
     if problems:
         raise AnsibleFilterError("\n".join(problems))
     for one in by_port.values():
         port = one.get("port")
         if not is_port(port):
-            raise AnsibleFilterError(f"link {printed(alias)}, port: expected a port from 1 to 65535, found {port!r}; correct it.")
-        if one.get("protocol", "tcp") not in CHOICES["protocol"]:
-            choices, protocol = ", ".join(CHOICES["protocol"]), one["protocol"]
-            raise AnsibleFilterError(f"link {printed(alias)}, protocol: expected one of {choices}, found {protocol!r}; correct it.")
+            raise AnsibleFilterError(f"link {format_name(alias)}, port: expected a port from 1 to 65535, found {port!r}; correct it.")
+        if one.get("protocol", "tcp") not in SCHEMA["protocol"].choices:
+            choices, protocol = ", ".join(SCHEMA["protocol"].choices), one["protocol"]
+            raise AnsibleFilterError(f"link {format_name(alias)}, protocol: expected one of {choices}, found {protocol!r}; correct it.")
         # of several the first has the variables without a port
         found = {**consumer_variables(alias, int(port), one.get("protocol", "tcp")), **found}
     return found

@@ -85,8 +85,8 @@ import time
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import proof as judge
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import readable
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import text_of
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import OBSERVED
 
 
 def proof(verified, links, host, side, before, counted=(), addresses=None, certificates=(), mesh="default", hostvars=None):

@@ -81,6 +81,7 @@ _value:
   type: dict
 """
 
+import functools
 import re
 
 from ansible import constants
@@ -110,7 +111,7 @@ class AllVariables:
 
 
 class HostVariables:
-    """The variables of a host, where one that cannot be templated yet, for want of facts, counts as not set.
+    """The variables of a host. A variable that cannot be templated yet, because facts are missing, counts as not set.
 
     :param variables: the host's entry in the magic variable ``hostvars``
     """
@@ -128,65 +129,72 @@ class HostVariables:
         return self._known[name]
 
 
+class _Patterns:
+    """Host patterns, resolved against the groups of the inventory."""
+
+    def __init__(self, groups, hostvars):
+        self._groups, self._hostvars, self._resolved = groups, hostvars, {}
+
+    @functools.cached_property
+    def _members(self):
+        return frozenset().union(*self._groups.values())
+
+    @functools.cached_property
+    def _manager(self):
+        manager = InventoryManager(DataLoader(), sources=None, parse=False)
+        for group, hosts in self._groups.items():
+            manager.add_group(group)
+            for host in hosts:
+                manager.add_host(host, group=group)
+        return manager
+
+    def _is_host(self, name):
+        # hostvars has a localhost that is in no group
+        return (name in self._hostvars and name not in constants.LOCALHOST) or name in self._members
+
+    def _hosts_of_names(self, pattern):
+        """Return the hosts of a pattern of host and group names (``a:b:!c``); None for other patterns."""
+        hosts = {}
+        for part in order_patterns(split_host_pattern(pattern)):
+            name = part[1:] if part[0] in "!&" else part
+            if not PLAIN.fullmatch(name) or (name in self._groups) == self._is_host(name):
+                return None
+            named = self._groups.get(name, [name])
+            if part == name:
+                hosts.update(dict.fromkeys(named))
+            else:
+                members = frozenset(named)
+                hosts = {host: None for host in hosts if (host in members) == (part[0] == "&")}
+        return list(hosts)
+
+    def _match(self, pattern):
+        try:
+            hosts = self._hosts_of_names(pattern)
+            return [host.name for host in self._manager.get_hosts(pattern)] if hosts is None else hosts
+        # an invalid pattern matches no host; ValueError: too many digits in a subscript
+        except (AnsibleError, re.error, ValueError):
+            return []
+
+    def resolve(self, pattern):
+        """Return the names of the hosts that a pattern matches."""
+        if pattern in self._groups:
+            return list(self._groups[pattern])
+        if pattern not in self._resolved:
+            self._resolved[pattern] = self._match(pattern)
+        return self._resolved[pattern]
+
+
 def hosts_of(groups, hostvars=()):
-    """Return a callable that resolves host patterns against the groups of the inventory.
+    """Return a callable that returns the names of the hosts that a pattern matches.
 
     :param groups: group name -> names of its hosts
     :param hostvars: the magic variable; without it the names of hosts are collected from the groups, which takes time
-    :return: callable: pattern (str) -> names of hosts (list of str)
     """
-    known = {}
-
-    def is_host(name):
-        # that variable has a localhost that is in no group
-        if name in hostvars and name not in constants.LOCALHOST:
-            return True
-        if None not in known:
-            known[None] = frozenset().union(*groups.values())
-        return name in known[None]
-
-    def plain(pattern):
-        """Return the hosts of names of hosts and groups (``a:b:!c``); None for any other pattern."""
-        found = {}
-        for part in order_patterns(split_host_pattern(pattern)):
-            name = part[1:] if part[0] in "!&" else part
-            if not PLAIN.fullmatch(name) or (name in groups) == is_host(name):
-                return None
-            hosts = groups.get(name, [name])
-            if part == name:
-                found.update(dict.fromkeys(hosts))
-            else:
-                members = frozenset(hosts)
-                found = {host: None for host in found if (host in members) == (part[0] == "&")}
-        return list(found)
-
-    def manager():
-        if "" not in known:
-            inventory = InventoryManager(DataLoader(), sources=None, parse=False)
-            for group, hosts in groups.items():
-                inventory.add_group(group)
-                for host in hosts:
-                    inventory.add_host(host, group=group)
-            known[""] = inventory
-        return known[""]
-
-    def resolve(pattern):
-        if pattern in groups:
-            return list(groups[pattern])
-        if pattern not in known:
-            try:
-                hosts = plain(pattern)
-                known[pattern] = [host.name for host in manager().get_hosts(pattern)] if hosts is None else hosts
-            # a pattern that is none matches no host; ValueError: too many digits in a subscript
-            except (AnsibleError, re.error, ValueError):
-                known[pattern] = []
-        return known[pattern]
-
-    return resolve
+    return _Patterns(groups, hostvars).resolve
 
 
 def names_host(host, group_names, groups, hostvars, resolve):
-    """Return a callable that tells whether a host pattern names a host. It looks at no other host where the pattern has names alone.
+    """Return a callable that returns whether a host pattern names a host. For a pattern of names, it looks at no other host.
 
     :param str host: inventory name of the host
     :param group_names: names of its groups
@@ -195,28 +203,28 @@ def names_host(host, group_names, groups, hostvars, resolve):
     :param resolve: callable: pattern -> names of hosts, for all other patterns
     :return: callable: pattern (str) -> bool
     """
-    own = {*group_names, "all"}
+    own_groups = {*group_names, "all"}
 
     def is_named(pattern):
         if pattern in groups:
-            return pattern in own
-        found = False
+            return pattern in own_groups
+        matches = False
         for part in order_patterns(split_host_pattern(pattern)):
             name = part[1:] if part[0] in "!&" else part
             # a group may have the name of a host
             if not PLAIN.fullmatch(name) or (name in groups and name in hostvars):
                 return host in resolve(pattern)
-            matches = name == host or (name in groups and name in own)
-            found = (found or matches) if part == name else (found and matches == (part[0] == "&"))
-        return found
+            is_member = name == host or (name in groups and name in own_groups)
+            matches = (matches or is_member) if part == name else (matches and is_member == (part[0] == "&"))
+        return matches
 
     return is_named
 
 
 def wiring(links, host, side, groups, hostvars, engine="haproxy", ipv6=False, tls=False, mesh="default", network=None):
     """Resolve the map of links for one host and side: see the documentation above and ``Wiring.side``."""
-    found = Wiring(links, hosts_of(groups, hostvars), engine, ipv6, tls, mesh, network)
-    return {**found.side(host, side, AllVariables(hostvars)), "hosts": list(found.hosts)}
+    resolved = Wiring(links, hosts_of(groups, hostvars), engine, ipv6, tls, mesh, network)
+    return {**resolved.side(host, side, AllVariables(hostvars)), "hosts": list(resolved.hosts)}
 
 
 class FilterModule:

@@ -28,7 +28,8 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses im
     parse_endpoint,
 )
 from ansible_collections.crosshost.ambassador.plugins.module_utils._permissions import HAPROXY_UID, REDIS_UID
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import names_of, networks, side_variables, variable_prefix
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import side_variables, variable_prefix
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import names_of, networks
 
 # what all containers have in common (container.yml) is of this version: another number, and they are made anew
 COMMON = 1

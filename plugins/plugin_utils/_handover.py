@@ -12,8 +12,10 @@ from __future__ import annotations
 import json
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, is_own, overlap, parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import unpacked
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import certified, listens, side_variables, variable_prefix
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import side_variables, variable_prefix
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import listens
 
 # what every link in it has
 WHOLE = {"alias", "listen", "protocol", "admitted", "clients", "targets", "also"}

@@ -8,7 +8,7 @@ import difflib
 import json
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._names import AMBASSADOR
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import printed
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._values import format_name
 
 NAME = "ambassador_links"
 
@@ -83,7 +83,7 @@ def differences(host, mine, other, theirs, named):
             key = next(key for key in dict.fromkeys([*one, *another]) if one.get(key) != another.get(key))
             what = f"{key} {_shown(one.get(key))} on {host} and {_shown(another.get(key))} on {other}"
         problems.append(
-            f"link {printed(alias)}: expected the same map on all hosts that its links name, found {what};"
+            f"link {format_name(alias)}: expected the same map on all hosts that its links name, found {what};"
             " define it once for both (group_vars/all beside the inventory is the usual place)."
         )
     return problems
@@ -108,7 +108,7 @@ def unresolved(host, error, pieces):
     twice = {alias: names for alias, names in holders.items() if len(names) > 1}
     if twice:
         return [
-            f"link {printed(alias)}: expected one piece of the map to define it, found it in {' and '.join(names)};"
+            f"link {format_name(alias)}: expected one piece of the map to define it, found it in {' and '.join(names)};"
             " rename one, or remove it."
             for alias, names in twice.items()
         ]

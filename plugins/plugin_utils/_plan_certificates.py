@@ -9,7 +9,7 @@ from typing import NamedTuple, TypedDict
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import ListFault
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import certified
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified
 
 # a run warns this time before the end of a CA
 CA_WARNING_DAYS = 365

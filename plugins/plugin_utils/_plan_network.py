@@ -11,7 +11,8 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses im
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import name_all_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import name_container
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import HOST, names_of, networks
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import HOST
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import names_of, networks
 
 # Docker's states of containers that answer to no name
 STOPPED_STATES = ("created", "exited", "dead")

@@ -8,6 +8,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._handover import with_servers_of_map
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import (
     Plan,
     add_image_step,
@@ -64,7 +65,6 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_steps i
     add_variables_step,
     add_verify_step,
 )
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import certified
 
 
 def plan_side(inputs):

@@ -9,10 +9,11 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _permi
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import digest, variables_digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import unchecked
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import make_removal, name_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import find_clock_problems, find_renewal
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_proof import are_all_proved, list_local_ports
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import certified, variable_files
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import variable_files
 
 
 def add_certificate_step(plan, inputs):

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import ENGINES
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import ENGINES
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from simulation import SCRIPTS, Fleet, Host

@@ -19,6 +19,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_
 from ansible_collections.crosshost.ambassador.plugins.modules import plan as documented
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _wiring as wiring
 from conftest import ROOT
 from signer import Signer
 from simulation import MADE, Fleet, Host
@@ -912,7 +913,7 @@ def test_the_variables_that_are_read_are_known():
     assert len(options) > 40
     assert action.known_variables() >= options
     # and those of the playbooks, and of hosts
-    texts = "".join(path.read_text() for path in [*(ROOT / "playbooks").rglob("*.yml"), ROOT / "plugins/plugin_utils/_wiring.py"])
+    texts = "".join(path.read_text() for path in [*(ROOT / "playbooks").rglob("*.yml"), ROOT / "plugins/plugin_utils/_hosts.py"])
     read = set(re.findall(r"\b(?:ambassador|redis_server|redis_client)_(?:hosts|address|interface|bind)\b", texts))
     assert read <= action.known_variables()
 
@@ -1003,7 +1004,7 @@ def work_of_a_plan(play, count, monkeypatch, tls):
         address = f"198.18.{number // 250}.{number % 250 + 1}"
         hostvars[host] = {"ambassador_address": address, "ambassador_controller_dir": str(play.controller)}
         dict.__getitem__(hostvars, host)[OBSERVED] = Host(host, [address]).look()
-    counts, parse = {"parse": 0, "managers": 0}, action.Wiring._parse
+    counts, parse = {"parse": 0, "managers": 0}, wiring.parse_entry
 
     def parsed(*arguments):
         counts["parse"] += 1
@@ -1012,7 +1013,7 @@ def work_of_a_plan(play, count, monkeypatch, tls):
     def manager(*_arguments, **_options):
         counts["managers"] += 1
 
-    monkeypatch.setattr(action.Wiring, "_parse", parsed)
+    monkeypatch.setattr(wiring, "parse_entry", parsed)
     monkeypatch.setattr(wiring_filter, "InventoryManager", manager)
 
     def planned(host, part):

@@ -14,7 +14,8 @@ import yaml
 from ansible_collections.crosshost.ambassador.plugins.action.plan import known_variables
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import KEYS, Wiring
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import SCHEMA
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 from conftest import ROOT
 from simulation import Fleet, Host
 
@@ -242,32 +243,13 @@ def test_every_page_is_reached_from_the_readme():
     assert [page for page in PAGES if f"({page})" not in readme] == []
 
 
-def test_page_of_the_map_lists_all_keys():
-    table = (ROOT / "docs/map.md").read_text().partition("| key | meaning | default |")[2].partition("\n\n")[0]
-    assert tuple(re.findall(r"^\| `(\w+)` \|", table, re.M)) == KEYS
-
-
-# key of the map -> another value of it; a link that has one
+# key of a link -> another value, if the example of the schema has other hosts or does not differ
 CHANGED = {
     "port": 6380,
     "ports": [6379, 7000],
     "servers": "vm1:vm3",
     "clients": "vm2:vm3",
     "backend": "other:1",
-    "publish": 7000,
-    "check": "none",
-    "check_interval": 5,
-    "connect": 2,
-    "balance": "roundrobin",
-    "wait": 9,
-    "drain": 9,
-    "max_connections": 9,
-    "local": "127.0.0.1:6390",
-    "targets": ["198.18.0.99:6379"],
-    "protocol": "udp",
-    "send_proxy": True,
-    "network": "project",
-    "networks": ["project"],
 }
 
 
@@ -280,7 +262,7 @@ def costs():
     return {change.strip("`"): (server, client) for changes, server, client in rows for change in changes.split(", ")}
 
 
-@pytest.mark.parametrize("key", [*KEYS, "a removed link", "a new link"])
+@pytest.mark.parametrize("key", [*SCHEMA, "a removed link", "a new link"])
 def test_it_is_told_what_every_change_of_the_map_costs(key):
     kernel = key == "protocol"
     link = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"}
@@ -291,11 +273,11 @@ def test_it_is_told_what_every_change_of_the_map_costs(key):
     hostvars = {f"vm{number}": {"ambassador_address": f"198.18.0.1{number}"} for number in (1, 2, 3)}
     hosts = {name: Host(name, [found["ambassador_address"]]) for name, found in hostvars.items()}
     before = {"redis": link, "other": other} if key != "a new link" else {"other": other}
-    after = {"redis": link | ({key: CHANGED[key]} if key in CHANGED else {}), "other": other}
+    after = {"redis": link | ({key: CHANGED.get(key, SCHEMA[key].example)} if key in SCHEMA else {}), "other": other}
     after = {"other": other} if key == "a removed link" else after
     fleet = Fleet(before, hosts, hostvars, engine="nftables" if kernel else "haproxy")
     for host in hosts.values():
-        host.observed["networks"]["project"] = {"ours": False, "ipv6": False, "pools": []}
+        host.observed["networks"]["shop_default"] = {"ours": False, "ipv6": False, "pools": []}
     fleet.deploy()
     ids = {name: {one: found["id"] for one, found in host.observed["containers"].items()} for name, host in hosts.items()}
     fleet.links = after

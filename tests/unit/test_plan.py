@@ -8,6 +8,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _handover as handover
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import ListFault
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import STEPS, Plan
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import (
     RenewalReason,
@@ -18,7 +19,6 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_lines i
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_proof import can_roll_back
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import RedisInputs, plan_redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_removal import plan_removal
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import certified
 from hypothesis import event, given
 from hypothesis import strategies as st
 from simulation import DAY, IMAGES, NOW, SETTINGS, Fleet, Host, KilledError, Redis

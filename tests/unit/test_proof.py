@@ -7,8 +7,8 @@ import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.proof import FilterModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import link_of
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import proof, refused_handshakes, unchecked, undecided
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_proof import get_former_side
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import OBSERVED
 from signer import Signer
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from ansible_collections.crosshost.ambassador.plugins.action.status import LOOKED
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _page as page
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import OBSERVED
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED
 from conftest import ROOT
 from test_status import SCHEMA, find, link
 

@@ -3,19 +3,11 @@
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.link_variables import FilterModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, parse_endpoint
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import (
-    KEYS,
-    WITHOUT_PORT,
-    Wiring,
-    certified,
-    host_address,
-    link_variables,
-    networks,
-    on_host,
-    source_addresses,
-    variable_files,
-    variable_prefix,
-)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified, host_address, source_addresses
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import SCHEMA
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._values import WITHOUT_PORT
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import link_variables, variable_files, variable_prefix
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring, networks, on_host
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -727,6 +719,13 @@ def test_refuses_a_backend_on_the_host_if_the_ambassador_publishes_that_port_on_
     assert side({"redis": a_link(backend="host:6379")}, "vm1", "server")["problems"] == []
 
 
+def test_client_side_with_local_on_all_addresses_needs_no_address_of_its_host():
+    links = {"redis": a_link(servers="VM1", clients="VM1", local="0.0.0.0:7000")}
+    assert side(links, "vm1", "client", {"vm1": {}})["problems"] == []
+    (problem,) = side(links, "vm1", "server", {"vm1": {}})["problems"]
+    assert problem.startswith("link redis: expected an address of host vm1, found none in facts default_ipv4 and default_ipv6;")
+
+
 @pytest.mark.parametrize(("local", "target"), [("198.18.0.2:6379", "198.18.0.2:6379"), ("0.0.0.0:6379", "198.18.0.2:6379")])
 def test_refuses_targets_that_lead_back_to_the_link(local, target):
     links = {"redis": a_link(servers=None, backend=None, targets=["198.18.0.99:1", target], local=local)}
@@ -1241,7 +1240,7 @@ ODD = st.one_of(
         st.one_of(
             ODD,
             st.dictionaries(
-                st.sampled_from([*KEYS, "odd"]),
+                st.sampled_from([*SCHEMA, "odd"]),
                 ODD,
             ),
         ),
