@@ -20,7 +20,6 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.filter.wiring import AllVariables, hosts_of, names_host
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
-from ansible_collections.crosshost.ambassador.plugins.module_utils import _packing as packing
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import digest, keyed
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
@@ -44,19 +43,16 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _redis as redis,
 )
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _render as render,
-)
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import CERTIFIED, OBSERVED, Hosts, certified
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import client_side, text_of, whole
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._pipeline import ResolvedSide, plan_resolved_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES, plan_unseen
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import compute_lifetime, find_renewal
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_inputs import SideInputs
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import find_open_port_warnings
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import RedisInputs, plan_redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_removal import plan_removal
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side, plan_side
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring, on_host
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 
 # the templates and files of the engines, beside the plugins wherever the collection is
 ROLE = str(pathlib.Path(__file__).parents[2] / "roles" / "ambassador_engine")
@@ -311,40 +307,20 @@ class ActionModule(ActionBase):
         if wiring["links"]:
             wiring["problems"] = self._several() or wiring["problems"]
         self._image(settings.get(IMAGES.get(settings["engine"])))
-        if not wiring["links"] or settings["engine"] not in IMAGES:
-            return plan_side(SideInputs(self.part, self.host, wiring, self.observed, settings))
-        scripts = {name: self._file(name) for name in ("socat.sh", "nftables.sh")}
-        network = self.observed["networks"].get(settings["network"])
-        pools = network["pools"] if network else []
-        gateways = containers.gateways(pools, self.observed["addresses"])
-        if self.part == "server" and gateways:
-            # IPv4 first; before the network is made nobody knows, and then it is planned again
-            wiring = on_host(wiring, min(gateways, key=lambda address: ":" in address))
-        if self.part == "server":
-            wiring = handover.with_sources(containers.scaled(wiring, settings["network"], self.observed), self._held())
-        else:
-            wiring = containers.with_subnets(containers.placed(wiring, self.observed), settings, self.observed)
-        served = self._served(wiring)
-        places = containers.of_places(self.part, served, settings, scripts, self.observed)
-        tls = self._tls(wiring) if settings["tls"] else None
-        generation = None
-        if settings["engine"] in render.FILES and not wiring["problems"]:
-            generation = self._generation(served, pools, tls)
-        former = self.observed["sides"].get("server", {})
-        loses = self.part == "server" and handover.removes_clients(former, served, settings["tls"])
-        return plan_side(
-            SideInputs(
+        tls = self._tls(wiring) if wiring["links"] and settings["tls"] and settings["engine"] in IMAGES else None
+        return plan_resolved_side(
+            ResolvedSide(
                 self.part,
                 self.host,
                 wiring,
                 self.observed,
                 settings,
-                places=places,
-                generation=generation,
+                role=ROLE,
+                managed=self.variables.get("ansible_managed", constants.DEFAULT_MANAGED_STR),
+                leaving=self.leaving,
                 tls=tls,
-                kept_wiring=served,
+                revocation_lists=self._crl() if tls else "",
                 later_hosts=self._coming(wiring["links"]),
-                removes_clients=loses,
             )
         )
 
@@ -360,11 +336,6 @@ class ActionModule(ActionBase):
     def _held(self):
         """Return the wiring that the server side has, where there is one to go on with."""
         return handover.former(self.observed["sides"].get("server", {}), self.settings)
-
-    def _served(self, wiring):
-        """Return what the side is to serve: what the map says, and what client sides may still dial."""
-        keeps = self.part == "server" and self.leaving == handover.KEEP and not wiring["problems"]
-        return handover.both(wiring, self._held(), self.observed["addresses"]) if keeps else wiring
 
     def _waiting(self, wiring):
         """Return the hosts that may still dial what the map asks for no more, and why."""
@@ -436,42 +407,6 @@ class ActionModule(ActionBase):
     def _image(self, name):
         prefix = f"{self.settings['registry']}/" if self.settings["registry"] else ""
         self.settings["image"] = f"{prefix}{name}"
-
-    def _file(self, name):
-        with open(f"{ROLE}/files/{name}", encoding="utf-8") as file:
-            return file.read().rstrip()
-
-    def _generation(self, wiring, pools, tls):
-        settings, more, revoked = self.settings, {}, []
-        if self.part == "server":
-            more[packing.FILE] = handover.text(wiring, settings)
-        if settings["engine"] == "haproxy":
-            if self.part == "server":
-                more |= {"admitted.lst": None, "clients.lst": None}
-            if tls:
-                crl = self._crl()
-                revoked = certificates.revoked(crl)
-                more |= {"cert.pem": self.observed["identity"]["certificate"] or "(made by a run)\n", "ca.pem": tls["ca"]}
-                more |= {"crl.pem": crl, "revoked.lst": None} if crl else {}
-        variables = {
-            "ansible_managed": self.variables.get("ansible_managed", constants.DEFAULT_MANAGED_STR),
-            "side": self.part,
-            "links": wiring["links"],
-            "variables": wiring["variables"],
-            "sources": wiring["sources"],
-            "gateways": containers.gateways(pools, self.observed["addresses"]),
-            "subnets": [pool["Subnet"] for pool in pools],
-            "image_id": self.observed["images"].get(containers.reference(settings["image"]), ""),
-            "connections": containers.connections(settings["memory"]),
-            "nameservers": settings["nameservers"] or self.observed["nameservers"],
-            "tls": settings["tls"],
-            "ipv6": containers.listens_on_ipv6(self.part, wiring, settings, self.observed),
-            "revoked": revoked,
-            "metrics": bool(settings["metrics"]),
-            "not_after": tls["held"]["not_after"] if tls and tls["held"] else None,
-            "crl": "crl.pem" in more,
-        }
-        return render.generation(settings["engine"], ROLE, variables, more)
 
     @functools.cached_property
     def _first(self):

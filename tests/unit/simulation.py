@@ -23,11 +23,11 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _redis as redis,
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _render as render
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._pipeline import ResolvedSide, plan_resolved_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import STEPS
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_inputs import SideInputs
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import RedisInputs, plan_redis
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side, plan_side
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring, on_host
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 from conftest import ROOT
 
 # compiling the templates is most of the time of a plan, and here there are thousands
@@ -407,50 +407,18 @@ class Fleet:
             waiting = handover.waiting(wiring, held, host, seen, list(self.hosts), failed)
             if waiting:
                 return plan_kept_side(host, wiring["holder"], waiting).result()
-        if not wiring["links"] or wiring["problems"]:
-            return plan_side(SideInputs(side, host, wiring, observed, told)).result()
-        network = observed["networks"].get(told["network"])
-        pools = network["pools"] if network else []
-        gateways = containers.gateways(pools, observed["addresses"])
-        if side == "server" and gateways:
-            wiring = on_host(wiring, gateways[0])
-        if side == "client":
-            wiring = containers.with_subnets(containers.placed(wiring, observed), told, observed)
-        else:
-            wiring = handover.with_sources(containers.scaled(wiring, told["network"], observed), held)
-        served = handover.both(wiring, held, observed["addresses"]) if side == "server" and leaving == handover.KEEP else wiring
-        places = containers.of_places(side, served, told, SCRIPTS, observed)
-        authority = self.authority.tls(observed, **tls) if told["tls"] else None
-        generation = None
-        if told["engine"] in render.FILES:
-            generation = self._generation(side, served, observed, pools, managed)
-        loses = side == "server" and handover.removes_clients(observed["sides"].get("server", {}), served, told["tls"])
-        inputs = SideInputs(side, host, wiring, observed, told, places, generation, authority, served, (), loses)
-        return plan_side(inputs).result()
-
-    def _generation(self, side, wiring, observed, pools, managed):
-        told, more = self.settings, {}
-        if side == "server":
-            more[packing.FILE] = handover.text(wiring, told)
-        if told["engine"] == "haproxy":
-            more |= {"admitted.lst": None, "clients.lst": None} if side == "server" else {}
-            if told["tls"]:
-                more |= {
-                    "cert.pem": observed["identity"]["certificate"] or "(made by a run)\n",
-                    "ca.pem": self.authority.tls(observed)["ca"],
-                }
-        variables = {"ansible_managed": managed, "side": side, "links": wiring["links"], "variables": wiring["variables"]}
-        variables["sources"] = wiring["sources"]
-        gateways = containers.gateways(pools, observed["addresses"])
-        variables |= {"gateways": gateways, "subnets": [pool["Subnet"] for pool in pools]}
-        variables |= {"image_id": observed["images"].get(containers.reference(told["image"]), "")}
-        variables |= {"connections": containers.connections(told["memory"])}
-        variables |= {"nameservers": told["nameservers"] or observed["nameservers"]}
-        variables["ipv6"] = containers.listens_on_ipv6(side, wiring, told, observed)
-        variables |= {"tls": told["tls"], "revoked": [], "crl": False, "metrics": bool(told["metrics"])}
-        held = self.authority.read(observed["identity"]["certificate"]) if told["tls"] else None
-        variables |= {"not_after": held and held["not_after"]}
-        return render.generation(told["engine"], ROLE, variables, more)
+        inputs = ResolvedSide(
+            side,
+            host,
+            wiring,
+            observed,
+            told,
+            role=ROLE,
+            managed=managed,
+            leaving=leaving,
+            tls=self.authority.tls(observed, **tls) if told["tls"] else None,
+        )
+        return plan_resolved_side(inputs).result()
 
     def _begin(self):
         if self.steps_left is not None:

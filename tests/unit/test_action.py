@@ -20,6 +20,7 @@ from ansible_collections.crosshost.ambassador.plugins.modules import plan as doc
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _wiring as wiring
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import unpacked
 from conftest import ROOT
 from signer import Signer
 from simulation import MADE, Fleet, Host
@@ -841,7 +842,7 @@ def test_links_that_a_host_stores_name_no_host_that_the_controller_connects_to(p
     play.links = {"redis": LINK, "plain": plain}
     play.run("vm1", "server")
     side = play.hosts["vm1"].observed["sides"]["server"]
-    stored = json.loads(packing.unpacked(side["wiring"]))
+    stored = json.loads(unpacked(side["wiring"]))
     for link in stored["links"]:
         link["servers"] = ["vm1", "-oProxyCommand=touch /tmp/x", "localhost"]
     side["wiring"] = packing.packed(json.dumps(stored).encode())
