@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import json
 import os
 import pathlib
@@ -43,22 +42,20 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _redis as redis,
 )
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import CERTIFIED, OBSERVED, Hosts, certified
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import CERTIFIED, OBSERVED, certified
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import client_side, text_of, whole
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._pipeline import ResolvedSide, plan_resolved_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES, plan_unseen
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import compute_lifetime, find_renewal
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import find_open_port_warnings
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import RedisInputs, plan_redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_removal import plan_removal
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._play import SERVER_PLANNED, Play
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 
 # the templates and files of the engines, beside the plugins wherever the collection is
 ROLE = str(pathlib.Path(__file__).parents[2] / "roles" / "ambassador_engine")
 PLANNED = "__redis_server_plan"
-SERVER_PLANNED = "__ambassador_server_plan"
-CLIENT_PLANNED = "__ambassador_client_plan"
 # variables that are read by playbooks, or of hosts, and are in no role's specification
 UNSPECIFIED = (
     "ambassador_hosts",
@@ -154,6 +151,7 @@ class ActionModule(ActionBase):
         for sentence in maps.misspelt(task_vars, known_variables()):
             self._display.warning(sentence)
         self.hostvars = AllVariables(task_vars["hostvars"])
+        self.play = Play(self.host, self.mesh, task_vars, self.hostvars)
         self.problems, self.links, self.origin, self.wiring, self.holders = [], None, "", None, None
         self.uses_redis = False
         if self.part != "redis_server" and (arguments.get("state") or "present") == "present":
@@ -176,20 +174,20 @@ class ActionModule(ActionBase):
         if self.part in SIDES:
             found["uses_redis"] = self.uses_redis
         lines = [line for line in found["lines"] if line not in (arguments.get("said") or [])]
-        if self.holders is not None and self.host == self._alive[0]:
+        if self.holders is not None and self.host == self.play.alive[0]:
             found["holders"] = self.holders
         # a side that is to be gone has read no map
-        if self.part == "server" and arguments.get("state") != "absent" and not (self._is_compared and self.host != self._alive[0]):
+        if self.part == "server" and arguments.get("state") != "absent" and not (self._is_compared and self.host != self.play.alive[0]):
             # a text: Ansible looks at each value of a dict in every task
             found["map"] = self._map_text
             if self.wiring and not self.wiring.problems:
                 found |= {"map_settings": self._map_settings, "map_first": self._first}
         if self.part == "client":
-            found["late_hosts"] = self._late_hosts()
+            found["late_hosts"] = self.play.list_late_hosts()
         if found["warnings"] and self.origin:
             found["warnings"] = [f"{warning} The map is that of {self.origin}." for warning in found["warnings"]]
         if self.part in SIDES and not found["problems"]:
-            found["warnings"] += self._open_port_warnings()
+            found["warnings"] += self.play.find_open_port_warnings()
         result.update(
             found, open=bool(found["problems"] or found["ask"] or found["steps"] or lines), lines=lines, leaving=self.leaving, changed=False
         )
@@ -228,13 +226,9 @@ class ActionModule(ActionBase):
         except AnsibleError as error:
             pieces = {}
             for host in self.variables["groups"]["all"]:
-                pieces |= {name: value for name, value in self._raw(host).items() if name.startswith(f"{maps.NAME}__")}
+                pieces |= {name: value for name, value in self.play.read_variables(host).items() if name.startswith(f"{maps.NAME}__")}
             self.problems, self._map_text = maps.unresolved(self.host, str(error), pieces), "{}"
             return {}
-
-    def _raw(self, host):
-        """Return the variables of a host as they are written, which is all that there is of results."""
-        return self.variables["hostvars"].raw_get(host)
 
     # -- the ambassadors ----------------------------------------------------------------------------------------------
 
@@ -261,16 +255,11 @@ class ActionModule(ActionBase):
         return [self.settings["engine"], self.settings["ipv6"], self.settings["tls"], self.mesh, self.settings["network"]]
 
     @functools.cached_property
-    def _alive(self):
-        """The hosts of the play at which this run has not failed."""
-        return self.variables.get("ansible_play_hosts") or self._play_hosts
-
-    @functools.cached_property
     def _reference(self):
         """What this run has planned of the server side of the first host, with whose map all others are compared; empty if nothing yet."""
-        first = self._alive[0]
+        first = self.play.alive[0]
         # facts that a host returns are no plan of the controller
-        return {} if controller.overriding_facts(self._raw(first)) else self._planned(first, SERVER_PLANNED)
+        return {} if controller.overriding_facts(self.play.read_variables(first)) else self.play.read_plan(first, SERVER_PLANNED)
 
     @property
     def _is_compared(self):
@@ -289,8 +278,8 @@ class ActionModule(ActionBase):
             patterns = [settings.get(key) for key in ("servers", "clients")] if hasattr(settings, "items") else []
             return [host for pattern in patterns if isinstance(pattern, str) for host in known(pattern)]
 
-        for other in self._play_hosts:
-            planned = self._planned(other, SERVER_PLANNED)
+        for other in self.play.hosts:
+            planned = self.play.read_plan(other, SERVER_PLANNED)
             if other == self.host or "map" not in planned:
                 continue
             theirs = json.loads(planned["map"])
@@ -320,7 +309,7 @@ class ActionModule(ActionBase):
                 leaving=self.leaving,
                 tls=tls,
                 revocation_lists=self._crl() if tls else "",
-                later_hosts=self._coming(wiring["links"]),
+                later_hosts=self.play.list_later_servers(wiring["links"]),
             )
         )
 
@@ -344,65 +333,11 @@ class ActionModule(ActionBase):
         if held is not None and not handover.left(wiring, held):
             return {}
         seen = {}
-        for host, found in self._observations().items():
+        for host, found in self.play.read_observations().items():
             # a host with an answer that cannot be read has given none
             with contextlib.suppress(ValueError):
                 seen[host] = client_side(plain(found))
-        return handover.waiting(wiring, held, self.host, seen, self.variables["groups"]["all"], self._failed)
-
-    def _coming(self, links):
-        """Return the server hosts whose turn is still to come, as with ``serial``: their server sides have planned nothing yet.
-
-        :param list[dict] links: the links of the side
-        """
-        if len(self._batch) == len(self._play_hosts):
-            return []
-        servers = dict.fromkeys(server for link in links for server in link["servers"])
-        play, batch = Hosts(self._play_hosts), Hosts(self._batch)
-        away = [host for host in servers if host in play and host not in batch and host not in self._failed]
-        return [host for host in away if not self._planned(host, SERVER_PLANNED)]
-
-    def _late_hosts(self):
-        """Return the hosts whose links are still to be proved, on the last host of a play; on all others nothing."""
-        if self._play_hosts[-1] != self.host:
-            return []
-        others = [host for host in self._play_hosts if host != self.host and host not in self._failed]
-        return [host for host in others if self._planned(host, CLIENT_PLANNED).get("late")]
-
-    def _open_port_warnings(self):
-        """Return the warning of :func:`find_open_port_warnings`. Only a host that may be the first one to warn looks at others."""
-        if not find_open_port_warnings(self.host, self._engine_version(self.host)):
-            return []
-        before = itertools.takewhile(lambda host: host != self.host, self._batch)
-        if any(find_open_port_warnings(host, self._engine_version(host)) for host in before):
-            return []
-        versions = {}
-        for host in self._batch:
-            versions |= self._engine_version(host)
-        return find_open_port_warnings(self.host, versions)
-
-    def _engine_version(self, host):
-        """Return host -> version of its Docker Engine, empty if it is not known."""
-        return {host: text_of(self._observation(host), "docker", "version")}
-
-    def _planned(self, host, name):
-        """Return what this run has planned of a part of a host, empty where it has not: another play's plan is that of another mesh."""
-        found = self._raw(host).get(name) or {}
-        return found if found.get("mesh") == self.mesh else {}
-
-    @functools.cached_property
-    def _failed(self):
-        """The hosts at which this run has failed."""
-        alive = self.variables.get("ansible_play_hosts", self._play_hosts)
-        if len(alive) == len(self._play_hosts):
-            return []
-        alive = frozenset(alive)
-        return Hosts(host for host in self._play_hosts if host not in alive)
-
-    @functools.cached_property
-    def _batch(self):
-        """The hosts whose turn it is, as with ``serial``."""
-        return self.variables.get("ansible_play_batch") or self._play_hosts
+        return handover.waiting(wiring, held, self.host, seen, self.variables["groups"]["all"], self.play.failed)
 
     def _image(self, name):
         prefix = f"{self.settings['registry']}/" if self.settings["registry"] else ""
@@ -411,17 +346,17 @@ class ActionModule(ActionBase):
     @functools.cached_property
     def _first(self):
         """The first host of the play that the map names, None if there is none."""
-        return next((host for host in self._play_hosts if host in self.wiring.hosts), None)
+        return next((host for host in self.play.hosts if host in self.wiring.hosts), None)
 
     def _several(self):
         """Return what is wrong where hosts that the map names, and that this run has observed, differ in what is to be one for all."""
         # once a run, not once a host for each host: the first looks at all, and all at the first
         first = self._first
-        others = [host for host in self._play_hosts if host in self.wiring.hosts and host != first] if first == self.host else [first]
-        asked = [(self._mesh_of, self.mesh, maps.two_meshes)]
+        others = [host for host in self.play.hosts if host in self.wiring.hosts and host != first] if first == self.host else [first]
+        asked = [(self.play.mesh_of, self.mesh, maps.two_meshes)]
         # a CA that was given is one for all
         if not self.settings["ca"]:
-            asked.insert(0, (self._controller_of, self.settings["controller_dir"], maps.two_controllers))
+            asked.insert(0, (self.play.controller_directory_of, self.settings["controller_dir"], maps.two_controllers))
         for of, holds, told in asked:
             own = of(self.host)
             # one that a playbook says for all is not in the host's variables
@@ -430,19 +365,9 @@ class ActionModule(ActionBase):
             for other in others:
                 theirs = of(other)
                 # one that could not be reached is given nothing
-                if theirs != own and "sides" in (self._raw(other).get(OBSERVED) or {}):
+                if theirs != own and "sides" in (self.play.read_variables(other).get(OBSERVED) or {}):
                     return told(self.host, own, other, theirs)
         return []
-
-    def _mesh_of(self, host):
-        return self.hostvars[host].get("ambassador_mesh") or names.DEFAULT
-
-    def _controller_of(self, host):
-        """Return the directory that a host's own variables lead to, as the role's default has it."""
-        variables = self.hostvars[host]
-        said, inventory = variables.get("ambassador_controller_dir"), variables.get("inventory_dir")
-        beside = f"{inventory if inventory and os.path.isdir(inventory) else '~'}/.ambassador"
-        return os.path.realpath(os.path.expanduser(said or beside))
 
     def _crl(self):
         """Return the list of revoked certificates: that of the CA that was given, or of the one that the controller keeps."""
@@ -453,13 +378,13 @@ class ActionModule(ActionBase):
         directory = self.settings["controller_dir"]
         ca = self.settings["ca"].strip() or read(f"{directory}/ca.pem")
         authorities, revoked = certificates.certificates(ca), certificates.revoked(self._crl())
-        now, play = time.time(), frozenset(self._play_hosts if not ca else ())
+        now, play = time.time(), frozenset(self.play.hosts if not ca else ())
         held = certificates.readable(self.observed["identity"]["certificate"])
         if not ca:
             # the first host looks at all hosts; with ``serial`` it has not seen those of later batches
-            is_seen = self._alive[0] in self._batch[:1] and self.host != self._alive[0]
+            is_seen = self.play.alive[0] in self.play.batch[:1] and self.host != self.play.alive[0]
             known = self._reference.get("holders") if is_seen else None
-            self.holders = self._holders() if known is None else list(known)
+            self.holders = list(self.play.read_certificates()) if known is None else list(known)
         return {
             "ca": ca,
             "authorities": authorities,
@@ -487,7 +412,7 @@ class ActionModule(ActionBase):
         if not held or held["name"] == certified(self.host) or not clock.is_valid(held, now):
             return None
         text, name = self.observed["identity"]["certificate"], held["name"]
-        others = [found for host, found in self._certificates().items() if host != self.host]
+        others = [found for host, found in self.play.read_certificates().items() if host != self.host]
         is_copied = certificates.public_key(text) in map(certificates.public_key, others)
         # DNS names have no case
         is_taken = name.lower() in (certified(host).lower() for host in self.variables["groups"]["all"])
@@ -498,7 +423,7 @@ class ActionModule(ActionBase):
         """Return the lifetimes of the certificates at the other ends of the links, as they are at the end of this run."""
         ends = {host for link in wiring["links"] for host in (*link["servers"], *link["clients"])} - {self.host}
         lifetimes = {}
-        for host, observed in self._observations().items():
+        for host, observed in self.play.read_observations().items():
             if host not in ends or not observed.get("identity"):
                 continue
             key, held = (text_of(observed, "identity", "key"), certificates.readable(text_of(observed, "identity", "certificate")))
@@ -508,32 +433,14 @@ class ActionModule(ActionBase):
             lifetimes[host] = {key: found[key] for key in ("not_before", "not_after")}
         return lifetimes
 
-    @functools.cached_property
-    def _play_hosts(self):
-        return self.variables.get("ansible_play_hosts_all") or [self.host]
-
-    def _observations(self):
-        """Return host -> observation, of all hosts of the play that were observed, as this mesh sees them."""
-        return {host: self._observation(host) for host in self._play_hosts}
-
-    def _observation(self, host):
-        found = self._raw(host).get(OBSERVED) or {}
-        return found if found.get("mesh") == self.mesh else {}
-
-    def _certificates(self):
-        """Return host -> the certificate that it has, PEM, as far as one is known."""
-        found = {host: text_of(observed, "identity", "certificate") for host, observed in self._observations().items()}
-        return {host: text for host, text in found.items() if text}
-
-    def _holders(self):
-        return list(self._certificates())
-
     # -- Redis --------------------------------------------------------------------------------------------------------
 
     def _redis_server(self, name):
         given, directory = self.redis["given"], self.settings["controller_dir"]
         kept = {user: passwords.kept(directory, user, self.mesh) for user in given}
-        held = {host: {user: text_of(found, "users", name, user) for user in given} for host, found in self._observations().items()}
+        held = {
+            host: {user: text_of(found, "users", name, user) for user in given} for host, found in self.play.read_observations().items()
+        }
         held = {host: {user: sha256 for user, sha256 in users.items() if sha256} for host, users in held.items()}
         rules = plain(self.redis["app_rules"])
         memory = self.redis["memory"]
@@ -609,8 +516,8 @@ class ActionModule(ActionBase):
 
     def _is_redis_planned(self, host):
         """Return whether this run deploys the Redis server of a host: a playbook of the collection does, where the map uses it."""
-        is_used = controller.PATTERN in self.variables and self._planned(host, SERVER_PLANNED).get("uses_redis")
-        return bool(is_used or self._planned(host, PLANNED))
+        is_used = controller.PATTERN in self.variables and self.play.read_plan(host, SERVER_PLANNED).get("uses_redis")
+        return bool(is_used or self.play.read_plan(host, PLANNED))
 
     def _hashed(self, text):
         """Return the hash of a text as the module observation_info returns it."""
