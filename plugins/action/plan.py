@@ -16,7 +16,6 @@ import time
 from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.crosshost.ambassador.plugins.filter.wiring import AllVariables, hosts_of, names_host
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
@@ -43,6 +42,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _redis as redis,
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import CERTIFIED, OBSERVED, certified
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._inventory import AllVariables, hosts_of, names_host
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import client_side, text_of, whole
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._pipeline import ResolvedSide, plan_resolved_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES, plan_unseen

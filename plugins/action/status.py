@@ -10,12 +10,12 @@ import pathlib
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
-from ansible_collections.crosshost.ambassador.plugins.filter.meshes import meshes
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _page as page
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _status as status
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._meshes import meshes
 
 LOOKED = "__ambassador_engine_status"
 # what the module meshes told of a host

@@ -16,6 +16,8 @@ except ImportError:  # said by the plan, where a certificate has to be read
     x509 = None
 
 PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.S)
+# an issued certificate is valid since this time before it was signed, because clocks differ
+BACKDATED_SECONDS = 3600
 
 
 def blocks(text, kind):

@@ -8,13 +8,11 @@ import enum
 from typing import NamedTuple, TypedDict
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import ListFault
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import BACKDATED_SECONDS, ListFault
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified
 
 # a run warns this time before the end of a CA
 CA_WARNING_DAYS = 365
-# signing.py backdates the certificates of hosts by this time
-BACKDATED_SECONDS = 3600
 
 
 class RenewalReason(enum.Enum):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _certificates as certificates
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _signing as signing
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import BACKDATED_SECONDS
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import BACKDATED_SECONDS
 
 try:
     from cryptography import x509

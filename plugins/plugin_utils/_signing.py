@@ -20,7 +20,7 @@ from typing import NamedTuple
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _certificates as certificates
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import BACKDATED_SECONDS
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import BACKDATED_SECONDS
 
 try:
     from cryptography import x509

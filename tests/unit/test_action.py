@@ -12,12 +12,12 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.crosshost.ambassador.plugins.action import plan as action
-from ansible_collections.crosshost.ambassador.plugins.filter import wiring as wiring_filter
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _packing as packing
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import digest, keyed
 from ansible_collections.crosshost.ambassador.plugins.modules import plan as documented
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _inventory as inventory
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _wiring as wiring
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import unpacked
@@ -1015,7 +1015,7 @@ def work_of_a_plan(play, count, monkeypatch, tls):
         counts["managers"] += 1
 
     monkeypatch.setattr(wiring, "parse_entry", parsed)
-    monkeypatch.setattr(wiring_filter, "InventoryManager", manager)
+    monkeypatch.setattr(inventory, "InventoryManager", manager)
 
     def planned(host, part):
         names = [name for name, members in groups.items() if list.__contains__(members, host) and name != "all"]

@@ -2,10 +2,11 @@
 
 import pytest
 from ansible.errors import AnsibleFilterError, AnsibleUndefinedVariable
-from ansible_collections.crosshost.ambassador.plugins.filter import wiring as wiring_filter
 from ansible_collections.crosshost.ambassador.plugins.filter.link_variables import link_variables
 from ansible_collections.crosshost.ambassador.plugins.filter.said_once import said_once
-from ansible_collections.crosshost.ambassador.plugins.filter.wiring import hosts_of, names_host, wiring
+from ansible_collections.crosshost.ambassador.plugins.filter.wiring import wiring
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _inventory as inventory
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._inventory import hosts_of, names_host
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,13 +51,13 @@ NAMED = {**GROUPS, "all": [*GROUPS["all"], "odd"], "odd": ["web1", "odd"], "a.b"
 def test_a_pattern_of_names_means_the_same_as_to_ansible(names, data):
     parts = [data.draw(st.sampled_from(["", "", "!", "&"])) + name for name in names]
     pattern = data.draw(st.sampled_from(":,")).join(parts)
-    found, plain = hosts_of(NAMED, dict.fromkeys(NAMED["all"]))(pattern), wiring_filter.PLAIN
+    found, plain = hosts_of(NAMED, dict.fromkeys(NAMED["all"]))(pattern), inventory.PLAIN
     try:
         # a name that no pattern matches
-        wiring_filter.PLAIN = wiring_filter.re.compile("(?!)")
+        inventory.PLAIN = inventory.re.compile("(?!)")
         expected = hosts_of(NAMED)(pattern)
     finally:
-        wiring_filter.PLAIN = plain
+        inventory.PLAIN = plain
     assert found == expected
     for host in NAMED["all"]:
         groups = [name for name, hosts in NAMED.items() if host in hosts]

@@ -1,0 +1,143 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The hosts of the inventory: their variables, and the hosts that a pattern matches."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+from ansible import constants
+from ansible.errors import AnsibleError
+from ansible.inventory.manager import InventoryManager, order_patterns, split_host_pattern
+from ansible.parsing.dataloader import DataLoader
+
+# a name of hosts or groups in a pattern, without a wildcard, a range or a regular expression
+PLAIN = re.compile(r"[\w.-]+")
+
+
+class AllVariables:
+    """The variables of all hosts, by host: each host's are looked up once.
+
+    :param hostvars: the magic variable
+    """
+
+    def __init__(self, hostvars):
+        self._hostvars, self._known = hostvars, {}
+
+    def __getitem__(self, host):
+        """Return the variables of a host."""
+        if host not in self._known:
+            self._known[host] = HostVariables(self._hostvars[host])
+        return self._known[host]
+
+
+class HostVariables:
+    """The variables of a host. A variable that cannot be templated yet, because facts are missing, counts as not set.
+
+    :param variables: the host's entry in the magic variable ``hostvars``
+    """
+
+    def __init__(self, variables):
+        self._variables, self._known = variables, {}
+
+    def get(self, name):
+        """Return the value of a variable, or None."""
+        if name not in self._known:
+            try:
+                self._known[name] = self._variables.get(name)
+            except AnsibleError:
+                self._known[name] = None
+        return self._known[name]
+
+
+class _Patterns:
+    """Host patterns, resolved against the groups of the inventory."""
+
+    def __init__(self, groups, hostvars):
+        self._groups, self._hostvars, self._resolved = groups, hostvars, {}
+
+    @functools.cached_property
+    def _members(self):
+        return frozenset().union(*self._groups.values())
+
+    @functools.cached_property
+    def _manager(self):
+        manager = InventoryManager(DataLoader(), sources=None, parse=False)
+        for group, hosts in self._groups.items():
+            manager.add_group(group)
+            for host in hosts:
+                manager.add_host(host, group=group)
+        return manager
+
+    def _is_host(self, name):
+        # hostvars has a localhost that is in no group
+        return (name in self._hostvars and name not in constants.LOCALHOST) or name in self._members
+
+    def _hosts_of_names(self, pattern):
+        """Return the hosts of a pattern of host and group names (``a:b:!c``); None for other patterns."""
+        hosts = {}
+        for part in order_patterns(split_host_pattern(pattern)):
+            name = part[1:] if part[0] in "!&" else part
+            if not PLAIN.fullmatch(name) or (name in self._groups) == self._is_host(name):
+                return None
+            named = self._groups.get(name, [name])
+            if part == name:
+                hosts.update(dict.fromkeys(named))
+            else:
+                members = frozenset(named)
+                hosts = {host: None for host in hosts if (host in members) == (part[0] == "&")}
+        return list(hosts)
+
+    def _match(self, pattern):
+        try:
+            hosts = self._hosts_of_names(pattern)
+            return [host.name for host in self._manager.get_hosts(pattern)] if hosts is None else hosts
+        # an invalid pattern matches no host; ValueError: too many digits in a subscript
+        except (AnsibleError, re.error, ValueError):
+            return []
+
+    def resolve(self, pattern):
+        """Return the names of the hosts that a pattern matches."""
+        if pattern in self._groups:
+            return list(self._groups[pattern])
+        if pattern not in self._resolved:
+            self._resolved[pattern] = self._match(pattern)
+        return self._resolved[pattern]
+
+
+def hosts_of(groups, hostvars=()):
+    """Return a callable that returns the names of the hosts that a pattern matches.
+
+    :param groups: group name -> names of its hosts
+    :param hostvars: the magic variable; without it the names of hosts are collected from the groups, which takes time
+    """
+    return _Patterns(groups, hostvars).resolve
+
+
+def names_host(host, group_names, groups, hostvars, resolve):
+    """Return a callable that returns whether a host pattern names a host. For a pattern of names, it looks at no other host.
+
+    :param str host: inventory name of the host
+    :param group_names: names of its groups
+    :param groups: group name -> names of its hosts
+    :param hostvars: the magic variable
+    :param resolve: callable: pattern -> names of hosts, for all other patterns
+    :return: callable: pattern (str) -> bool
+    """
+    own_groups = {*group_names, "all"}
+
+    def is_named(pattern):
+        if pattern in groups:
+            return pattern in own_groups
+        matches = False
+        for part in order_patterns(split_host_pattern(pattern)):
+            name = part[1:] if part[0] in "!&" else part
+            # a group may have the name of a host
+            if not PLAIN.fullmatch(name) or (name in groups and name in hostvars):
+                return host in resolve(pattern)
+            is_member = name == host or (name in groups and name in own_groups)
+            matches = (matches or is_member) if part == name else (matches and is_member == (part[0] == "&"))
+        return matches
+
+    return is_named
