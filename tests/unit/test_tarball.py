@@ -22,6 +22,7 @@ def test_the_tarball_holds_what_runs_and_the_texts(tmp_path):
         "README.md",
         "CHANGELOG.md",
         "CODE_OF_CONDUCT.md",
+        "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "LICENSE",
         "SECURITY.md",
