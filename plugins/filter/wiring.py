@@ -67,7 +67,9 @@ _value:
   description:
     - The wiring of the side.
     - C(problems), a list of sentences, empty where the map is right and every address is known.
-    - C(unknown), the hosts whose facts are needed and missing, and C(hosts), all hosts of the map.
+    - >-
+      C(unknown), the hosts whose facts are needed and missing, C(unknown_problems), the problems about these hosts, and C(hosts), all hosts
+      of the map.
     - C(addresses), of the hosts whose address is known its C(origin) and the C(others) that they have.
     - C(sources), of the hosts that connect to a server side the addresses that are known.
     - C(holder), the name of the side's ambassador.

@@ -53,6 +53,7 @@ class Resolver:
         self.wiring: SideWiring = {
             "problems": list(problems),
             "unknown": [],
+            "unknown_problems": [],
             "variables": {},
             "publish": [],
             "links": [],
@@ -229,6 +230,7 @@ class Resolver:
                 f"link {link.alias}: expected an address of host {host}, found none in {origin};"
                 f" set ambassador_address for {host}, or let its facts be gathered."
             )
+            self.wiring["unknown_problems"].append(self.wiring["problems"][-1])
             return ""
         if host not in self.wiring["addresses"]:
             self.wiring["addresses"][host] = {"origin": origin, "others": other_addresses(self._hostvars[host], address)}

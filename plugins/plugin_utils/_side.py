@@ -94,6 +94,8 @@ class SideWiring(TypedDict, total=False):
     problems: list[str]
     #: hosts without an address in variables and facts
     unknown: list[str]
+    #: those of the problems that are about hosts in ``unknown``
+    unknown_problems: list[str]
     #: the link variables that are the input of the side
     variables: dict[str, str]
     publish: list[Published]
