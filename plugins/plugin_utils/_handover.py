@@ -17,21 +17,23 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation 
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import side_variables, variable_prefix
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import listens
 
-# what every link in it has
+# the format of the stored wiring; version 1.0.0 of the collection wrote none
+FORMAT = 1
+# the keys of each stored link
 WHOLE = {"alias", "listen", "protocol", "admitted", "clients", "targets", "also"}
 # what happens to that which the map asks for no more
 KEEP, TURNED, DROP = "keep", "turned", "drop"
 
 
 def text(wiring, settings):
-    """Return the wiring of a server side as its generation holds it.
+    """Return the content of the file that stores the wiring of a server side.
 
     :param dict wiring: the wiring of the side
     :param dict settings: see :mod:`plan`
     :rtype: str
     """
     links = [{**link, "consumer": {}} for link in wiring["links"]]
-    held = {"engine": settings["engine"], "tls": settings["tls"], "links": links, "publish": wiring["publish"]}
+    held = {"format": FORMAT, "engine": settings["engine"], "tls": settings["tls"], "links": links, "publish": wiring["publish"]}
     held["sources"] = wiring["sources"]
     return json.dumps(held, sort_keys=True) + "\n"
 
@@ -48,9 +50,10 @@ def stored(observed):
         # older versions stored fewer keys
         held.setdefault("sources", {})
         held["links"] = [{"name": link["alias"], "number": link["listen"], "place": 1, **link} for link in held["links"]]
-        is_whole = {"engine", "tls", "publish"} <= set(held) and all(set(link) >= WHOLE for link in held["links"])
+        is_known = held.pop("format", FORMAT) <= FORMAT
+        is_whole = is_known and {"engine", "tls", "publish"} <= set(held) and all(set(link) >= WHOLE for link in held["links"])
         is_whole = is_whole and all({"address", "port", "protocol"} <= set(port) for port in held["publish"])
-    # a file of another program, or a part of one
+    # a file of another program, a part of one, or another format
     except (ValueError, TypeError, AttributeError, KeyError):
         return None
     return held if is_whole else None

@@ -223,7 +223,15 @@ def test_a_file_of_another_form_says_nothing(content):
     assert handover.former({"wiring": packing.packed(content.encode())}, TOLD) is None
     held = {"engine": TOLD["engine"], "tls": TOLD["tls"], "links": [], "publish": []}
     assert handover.former({"wiring": packing.packed(json.dumps(held).encode())}, TOLD) == {**held, "sources": {}}
-    for changes in ({"links": [{"alias": "a", "listen": 1}]}, {"publish": [{}]}, {"publish": None}, {"links": {"a": 1}}):
+    assert handover.former({"wiring": packing.packed(json.dumps({**held, "format": 1}).encode())}, TOLD) == {**held, "sources": {}}
+    for changes in (
+        {"links": [{"alias": "a", "listen": 1}]},
+        {"publish": [{}]},
+        {"publish": None},
+        {"links": {"a": 1}},
+        {"format": 2},
+        {"format": "x"},
+    ):
         assert handover.former({"wiring": packing.packed(json.dumps({**held, **changes}).encode())}, TOLD) is None
 
 

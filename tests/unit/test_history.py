@@ -1,6 +1,7 @@
 """What a host remembers of the last runs: the module record writes it, and ambassador_info tells it."""
 
 import calendar
+import json
 import stat
 import time
 
@@ -44,6 +45,14 @@ def test_the_last_twenty_are_kept(side):
 def test_check_mode_writes_nothing(side):
     assert record(side, 1, check=True)["changed"]
     assert told(side) == []
+
+
+def test_reads_the_file_of_version_1_0_0(side):
+    entry = {"time": "2026-11-28T12:00:00Z", "lines": ["+ link1"], "worked": True}
+    (side / history.FILE).write_text(json.dumps([entry]))
+    record(side, 2)
+    assert [entry["lines"] for entry in told(side)] == [["+ link2"], ["+ link1"]]
+    assert json.loads((side / history.FILE).read_text())["format"] == history.FORMAT
 
 
 def test_a_file_that_is_broken_is_begun_anew(side):

@@ -442,7 +442,7 @@ def test_a_change_that_breaks_a_link_is_taken_back(servers, vm1, vm2, shop, play
     assert f"ambassador_server left the networks that this run had joined: {shop}." in said, said
     assert [list(inspect(host, "ambassador_server")["NetworkSettings"]["Networks"]) for host in servers] == [["ambassador"]] * 2
     # what status tells of it
-    assert json.loads(vm1.check_output("cat /var/lib/ambassador/server/history.json"))[0]["worked"] is False
+    assert json.loads(vm1.check_output("cat /var/lib/ambassador/server/history.json"))["entries"][0]["worked"] is False
     until(vm2, "docker exec redis_client redis-cli -h redis ping | grep -q PONG")
     seen = postgresql.stop()["total"]
     assert untouched(seen), json.dumps(seen)
