@@ -34,7 +34,7 @@ _value:
   elements: dict
 """
 
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._containers import ranged
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import ranged
 
 
 class FilterModule:

@@ -9,8 +9,11 @@ import functools
 from collections.abc import Collection
 from typing import TypedDict
 
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._containers import Difference
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _container_changes as container_changes
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _container_numbers as container_numbers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _container_ports as container_ports
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _temporary_containers as temporary_containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_changes import Difference
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import Removal, Settings
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import TlsInputs
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_proof import JoinedNetworks, LocalPort
@@ -39,7 +42,7 @@ class SideInputs:
     #: the observation
     observed: dict
     settings: Settings
-    #: descriptions of the containers that have names, see :func:`containers.of_places`; None without links, or with problems of the map
+    #: descriptions of the containers that have names, see :func:`ambassadors.of_places`; None without links, or with problems of the map
     places: dict[int, dict] | None = None
     #: None for an engine that keeps nothing on disk
     generation: Generation | None = None
@@ -65,7 +68,7 @@ class SideInputs:
     @functools.cached_property
     def existing(self):
         """Number -> container of the side, as it was observed."""
-        return containers.numbered(self.side, self.observed)
+        return container_numbers.numbered(self.side, self.observed)
 
     @functools.cached_property
     def late_links(self):
@@ -173,7 +176,7 @@ class SideContainers:
 
     def needs_recreate(self, number):
         """Return whether Docker has to recreate a container."""
-        return containers.needs_recreate(self.differences[number])
+        return container_changes.needs_recreate(self.differences[number])
 
 
 def find_containers(inputs):
@@ -183,21 +186,22 @@ def find_containers(inputs):
     :rtype: SideContainers
     """
     side, observed, existing = inputs.side, inputs.observed, inputs.existing
-    wanted, idle = containers.of_side(side, inputs.places, inputs.settings["engine"], observed, inputs.wiring["serves_itself"])
+    wanted, idle = container_ports.of_side(side, inputs.places, inputs.settings["engine"], observed, inputs.wiring["serves_itself"])
     differences = {
-        number: containers.find_differences(container, existing.get(number), observed["images"]) for number, container in wanted.items()
+        number: container_changes.find_differences(container, existing.get(number), observed["images"])
+        for number, container in wanted.items()
     }
     standins, new_standins = [], {}
     if side == "client":
-        standins = containers.standins(observed)
+        standins = temporary_containers.standins(observed)
         replaced = [number for number in inputs.places if _needs_standin(inputs, wanted[number], existing.get(number), differences[number])]
-        free_names = containers.free_standins(observed, MAX_STANDINS - len(standins))
+        free_names = temporary_containers.free_standins(observed, MAX_STANDINS - len(standins))
         new_standins = dict(zip(free_names, replaced, strict=False))
     return SideContainers(
         wanted=wanted,
         existing=existing,
         idle=idle,
-        left_over=containers.left_over(side, observed),
+        left_over=temporary_containers.left_over(side, observed),
         differences=differences,
         standins=standins,
         new_standins=new_standins,
@@ -213,6 +217,6 @@ def _needs_standin(inputs, wanted, container, differences):
     if inputs.settings["engine"] != "haproxy" or inputs.on_disk.get("engine") != "haproxy":
         return False
     networks = {**wanted["others"], wanted["network"]: wanted["aliases"]}
-    return containers.needs_recreate(differences) or any(
-        containers.lacks(container, network, aliases) for network, aliases in networks.items()
+    return container_changes.needs_recreate(differences) or any(
+        container_changes.lacks(container, network, aliases) for network, aliases in networks.items()
     )

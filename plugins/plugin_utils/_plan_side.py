@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _temporary_containers as temporary_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._handover import with_servers_of_map
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import (
@@ -223,7 +223,7 @@ def _make_step_inputs(plan, inputs, side_containers, metrics):
         containers=side_containers.changed + metrics,
         anew=side_containers.are_all_new,
         generation=generation,
-        check=containers.check(container, generation["name"]) if is_checked else None,
+        check=temporary_containers.check(container, generation["name"]) if is_checked else None,
         standin=_list_standins(inputs, side_containers),
         standins=[*side_containers.standins, *side_containers.new_standins],
         before=get_former_side(on_disk) if can_roll_back(on_disk, generation, inputs.removes_clients) else {},
@@ -238,9 +238,9 @@ def _list_standins(inputs, side_containers):
     directory = f"{inputs.settings['state_dir']}/client"
     return [
         Standin(
-            directory=containers.standin_directory(name, directory),
-            nameless=containers.standin(side_containers.wanted[number], name, directory, False),
-            named=containers.standin(side_containers.wanted[number], name, directory, True),
+            directory=temporary_containers.standin_directory(name, directory),
+            nameless=temporary_containers.standin(side_containers.wanted[number], name, directory, False),
+            named=temporary_containers.standin(side_containers.wanted[number], name, directory, True),
             links=[link for link in inputs.early_links if link["place"] == number],
         )
         for name, number in side_containers.new_standins.items()

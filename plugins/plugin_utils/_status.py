@@ -11,7 +11,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint
 from ansible_collections.crosshost.ambassador.plugins.module_utils._names import ambassador
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import seen_from, told
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._containers import numbered
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import numbered
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_network import find_alias_problems
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import find_engine_problem
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._table import aligned, printable

@@ -13,15 +13,14 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _packi
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, is_address
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import digest, variables_digest
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _containers as containers,
-)
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _handover as handover,
-)
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _redis as redis,
-)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _ambassadors as ambassadors
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _container_changes as container_changes
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _container_description as container_description
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _container_networks as container_networks
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _container_numbers as container_numbers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _handover as handover
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis_containers as redis_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _render as render
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import STEPS
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_inputs import SideInputs
@@ -190,11 +189,11 @@ class Host:
     def pull(self, image):
         """Have an image that no other host has."""
         self._number += 1
-        self.observed["images"][containers.reference(image)] = f"sha256:{self._number:064x}"
+        self.observed["images"][container_description.reference(image)] = f"sha256:{self._number:064x}"
 
     def _network(self, found, told, authority):
         subnets = ["198.19.0.0/24"] + (["2001:db8:1::/64"] if told["ipv6"] else [])
-        pools = containers.ranged([{"Subnet": subnet} for subnet in subnets])
+        pools = container_networks.ranged([{"Subnet": subnet} for subnet in subnets])
         self.observed["networks"][told["network"]] = {
             "ours": True,
             "ipv6": told["ipv6"],
@@ -261,11 +260,11 @@ class Host:
         if there is None or self._needs_another(asked, there):
             self._number += 1
             there = {"id": f"{self._number:064x}", "image": asked["image"], "networks": {}, "publishes": [], "state": "created"}
-            there |= {"image_id": self.observed["images"][containers.reference(asked["image"])], "hash": asked["hash"]}
+            there |= {"image_id": self.observed["images"][container_description.reference(asked["image"])], "hash": asked["hash"]}
             there |= {"mesh": self.observed["mesh"], "directory": f"{told['state_dir']}/{found['side']}" if "side" in found else None}
             there |= {"ours": asked["name"], "pids": int(asked["pids"]), "health": "healthy" if asked["healthcheck"] else None}
         started = there["state"] != "running"
-        there |= {"state": "running", "publishes": sorted(asked["publish"]), "memory": containers.size(asked["memory"])}
+        there |= {"state": "running", "publishes": sorted(asked["publish"]), "memory": container_description.size(asked["memory"])}
         there["restart"] = "no" if asked["temporary"] else "always"
         self._connect(asked, there)
         self.observed["containers"][asked["name"]] = there
@@ -278,12 +277,12 @@ class Host:
 
     def _needs_another(self, asked, there):
         """Docker cannot change these while a container lives; that a label differs is one of them."""
-        image = self.observed["images"][containers.reference(asked["image"])]
+        image = self.observed["images"][container_description.reference(asked["image"])]
         return (there["hash"], there["pids"], there["image_id"]) != (asked["hash"], int(asked["pids"]), image)
 
     def _connect(self, asked, there):
         for name, aliases in (asked["others"] or {}).items():
-            if aliases and containers.lacks(there, name, aliases):
+            if aliases and container_changes.lacks(there, name, aliases):
                 there["networks"][name] = {"aliases": sorted(aliases), "names": sorted(aliases), "said": {}, "addresses": ["198.19.9.9"]}
         if asked["others"] is not None:
             there["networks"] = {name: one for name, one in there["networks"].items() if name in (asked["network"], *asked["others"])}
@@ -411,15 +410,15 @@ class Fleet:
             return plan_side(SideInputs(side, host, wiring, observed, told)).result()
         network = observed["networks"].get(told["network"])
         pools = network["pools"] if network else []
-        gateways = containers.gateways(pools, observed["addresses"])
+        gateways = container_networks.gateways(pools, observed["addresses"])
         if side == "server" and gateways:
             wiring = on_host(wiring, gateways[0])
         if side == "client":
-            wiring = containers.with_subnets(containers.placed(wiring, observed), told, observed)
+            wiring = container_networks.with_subnets(container_numbers.placed(wiring, observed), told, observed)
         else:
-            wiring = handover.with_sources(containers.scaled(wiring, told["network"], observed), held)
+            wiring = handover.with_sources(container_numbers.scaled(wiring, told["network"], observed), held)
         served = handover.both(wiring, held, observed["addresses"]) if side == "server" and leaving == handover.KEEP else wiring
-        places = containers.of_places(side, served, told, SCRIPTS, observed)
+        places = ambassadors.of_places(side, served, told, SCRIPTS, observed)
         authority = self.authority.tls(observed, **tls) if told["tls"] else None
         generation = None
         if told["engine"] in render.FILES:
@@ -441,12 +440,12 @@ class Fleet:
                 }
         variables = {"ansible_managed": managed, "side": side, "links": wiring["links"], "variables": wiring["variables"]}
         variables["sources"] = wiring["sources"]
-        gateways = containers.gateways(pools, observed["addresses"])
+        gateways = container_networks.gateways(pools, observed["addresses"])
         variables |= {"gateways": gateways, "subnets": [pool["Subnet"] for pool in pools]}
-        variables |= {"image_id": observed["images"].get(containers.reference(told["image"]), "")}
-        variables |= {"connections": containers.connections(told["memory"])}
+        variables |= {"image_id": observed["images"].get(container_description.reference(told["image"]), "")}
+        variables |= {"connections": container_description.connections(told["memory"])}
         variables |= {"nameservers": told["nameservers"] or observed["nameservers"]}
-        variables["ipv6"] = containers.listens_on_ipv6(side, wiring, told, observed)
+        variables["ipv6"] = container_networks.listens_on_ipv6(side, wiring, told, observed)
         variables |= {"tls": told["tls"], "revoked": [], "crl": False, "metrics": bool(told["metrics"])}
         held = self.authority.read(observed["identity"]["certificate"]) if told["tls"] else None
         variables |= {"not_after": held and held["not_after"]}
@@ -481,7 +480,7 @@ class Fleet:
         # without TLS the server side does not learn the alias; a link with `ports` has one for each of its ports
         key = "alias" if self.settings["tls"] else "name"
         server, port = target["name"], target["port"]
-        there = containers.numbered("server", self.hosts[server].observed)
+        there = container_numbers.numbered("server", self.hosts[server].observed)
         publishes = [place for found in there.values() for place in found["publishes"]]
         known = (client, *self.hosts[client].observed["addresses"], "gateway" if client == server else "")
         if target["on_this_host"]:
@@ -533,11 +532,14 @@ class Redis:
         """Plan it, as the action plugin does."""
         given, loaded, volume = self.passwords, None, None
         if self.part == "redis_server":
-            container, files = containers.redis_server(self.name, self.settings), redis.server_files(given, [], self.settings["memory"])
+            container, files = (
+                redis_containers.redis_server(self.name, self.settings),
+                redis.server_files(given, [], self.settings["memory"]),
+            )
             loaded, volume = digest(redis.loaded(given, [], self.settings["memory"]).encode()), self.VOLUME
         else:
             variables = {"REDIS_NAME": "/consumer/redis"}
-            container, files = containers.redis_client(self.name, self.settings, variables, bool(given)), redis.client_files(given)
+            container, files = redis_containers.redis_client(self.name, self.settings, variables, bool(given)), redis.client_files(given)
         owned = {"owner": permissions.REDIS_UID, "files": {name: digest(content.encode()) for name, content in files.items()}}
         self.settings["files"] = owned["files"] | ({"loaded": loaded} if loaded else {})
         observed = self.host.look()

@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.ranged import FilterModule
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._containers import fixed, gateways, ranged
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import fixed, gateways, ranged
 
 SUBNETS = {"ipv4_address": "192.0.2.0/24", "ipv6_address": "2001:db8::/64"}
 

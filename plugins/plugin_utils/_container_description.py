@@ -1,0 +1,110 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The description of a container: its options, its hash, and the notation of sizes and images. Pure Python without Ansible.
+
+A description is a dict: ``name``, ``image`` (as it is pulled), ``user``, ``entrypoint``, ``command``, ``env``, ``volumes``, ``tmpfs``,
+``dns``, ``healthcheck``, ``stop_signal``, ``capabilities``, ``sysctls``, ``memory``, ``pids``, ``publish``, ``network``, ``aliases``,
+``address``, ``others`` (other networks -> aliases there, None for one that somebody else made it join; None altogether for a container
+that joins no others), ``networks`` (all of these, as docker_container takes them), ``temporary`` and ``hash``. The role's
+``container.yml`` hands it to Docker, with what all containers have in common.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+
+# what all containers have in common (container.yml) is of this version: another number, and they are made anew
+COMMON = 1
+# Docker's own DNS and none behind it (nothing listens there): a backend that is away must not be answered for by somebody else's DNS
+NO_UPSTREAM_DNS = ["::1"]
+# where a container has the directory of its engine's endpoint
+ENDPOINT = "/run/ambassador"
+# what can be changed while a container lives, and what says where it is to be had: no part of the hash
+CHANGEABLE = ("image", "memory", "pids", "aliases", "address", "others", "networks", "hash", "name")
+# bytes: what an ambassador needs without a connection, and for one over TLS while it is busy (measured: 40 KiB)
+IDLE, CONNECTION = 64 << 20, 40 << 10
+UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+
+
+def described(name, image, **options):
+    """Return a description with all defaults, and its hash.
+
+    :param str name: name of the container
+    :param str image: image as it is pulled
+    :param options: see the documentation of this file
+    :rtype: dict
+    """
+    found = {
+        "name": name,
+        "image": image,
+        "env": {},
+        "volumes": [],
+        "tmpfs": [],
+        "dns": None,
+        "healthcheck": None,
+        "stop_signal": "SIGTERM",
+        "capabilities": None,
+        "sysctls": None,
+        "publish": [],
+        "aliases": [],
+        "address": {},
+        "others": None,
+        "temporary": False,
+        **options,
+    }
+    found["networks"] = [{"name": found["network"], "aliases": found["aliases"], **found["address"]}]
+    for name, aliases in (found["others"] or {}).items():
+        found["networks"].append({"name": name, **({"aliases": aliases} if aliases else {})})
+    asked = {key: value for key, value in found.items() if key not in CHANGEABLE}
+    return {**found, "hash": hashlib.sha256(json.dumps([COMMON, asked], sort_keys=True).encode()).hexdigest()[:16]}
+
+
+def mounted(source, target, writable=False):
+    """Return a directory of the host as a volume, that containers may read where SELinux is on; elsewhere Docker passes over the label.
+
+    :param str source: the directory on the host
+    :param str target: where the container has it
+    :param bool writable: whether it may write there
+    :rtype: str
+    :source: Docker's documentation, "Bind mounts", section "Configure the SELinux label"
+    """
+    return f"{source}:{target}:{'rw' if writable else 'ro'},z"
+
+
+def size(value):
+    """Return a size in bytes, or None where it is none: ``512M`` -> 536870912.
+
+    :param value: a number of bytes, or a number with a unit of 1024, as Docker takes it
+    :rtype: int | None
+    """
+    match = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})\s*([bkmgtp]?)i?b?", str(value).strip().lower())
+    return int(float(match[1]) * UNITS[match[2]]) if match else None
+
+
+def connections(memory):
+    """Return how many connections an ambassador takes, so that its memory does for them, and a quarter is left to old workers.
+
+    :param memory: its memory limit, as Docker takes it; 0 for none
+    :rtype: int
+    """
+    limit = size(memory)
+    return max((limit - IDLE) * 3 // 4 // CONNECTION, 100) if limit else 32000
+
+
+def reference(image):
+    """Return the name under which Docker lists an image.
+
+    :param str image: the name as it is pulled
+    :rtype: str
+    :source: Docker's documentation, "docker image pull": docker.io, library and latest are understood; a digest wins over a tag
+    """
+    name, __, digest = image.partition("@")
+    name = re.sub(r"^((index\.)?docker\.io/)?(library/(?=[^/]+$))?", "", name)
+    path, __, last = name.rpartition("/")
+    if digest:
+        last = last.partition(":")[0]
+    elif ":" not in last:
+        last += ":latest"
+    return f"{path}/{last}" * bool(path) + last * (not path) + (f"@{digest}" if digest else "")

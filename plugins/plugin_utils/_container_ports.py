@@ -1,0 +1,171 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The ports that each container of a side publishes, so that a new port recreates none. Pure Python without Ansible."""
+
+from __future__ import annotations
+
+import re
+
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, overlap, parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_changes import find_differences, needs_recreate
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import ENDPOINT, described
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import is_of_link
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import free_number, numbered
+
+# variable of a container that only publishes what `local` asks for
+LOCAL = "AMBASSADOR_LOCAL"
+
+
+def wanted_ports(wiring):
+    """Return what a side publishes, as Docker is told: ``address:port:port of the container``, and ``/udp`` where it is that.
+
+    :param dict wiring: the wiring of the side
+    :rtype: list[str]
+    """
+    # sorted: the order of the map is no reason to make a container anew
+    return sorted(
+        f"{endpoint(port['address'], port['port'])}:{port['container_port']}{'/udp' if port['protocol'] == 'udp' else ''}"
+        for port in wiring["publish"]
+    )
+
+
+def of_side(side, asked, engine, observed, serves_itself=False):
+    """Return the containers of a side: those that have its names, and others beside them that publish what they cannot.
+
+    Docker publishes no further port on a container that runs. Made anew it would break all connections through it, so a port that is new
+    gets a container of its own, with the same generation; and one that nobody asks for any more is left to its container, as long as that
+    has others and nothing listens there. Without containers to spare, or where one is made anew anyway, that one takes what is new.
+    On the client side those that have names publish nothing: their names are enough to be made anew for.
+    The first container of a server side stays, even without a port to publish, while the client side of its host dials its name.
+
+    :param str side: ``server`` or ``client``
+    :param dict[int, dict] asked: what is asked of those that have the names, as :func:`of_places` returns it
+    :param str engine: the engine
+    :param dict observed: the observation
+    :param bool serves_itself: whether the client side of the same host connects to the first container of this side
+    :return: number -> what is asked of the container; and of those that are there and publish nothing that is asked for, number -> whether
+        they still run what the others are asked for, and can load what these load
+    :rtype: tuple[dict[int, dict], dict[int, bool]]
+    """
+    there, found, idle = numbered(side, observed), {}, {}
+    for place, container in asked.items():
+        mine = {number: one for number, one in there.items() if _belongs(number, one, place, asked, side)}
+        is_needed = side == "client" or serves_itself
+        own, spare = _of_place(side, place, container, mine, engine, observed, {*found, *asked}, is_needed)
+        found.update(own)
+        idle.update(spare)
+    idle.update({number: False for number in there if number not in found and number not in idle})
+    return {number: _with_foreign(one, there.get(number)) for number, one in sorted(found.items())}, dict(sorted(idle.items()))
+
+
+def _belongs(number, found, place, asked, side):
+    """Tell whether a container that is there is one of a place: by its number, or by what it publishes; what is left is the first one's."""
+    if side == "server" or number in asked:
+        return side == "server" or number == place
+    # one that has names of links that are gone
+    if any(is_of_link(network) for network in found["networks"].values()):
+        return False
+    holders = [other for other, container in asked.items() if set(container["publish"]) & set(found["publishes"])]
+    return (holders or [min(asked)])[0] == place
+
+
+def _of_place(side, place, container, there, engine, observed, numbers, is_needed):
+    """Return what :func:`of_side` does, of one place.
+
+    :param dict[int, dict] there: number -> container as it was observed, of those of this place
+    :param numbers: numbers that others have
+    :param bool is_needed: whether the container whose number is ``place`` is needed, even if it publishes nothing
+    """
+    wanted, mesh = container["publish"], observed["mesh"]
+    new = set(wanted) - {port for found in there.values() for port in found["publishes"]}
+    asked, idle = {}, {}
+    for number, found in there.items():
+        names_only = side == "client" and number == place
+        own = sorted(set(wanted) & set(found["publishes"]))
+        # what has the names opens all ports of its side, and engines other than haproxy do so in every container
+        more = [] if side == "client" and (names_only or engine != "haproxy") else _shut(found, wanted, new)
+        one = numbered_as(container, number, side, [*own, *more], mesh, place)
+        if needs_recreate(find_differences(one, found, observed["images"])):
+            if names_only:
+                new, own = new | set(own), []
+            else:
+                new, own = set(), sorted({*own, *new})
+            one = numbered_as(container, number, side, own, mesh, place)
+        if own or (is_needed and number == place):
+            asked[number] = one
+        else:
+            idle[number] = not needs_recreate(find_differences(one, found, observed["images"]))
+    if side == "client" and place not in asked:
+        asked[place] = numbered_as(container, place, side, [], mesh, place)
+    elif is_needed and place not in asked:
+        asked[place] = numbered_as(container, place, side, sorted(new), mesh, place)
+        new = set()
+    if new or not asked:
+        vacant = side == "server" and names.ambassador(side, mesh) not in observed["containers"]
+        number = 1 if vacant else free_number(side, observed, {*asked, *numbers})
+        asked[number] = numbered_as(container, number, side, sorted(new), mesh, place)
+    return asked, idle
+
+
+def _with_foreign(container, found):
+    """Return what is asked of a container, with the networks that somebody else made it join: it stays there.
+
+    Those that it joined for a link have the alias that says which ones there are.
+    """
+    there = (found or {"networks": {}})["networks"]
+    foreign = {
+        name: None
+        for name, network in there.items()
+        if name not in (container["network"], *container["others"]) and not is_of_link(network)
+    }
+    return described(**{**container, "others": {**container["others"], **foreign}})
+
+
+def _shut(found, wanted, new):
+    """Return the ports that a container publishes and nobody asks for, if they can stay: nothing listens there, and they are in no way.
+
+    :rtype: list[str]
+    """
+    more = sorted(set(found["publishes"]) - set(wanted))
+    listens = {port.rpartition(":")[2] for port in wanted}
+    taken = [listener(port) for port in new]
+    open_or_in_the_way = any(
+        port.rpartition(":")[2] in listens or any(one[0] == other[0] and overlap(one[1], other[1]) for other in taken)
+        for port, one in ((port, listener(port)) for port in more)
+    )
+    return [] if open_or_in_the_way else more
+
+
+def listener(port):
+    """Return protocol and (address, port) of what a container publishes.
+
+    :param str port: as :func:`wanted_ports` returns it
+    :rtype: tuple[str, tuple[str, int]]
+    """
+    address, number = parse_endpoint(port.rpartition(":")[0])
+    return "udp" if port.endswith("/udp") else "tcp", (address, number)
+
+
+def numbered_as(container, number, side, publish, mesh, place=1):
+    """Return what is asked of a container of a side.
+
+    :param dict container: what is asked of the one that has the names
+    :param int number: its number
+    :param str side: ``server`` or ``client``
+    :param list[str] publish: what it publishes
+    :param str mesh: the mesh
+    :param int place: number of the one that has the names
+    :rtype: dict
+    """
+    publish = sorted(publish)
+    if number == place:
+        return described(**{**container, "publish": publish})
+    endpoints = rf"/{names.run(place)}(?=:{ENDPOINT}:)"
+    volumes = [re.sub(endpoints, f"/{names.run(number)}", volume) for volume in container["volumes"]]
+    # only what is published is open there, so that a port of a link that has it no more is shut
+    env = {**container["env"], LOCAL: "1"} if side == "client" else container["env"]
+    own = {"name": names.ambassador(side, mesh, number), "publish": publish, "aliases": [], "address": {}, "volumes": volumes, "env": env}
+    # a backend is dialled by all of a server side
+    own.update({"others": {}} if side == "client" else {})
+    return described(**{**container, **own})

@@ -1,0 +1,91 @@
+# Copyright: the crosshost.ambassador contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Temporary containers: of a client side that is recreated, and those that check a generation. Pure Python without Ansible."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import ENDPOINT, described
+
+# variable of the container that says what is wrong with a generation: it looks at all places
+CHECKED = "AMBASSADOR_CHECKED"
+
+
+def check(container, generation):
+    """Return what is asked of the container that says what is wrong with a generation.
+
+    :param dict container: the description of the side's container
+    :param str generation: name of the generation
+    :rtype: dict
+    """
+    at = f"/etc/ambassador/generations/{generation}"
+    if container["entrypoint"] == ["haproxy"]:
+        command = ["-c", "-f", f"{at}/links.cfg", "-f", f"{at}/haproxy.cfg"]
+    else:
+        command = [*container["command"], "check", at]
+    volumes = [volume for volume in container["volumes"] if f":{ENDPOINT}:" not in volume]
+    return {**container, "name": f"{container['name']}_check", "command": command, "volumes": volumes, "env": {CHECKED: "1"}}
+
+
+def left_over(side, observed):
+    """Return the names of containers that only told of an image or a generation, and that a run which was killed has left behind.
+
+    Each run gives them a number of its own, for two may be at it at once.
+
+    :param str side: ``server`` or ``client``
+    :param dict observed: the observation
+    :rtype: list[str]
+    """
+    name = re.compile(rf"{names.ambassador(side, observed['mesh'])}(_[0-9]+)?_(check|version)_[0-9]+")
+    return [one for one, found in observed["containers"].items() if found["ours"] and name.fullmatch(one) and found["state"] == "exited"]
+
+
+def standins(observed):
+    """Return the names of the stand-ins that are there: each ends with its last connection, and a later run may need another one.
+
+    :param dict observed: the observation
+    :rtype: list[str]
+    """
+    return sorted(
+        name for name, found in observed["containers"].items() if names.standin_number(name, observed["mesh"]) and found["ours"] == name
+    )
+
+
+def free_standins(observed, count):
+    """Return names that no stand-in has.
+
+    :param dict observed: the observation
+    :param int count: how many
+    :rtype: list[str]
+    """
+    possible = (names.standin(observed["mesh"], number) for number in itertools.count(1))
+    return list(itertools.islice((name for name in possible if name not in observed["containers"]), max(count, 0)))
+
+
+def standin_directory(name, directory):
+    """Return the directory that holds the one of a stand-in's endpoint.
+
+    :param str name: name of the stand-in
+    :param str directory: the state directory of the client side
+    :rtype: str
+    """
+    return f"{directory}/{name.partition('_client_')[2]}"
+
+
+def standin(container, name, directory, with_names):
+    """Return what is asked of the container that stands in for a client side while that is away.
+
+    :param dict container: the description of the client side's container
+    :param str name: its name
+    :param str directory: the state directory of the client side
+    :param bool with_names: whether it has the aliases; without them nobody dials it
+    :rtype: dict
+    """
+    own = standin_directory(name, directory)
+    volumes = [re.sub(rf"^.*(?=:{ENDPOINT}:)", f"{own}/run", volume) for volume in container["volumes"]]
+    more = {"publish": [], "address": {}, "aliases": container["aliases"] if with_names else [], "temporary": True, "volumes": volumes}
+    more["others"] = {network: aliases for network, aliases in container["others"].items() if with_names and aliases}
+    return described(**{**container, "name": name, **more})
