@@ -190,7 +190,7 @@ class ActionModule(ActionBase):
     def _plan(self, state):
         if self.mesh != self.settings["mesh"]:
             return plan_unseen(self.part, self.host)
-        name = self.redis.get("name") or names.ambassador(self.part, self.mesh)
+        name = self.redis.get("name") or names.name_side_container(self.part, self.mesh)
         if state == "absent":
             self._image(self.settings.get(IMAGES.get(self.settings["engine"])))
             volume = self.redis.get("volume") if self.redis.get("purge") else None

@@ -75,7 +75,7 @@ def describe_ambassador(side, wiring, settings, scripts, observed, place=1, give
     uid = UIDS[engine]
     # consumers dial the aliases; on the server side nobody dials the ambassador by name
     aliases = names_of(wiring["links"]) if side == "client" else []
-    name = names.ambassador(side, observed["mesh"], place)
+    name = names.name_side_container(side, observed["mesh"], place)
     address = fixed(name, settings["network"], observed, given) if aliases else {}
     # what is in another place is not carried here
     environment = {PLACE: str(place)} if place > 1 else {}

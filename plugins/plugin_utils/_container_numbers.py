@@ -35,7 +35,9 @@ def free_number(side, observed, taken):
     :rtype: int
     """
     return next(
-        n for n in itertools.count(2) if n not in taken and names.ambassador(side, observed["mesh"], n) not in observed["containers"]
+        n
+        for n in itertools.count(2)
+        if n not in taken and names.name_side_container(side, observed["mesh"], n) not in observed["containers"]
     )
 
 
@@ -81,7 +83,7 @@ def placed(wiring, observed):
     links = [{**link, "place": where[link["name"]]} for link in wiring["links"]]
     for link in links:
         if link["place"] > 1:
-            holder = names.ambassador("client", observed["mesh"], link["place"])
+            holder = names.name_side_container("client", observed["mesh"], link["place"])
             variables[f"{variable_prefix(link['name'])}_NAME"] = f"/{holder}/{link['name']}"
     return {**wiring, "links": links, "variables": variables}
 

@@ -102,7 +102,7 @@ def _of_place(side, place, container, there, engine, observed, numbers, is_neede
         asked[place] = numbered_as(container, place, side, sorted(new), mesh, place)
         new = set()
     if new or not asked:
-        vacant = side == "server" and names.ambassador(side, mesh) not in observed["containers"]
+        vacant = side == "server" and names.name_side_container(side, mesh) not in observed["containers"]
         number = 1 if vacant else free_number(side, observed, {*asked, *numbers})
         asked[number] = numbered_as(container, number, side, sorted(new), mesh, place)
     return asked, idle
@@ -165,7 +165,14 @@ def numbered_as(container, number, side, publish, mesh, place=1):
     volumes = [re.sub(endpoints, f"/{names.run(number)}", volume) for volume in container["volumes"]]
     # only what is published is open there, so that a port of a link that has it no more is shut
     env = {**container["env"], LOCAL: "1"} if side == "client" else container["env"]
-    own = {"name": names.ambassador(side, mesh, number), "publish": publish, "aliases": [], "address": {}, "volumes": volumes, "env": env}
+    own = {
+        "name": names.name_side_container(side, mesh, number),
+        "publish": publish,
+        "aliases": [],
+        "address": {},
+        "volumes": volumes,
+        "env": env,
+    }
     # a backend is dialled by all of a server side
     own.update({"others": {}} if side == "client" else {})
     return described(**{**container, **own})

@@ -54,7 +54,12 @@ def metrics(host, shown, settings, observed):
     paths = {names.numbered(side, number): (side, number) for side, number in shown}
     targets, volumes, backends = [], [], []
     for path, (side, number) in paths.items():
-        labels = {"host": host, "mesh": observed["mesh"], "side": side, "container": names.ambassador(side, observed["mesh"], number)}
+        labels = {
+            "host": host,
+            "mesh": observed["mesh"],
+            "side": side,
+            "container": names.name_side_container(side, observed["mesh"], number),
+        }
         targets += [{"targets": ["@host@"], "labels": {"__metrics_path__": f"/{path}/{page}", **labels, "page": page}} for page in PAGES]
         volumes.append(mounted(f"{settings['state_dir']}/{side}/{names.run(number)}/{names.METRICS}", f"{ENDPOINT}/{path}"))
         backends += [f"backend {path}", "    http-request replace-path /[^/]+(/.*) \\1", f"    server {path} unix@{ENDPOINT}/{path}/socket"]

@@ -178,7 +178,7 @@ def name_containers(side, observed, numbers):
     :param numbers: numbers of the containers
     :rtype: list[str]
     """
-    return [names.ambassador(side, observed["mesh"], number) for number in numbers]
+    return [names.name_side_container(side, observed["mesh"], number) for number in numbers]
 
 
 def name_all_containers(side, observed):

@@ -64,7 +64,7 @@ def add_removal(plan, container_names, directories, observed, settings, volume=N
     :param Settings settings: the settings
     :param str | None volume: name of the volume
     """
-    has_client = names.ambassador("client", observed["mesh"]) in container_names
+    has_client = names.name_side_container("client", observed["mesh"]) in container_names
     candidates = container_names + (temporary_containers.standins(observed) if has_client else [])
     removed = [name for name in candidates if observed["containers"].get(name, {}).get("ours") is not None]
     entries = observed["entries"]

@@ -9,7 +9,7 @@ import re
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint
-from ansible_collections.crosshost.ambassador.plugins.module_utils._names import ambassador
+from ansible_collections.crosshost.ambassador.plugins.module_utils._names import name_side_container
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import seen_from, told
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import numbered
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_network import find_alias_problems
@@ -107,12 +107,12 @@ class Judge:
         for link in wiring["links"]:
             self._wanted(host, side, link)
         problem = find_engine_problem(host, observed["docker"])
-        stopped = {ambassador(side, mesh, number): one["state"] for number, one in there.items() if one["state"] != "running"}
+        stopped = {name_side_container(side, mesh, number): one["state"] for number, one in there.items() if one["state"] != "running"}
         if problem:
             self._problem(problem)
         elif not wiring["links"]:
             for number in there:
-                name = ambassador(side, mesh, number)
+                name = name_side_container(side, mesh, number)
                 self.warnings.append(f"{where}: expected no container {name}, for no link wants it, found one; {DEPLOY}, which removes it.")
         elif not there:
             self._problem(f"{where}: expected the container {wiring['holder']}, found none; {DEPLOY}.")

@@ -39,7 +39,7 @@ def left_over(side, observed):
     :param dict observed: the observation
     :rtype: list[str]
     """
-    name = re.compile(rf"{names.ambassador(side, observed['mesh'])}(_[0-9]+)?_(check|version)_[0-9]+")
+    name = re.compile(rf"{names.name_side_container(side, observed['mesh'])}(_[0-9]+)?_(check|version)_[0-9]+")
     return [one for one, found in observed["containers"].items() if found["ours"] and name.fullmatch(one) and found["state"] == "exited"]
 
 

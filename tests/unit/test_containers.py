@@ -496,7 +496,7 @@ def test_a_port_that_comes_or_goes_breaks_no_connection_of_another_one(there, wa
     # what is there already is what is asked for
     for number, ports in asked.items():
         if sorted(there.get(number, [])) == sorted(ports):
-            name = names.ambassador("server", names.DEFAULT, number)
+            name = names.name_side_container("server", names.DEFAULT, number)
             assert container_changes.find_differences(found_asked[number], observed["containers"][name], IMAGES) == []
 
 

@@ -286,7 +286,7 @@ def test_it_is_told_what_every_change_of_the_map_costs(key):
     said = costs()[key]
     for name, side, told in (("vm1", "server", said[0]), ("vm2", "client", said[1])):
         there = {
-            names.ambassador(side, names.DEFAULT, number): found["id"]
+            names.name_side_container(side, names.DEFAULT, number): found["id"]
             for number, found in container_numbers.numbered(side, hosts[name].observed).items()
         }
         # nothing is made anew, whatever the change
