@@ -23,18 +23,17 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _packing as packing
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import digest, keyed
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _ambassadors as ambassadors
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _certificates as certificates
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _container_description as container_description
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _container_networks as container_networks
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _container_numbers as container_numbers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _handover as handover
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _maps as maps
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _passwords as passwords
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis_containers as redis_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _render as render
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._ambassadors import describe_ambassadors
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import compute_connection_limit, normalize_image
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import add_subnets, find_gateways, listens_on_ipv6
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import add_places, add_replicas
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import CERTIFIED, OBSERVED, Hosts, certified
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import client_side, text_of, whole
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES, plan_unseen
@@ -44,6 +43,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problem
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import RedisInputs, plan_redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_removal import plan_removal
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side, plan_side
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._redis_containers import describe_redis_client, describe_redis_server
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring, on_host
 
 # the templates and files of the engines, beside the plugins wherever the collection is
@@ -304,16 +304,16 @@ class ActionModule(ActionBase):
         scripts = {name: self._file(name) for name in ("socat.sh", "nftables.sh")}
         network = self.observed["networks"].get(settings["network"])
         pools = network["pools"] if network else []
-        gateways = container_networks.gateways(pools, self.observed["addresses"])
+        gateways = find_gateways(pools, self.observed["addresses"])
         if self.part == "server" and gateways:
             # IPv4 first; before the network is made nobody knows, and then it is planned again
             wiring = on_host(wiring, min(gateways, key=lambda address: ":" in address))
         if self.part == "server":
-            wiring = handover.with_sources(container_numbers.scaled(wiring, settings["network"], self.observed), self._held())
+            wiring = handover.with_sources(add_replicas(wiring, settings["network"], self.observed), self._held())
         else:
-            wiring = container_networks.with_subnets(container_numbers.placed(wiring, self.observed), settings, self.observed)
+            wiring = add_subnets(add_places(wiring, self.observed), settings, self.observed)
         served = self._served(wiring)
-        places = ambassadors.of_places(self.part, served, settings, scripts, self.observed)
+        places = describe_ambassadors(self.part, served, settings, scripts, self.observed)
         tls = self._tls(wiring) if settings["tls"] else None
         generation = None
         if settings["engine"] in render.FILES and not wiring["problems"]:
@@ -447,13 +447,13 @@ class ActionModule(ActionBase):
             "links": wiring["links"],
             "variables": wiring["variables"],
             "sources": wiring["sources"],
-            "gateways": container_networks.gateways(pools, self.observed["addresses"]),
+            "gateways": find_gateways(pools, self.observed["addresses"]),
             "subnets": [pool["Subnet"] for pool in pools],
-            "image_id": self.observed["images"].get(container_description.reference(settings["image"]), ""),
-            "connections": container_description.connections(settings["memory"]),
+            "image_id": self.observed["images"].get(normalize_image(settings["image"]), ""),
+            "connections": compute_connection_limit(settings["memory"]),
             "nameservers": settings["nameservers"] or self.observed["nameservers"],
             "tls": settings["tls"],
-            "ipv6": container_networks.listens_on_ipv6(self.part, wiring, settings, self.observed),
+            "ipv6": listens_on_ipv6(self.part, wiring, settings, self.observed),
             "revoked": revoked,
             "metrics": bool(settings["metrics"]),
             "not_after": tls["held"]["not_after"] if tls and tls["held"] else None,
@@ -599,7 +599,7 @@ class ActionModule(ActionBase):
         texts = redis.server_files(known, rules, memory) if ready else {}
         files = {file: self._hashed(text) for file, text in texts.items()} or dict.fromkeys(("operator",))
         loaded = self._hashed(redis.loaded(known, rules, memory)) if ready else None
-        container = redis_containers.redis_server(name, self._redis_settings())
+        container = describe_redis_server(name, self._redis_settings())
         found = plan_redis(
             RedisInputs(
                 "redis_server",
@@ -643,7 +643,7 @@ class ActionModule(ActionBase):
         known = {user: given[user] or kept[user] for user in given}
         ready = all(known.values()) and not problems
         files = {file: self._hashed(text) for file, text in redis.client_files(known).items()} if ready else dict.fromkeys(given)
-        container = redis_containers.redis_client(name, self._redis_settings(), links[0]["consumer"] if links else {}, bool(given))
+        container = describe_redis_client(name, self._redis_settings(), links[0]["consumer"] if links else {}, bool(given))
         found = plan_redis(
             RedisInputs(
                 "redis_client",

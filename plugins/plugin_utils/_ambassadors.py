@@ -7,19 +7,23 @@ from __future__ import annotations
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils._permissions import HAPROXY_UID
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import (
-    ENDPOINT,
+    ENDPOINT_DIRECTORY,
     NO_UPSTREAM_DNS,
-    described,
-    mounted,
+    describe_container,
+    format_volume,
 )
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import all_of, fixed, listens_on_ipv6
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import at
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_ports import wanted_ports
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import (
+    choose_addresses,
+    listens_on_ipv6,
+    name_alias_marker,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import select_place
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_ports import format_ports
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import side_variables
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import names_of, networks
 
 # variable of a container: which place it is, where that is not the first
-PLACE = "AMBASSADOR_PLACE"
+PLACE_VARIABLE = "AMBASSADOR_PLACE"
 # the user of the official image of socat
 SOCAT_UID = 65534
 # the kernel takes rules from nobody else, and in the container's own network namespace alone
@@ -39,7 +43,7 @@ TCP_SYSCTLS = {
 }
 
 
-def of_places(side, wiring, settings, scripts, observed):
+def describe_ambassadors(side, wiring, settings, scripts, observed):
     """Return what is asked of each container that has names; of a server side there is one, and it has none.
 
     :param str side: ``server`` or ``client``
@@ -53,7 +57,7 @@ def of_places(side, wiring, settings, scripts, observed):
     found, given = {}, []
     for place in sorted({link["place"] for link in wiring["links"]}):
         # links of a server side share what it publishes
-        own = at(wiring, place) if side == "client" else wiring
+        own = select_place(wiring, place) if side == "client" else wiring
         found[place] = describe_ambassador(side, own, settings, scripts, observed, place, given)
         given += found[place]["address"].values()
     return found
@@ -76,9 +80,9 @@ def describe_ambassador(side, wiring, settings, scripts, observed, place=1, give
     # consumers dial the aliases; on the server side nobody dials the ambassador by name
     aliases = names_of(wiring["links"]) if side == "client" else []
     name = names.name_side_container(side, observed["mesh"], place)
-    address = fixed(name, settings["network"], observed, given) if aliases else {}
+    address = choose_addresses(name, settings["network"], observed, given) if aliases else {}
     # what is in another place is not carried here
-    environment = {PLACE: str(place)} if place > 1 else {}
+    environment = {PLACE_VARIABLE: str(place)} if place > 1 else {}
     common = {
         "user": f"{uid}:{uid}",
         "network": settings["network"],
@@ -87,13 +91,13 @@ def describe_ambassador(side, wiring, settings, scripts, observed, place=1, give
         "dns": NO_UPSTREAM_DNS,
         # the connections that nftables forwards end on other hosts
         "sysctls": None if engine == "nftables" else TCP_SYSCTLS,
-        "publish": wanted_ports(wiring),
-        "aliases": [*aliases, all_of(aliases)] if address else aliases,
+        "publish": format_ports(wiring),
+        "aliases": [*aliases, name_alias_marker(aliases)] if address else aliases,
         # another alias means a reconnect: with the same address, so that connections outlive it
         "address": address,
         # one that a link leaves may have gone before it
         "others": {
-            network: [*aliases, all_of(aliases)]
+            network: [*aliases, name_alias_marker(aliases)]
             for network, aliases in networks(wiring["links"], side).items()
             if network in observed["networks"] and network != settings["network"]
         },
@@ -115,9 +119,9 @@ def describe_ambassador(side, wiring, settings, scripts, observed, place=1, give
             "command": [scripts["socat.sh"]],
             "env": {**variables, "AMBASSADOR_IPV6": ipv6, "AMBASSADOR_CHILDREN": str(children), **accepts},
         }
-        return described(name, settings["image"], **common, **own)
+        return describe_container(name, settings["image"], **common, **own)
     # the whole directory: a mounted file would keep its old inode
-    volumes = [mounted(directory, "/etc/ambassador")]
+    volumes = [format_volume(directory, "/etc/ambassador")]
     if engine == "nftables":
         common["sysctls"] = {"net.ipv4.ip_forward": "1"} | ({"net.ipv6.conf.all.forwarding": "1"} if settings["ipv6"] else {})
         own = {
@@ -128,6 +132,6 @@ def describe_ambassador(side, wiring, settings, scripts, observed, place=1, give
     else:
         own = {"entrypoint": ["haproxy"], "command": ["-W", "-db", "-S", "/run/ambassador/master.sock,mode,600"]}
         own["command"] += ["-f", "/etc/ambassador/current/links.cfg", "-f", "/etc/ambassador/current/haproxy.cfg"]
-        volumes += [mounted(f"{settings['state_dir']}/identity", "/etc/ambassador-identity")] if settings["tls"] else []
-    volumes.append(mounted(f"{directory}/{names.run(place)}", ENDPOINT, True))
-    return described(name, settings["image"], **common, **own, env=environment, volumes=volumes)
+        volumes += [format_volume(f"{settings['state_dir']}/identity", "/etc/ambassador-identity")] if settings["tls"] else []
+    volumes.append(format_volume(f"{directory}/{names.run(place)}", ENDPOINT_DIRECTORY, True))
+    return describe_container(name, settings["image"], **common, **own, env=environment, volumes=volumes)

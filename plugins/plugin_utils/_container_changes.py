@@ -7,7 +7,7 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import reference, size
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import normalize_image, parse_size
 
 
 class Change(enum.Enum):
@@ -70,17 +70,20 @@ def find_differences(wanted, container, images):
     checks = [
         *((name not in joined, Change.NETWORK, name) for name in others),
         *((wanted["others"] is not None and name not in (network, *others), Change.EXTRA_NETWORK, name) for name in joined),
-        *((name in joined and lacks(container, name, aliases), Change.ALIASES_ON_NETWORK, name) for name, aliases in others.items()),
+        *(
+            (name in joined and lacks_aliases(container, name, aliases), Change.ALIASES_ON_NETWORK, name)
+            for name, aliases in others.items()
+        ),
         (container["state"] != "running", Change.STATE, container["state"]),
         (container.get("hash") != wanted["hash"], Change.OPTIONS, ""),
-        (container["image_id"] != images.get(reference(wanted["image"])), Change.IMAGE, ""),
+        (container["image_id"] != images.get(normalize_image(wanted["image"])), Change.IMAGE, ""),
         (sorted(container["publishes"]) != sorted(wanted["publish"]), Change.PORTS, ""),
         (network not in joined, Change.NETWORK, network),
-        (network in joined and lacks(container, network, wanted["aliases"]), Change.ALIASES, ""),
+        (network in joined and lacks_aliases(container, network, wanted["aliases"]), Change.ALIASES, ""),
         (network in joined and any(address.get(key) != value for key, value in wanted["address"].items()), Change.ADDRESS, ""),
         (container.get("restart") != ("no" if wanted["temporary"] else "always"), Change.RESTART_POLICY, ""),
         # None is a limit that the kernel does not know
-        (container.get("memory") not in (None, size(wanted["memory"])), Change.MEMORY_LIMIT, ""),
+        (container.get("memory") not in (None, parse_size(wanted["memory"])), Change.MEMORY_LIMIT, ""),
         (container.get("pids") not in (None, int(wanted["pids"])), Change.PROCESS_LIMIT, ""),
     ]
     return [Difference(change, value) for is_different, change, value in checks if is_different]
@@ -104,7 +107,7 @@ def needs_recreate(differences):
     return any(difference.change in RECREATE_CHANGES for difference in differences)
 
 
-def lacks(container, network, aliases):
+def lacks_aliases(container, network, aliases):
     """Return whether a container lacks an alias on a network.
 
     :param dict container: the container as it was observed

@@ -16,19 +16,19 @@ import json
 import re
 
 # what all containers have in common (container.yml) is of this version: another number, and they are made anew
-COMMON = 1
+OPTIONS_VERSION = 1
 # Docker's own DNS and none behind it (nothing listens there): a backend that is away must not be answered for by somebody else's DNS
 NO_UPSTREAM_DNS = ["::1"]
 # where a container has the directory of its engine's endpoint
-ENDPOINT = "/run/ambassador"
+ENDPOINT_DIRECTORY = "/run/ambassador"
 # what can be changed while a container lives, and what says where it is to be had: no part of the hash
-CHANGEABLE = ("image", "memory", "pids", "aliases", "address", "others", "networks", "hash", "name")
+OPTIONS_OUTSIDE_HASH = ("image", "memory", "pids", "aliases", "address", "others", "networks", "hash", "name")
 # bytes: what an ambassador needs without a connection, and for one over TLS while it is busy (measured: 40 KiB)
-IDLE, CONNECTION = 64 << 20, 40 << 10
-UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+IDLE_BYTES, CONNECTION_BYTES = 64 << 20, 40 << 10
+SIZE_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 
 
-def described(name, image, **options):
+def describe_container(name, image, **options):
     """Return a description with all defaults, and its hash.
 
     :param str name: name of the container
@@ -57,11 +57,11 @@ def described(name, image, **options):
     found["networks"] = [{"name": found["network"], "aliases": found["aliases"], **found["address"]}]
     for name, aliases in (found["others"] or {}).items():
         found["networks"].append({"name": name, **({"aliases": aliases} if aliases else {})})
-    asked = {key: value for key, value in found.items() if key not in CHANGEABLE}
-    return {**found, "hash": hashlib.sha256(json.dumps([COMMON, asked], sort_keys=True).encode()).hexdigest()[:16]}
+    asked = {key: value for key, value in found.items() if key not in OPTIONS_OUTSIDE_HASH}
+    return {**found, "hash": hashlib.sha256(json.dumps([OPTIONS_VERSION, asked], sort_keys=True).encode()).hexdigest()[:16]}
 
 
-def mounted(source, target, writable=False):
+def format_volume(source, target, writable=False):
     """Return a directory of the host as a volume, that containers may read where SELinux is on; elsewhere Docker passes over the label.
 
     :param str source: the directory on the host
@@ -73,27 +73,27 @@ def mounted(source, target, writable=False):
     return f"{source}:{target}:{'rw' if writable else 'ro'},z"
 
 
-def size(value):
+def parse_size(value):
     """Return a size in bytes, or None where it is none: ``512M`` -> 536870912.
 
     :param value: a number of bytes, or a number with a unit of 1024, as Docker takes it
     :rtype: int | None
     """
     match = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})\s*([bkmgtp]?)i?b?", str(value).strip().lower())
-    return int(float(match[1]) * UNITS[match[2]]) if match else None
+    return int(float(match[1]) * SIZE_UNITS[match[2]]) if match else None
 
 
-def connections(memory):
+def compute_connection_limit(memory):
     """Return how many connections an ambassador takes, so that its memory does for them, and a quarter is left to old workers.
 
     :param memory: its memory limit, as Docker takes it; 0 for none
     :rtype: int
     """
-    limit = size(memory)
-    return max((limit - IDLE) * 3 // 4 // CONNECTION, 100) if limit else 32000
+    limit = parse_size(memory)
+    return max((limit - IDLE_BYTES) * 3 // 4 // CONNECTION_BYTES, 100) if limit else 32000
 
 
-def reference(image):
+def normalize_image(image):
     """Return the name under which Docker lists an image.
 
     :param str image: the name as it is pulled

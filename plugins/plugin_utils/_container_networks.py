@@ -9,21 +9,21 @@ import hashlib
 import ipaddress
 import itertools
 
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import numbered
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import networks
 
 # the most bits of an address that Docker gives: it refuses to count through half of a /64
-BITS = 16
+MAX_RANGE_BITS = 16
 # how an alias begins that says which ones there are
-ALL_OF = "ambassador-"
+ALIAS_MARKER_PREFIX = "ambassador-"
 # the addresses of a container that only its own programs reach
 LOOPBACK_SUBNETS = ("127.0.0.0/8", "::1/128")
 # drivers of networks that have a gateway: the second kind is a part of the network of the host's interface
-BRIDGE, PARENT_DRIVERS = "bridge", ("macvlan", "ipvlan")
+BRIDGE_DRIVER, PARENT_DRIVERS = "bridge", ("macvlan", "ipvlan")
 # the modes of a gateway that translate addresses
 NAT_MODES = ("nat", "nat-unprotected")
 # how Go reads false, in lower case
-FALSE = ("false", "f", "0")
+FALSE_TEXTS = ("false", "f", "0")
 
 
 class RouteFault(enum.Enum):
@@ -35,7 +35,7 @@ class RouteFault(enum.Enum):
     NO_MASQUERADE = "no_masquerade"
 
 
-def ranged(pools):
+def add_ranges(pools):
     """Return the subnets of a network with a range, as ``ipam_config`` of docker_network: what Docker gives lies in the range.
 
     The client side keeps its address when it gets another alias, so that connections outlive it; and Docker starts containers in any order,
@@ -48,12 +48,12 @@ def ranged(pools):
     found = []
     for pool in pools:
         subnet = ipaddress.ip_network(pool["Subnet"])
-        parts = subnet.subnets(new_prefix=max(subnet.prefixlen + 1, subnet.max_prefixlen - BITS))
+        parts = subnet.subnets(new_prefix=max(subnet.prefixlen + 1, subnet.max_prefixlen - MAX_RANGE_BITS))
         found.append({"subnet": str(subnet), "iprange": str(next(itertools.islice(parts, 1, None)))})
     return found
 
 
-def default_route(network_names, observed, settings):
+def find_default_route(network_names, observed, settings):
     """Return the network whose gateway is the default route of a container, or None.
 
     Networks with IPv4 and IPv6 come first, then the order of the bytes of the names decides: digits, capital letters, small letters.
@@ -72,12 +72,12 @@ def default_route(network_names, observed, settings):
     for name in network_names:
         network = observed["networks"].get(name, created)
         has_ipv4 = not network["pools"] or any(":" not in pool["Subnet"] for pool in network["pools"])
-        if has_ipv4 and not network.get("internal") and network.get("driver", BRIDGE) in (BRIDGE, *PARENT_DRIVERS):
+        if has_ipv4 and not network.get("internal") and network.get("driver", BRIDGE_DRIVER) in (BRIDGE_DRIVER, *PARENT_DRIVERS):
             ranks.append((not network["ipv6"], name))
     return min(ranks)[1] if ranks else None
 
 
-def route_fault(network, dials_out, publishes, ipv6):
+def find_route_fault(network, dials_out, publishes, ipv6):
     """Return why a container does not work if a network is its default route, or None.
 
     :param dict network: the network, as it was observed
@@ -92,17 +92,17 @@ def route_fault(network, dials_out, publishes, ipv6):
         return None
     if network.get("driver") in PARENT_DRIVERS:
         return RouteFault.PARENT_DRIVER
-    if options.get("inhibit_ipv4", "false").lower() not in FALSE:
+    if options.get("inhibit_ipv4", "false").lower() not in FALSE_TEXTS:
         return RouteFault.NO_HOST_ADDRESS
     if any(options.get(f"gateway_mode_ipv{family}", "nat") not in NAT_MODES for family in ("46" if ipv6 else "4")):
         return RouteFault.NOT_NAT
     # ports that the host publishes work without masquerading
-    if dials_out and options.get("enable_ip_masquerade", "true").lower() in FALSE:
+    if dials_out and options.get("enable_ip_masquerade", "true").lower() in FALSE_TEXTS:
         return RouteFault.NO_MASQUERADE
     return None
 
 
-def fixed(name, network, observed, given=()):
+def choose_addresses(name, network, observed, given=()):
     """Return an address of each subnet that has a range, outside of it, as options of an item of docker_container's ``networks``.
 
     It is the one that the container has, or else the first that no other one has: several meshes may share a network.
@@ -131,7 +131,7 @@ def fixed(name, network, observed, given=()):
     return found
 
 
-def gateways(pools, addresses):
+def find_gateways(pools, addresses):
     """Return the addresses of the host itself on a network: what comes from the host comes from there.
 
     :param list[dict] pools: with ``Subnet``
@@ -142,16 +142,16 @@ def gateways(pools, addresses):
     return [address for address in addresses if any(ipaddress.ip_address(address) in subnet for subnet in subnets)]
 
 
-def all_of(aliases):
+def name_alias_marker(aliases):
     """Return a further alias that says which ones there are: Docker keeps one that nobody asks for, until another one is missing.
 
     :param list[str] aliases: aliases of a container
     :rtype: str
     """
-    return f"{ALL_OF}{hashlib.sha256(' '.join(sorted(aliases)).encode()).hexdigest()[:12]}"
+    return f"{ALIAS_MARKER_PREFIX}{hashlib.sha256(' '.join(sorted(aliases)).encode()).hexdigest()[:12]}"
 
 
-def joined_by_hand(wiring, settings, observed):
+def find_manual_networks(wiring, settings, observed):
     """Return the networks that a user connected the containers of a client side to. Networks of links have an alias that lists the aliases.
 
     :param dict wiring: the wiring of the side
@@ -163,23 +163,23 @@ def joined_by_hand(wiring, settings, observed):
     return sorted(
         {
             name
-            for container in numbered("client", observed).values()
+            for container in find_side_containers("client", observed).values()
             for name, network in container["networks"].items()
-            if name not in planned and not is_of_link(network)
+            if name not in planned and not is_link_network(network)
         }
     )
 
 
-def is_of_link(network):
+def is_link_network(network):
     """Return whether a container is connected to a network because a link names the network.
 
     :param dict network: the network, as it was observed of the container
     :rtype: bool
     """
-    return any(alias.startswith(ALL_OF) for alias in network.get("aliases", []))
+    return any(alias.startswith(ALIAS_MARKER_PREFIX) for alias in network.get("aliases", []))
 
 
-def subnets(network_names, observed):
+def find_subnets(network_names, observed):
     """Return the subnets of networks, IPv4 first. Overlapping subnets become one.
 
     :param network_names: names of networks; a network that does not exist yet has no subnets
@@ -194,7 +194,7 @@ def subnets(network_names, observed):
     return [str(subnet) for version in (4, 6) for subnet in ipaddress.collapse_addresses(one for one in found if one.version == version)]
 
 
-def with_subnets(wiring, settings, observed):
+def add_subnets(wiring, settings, observed):
     """Return the wiring of a client side with the networks that each link serves.
 
     These are the ambassadors' network, the link's ``networks``, and networks joined by hand. Their subnets are the ``subnets`` of a link,
@@ -208,14 +208,14 @@ def with_subnets(wiring, settings, observed):
     :rtype: dict
     """
     joins = set(networks(wiring["links"], "client")) - {settings["network"]}
-    everywhere = [settings["network"], *joined_by_hand(wiring, settings, observed)]
+    everywhere = [settings["network"], *find_manual_networks(wiring, settings, observed)]
     # loopback addresses do not pass the kernel's rules
     loopback = LOOPBACK_SUBNETS if settings["engine"] == "haproxy" else ()
     # what the host publishes on its loopback arrives from its address on the network
     open_to_hosts = {one["alias"] for one in wiring["publish"] if not ipaddress.ip_address(one["address"]).is_loopback}
-    is_known, links = subnets([settings["network"]], observed), []
+    is_known, links = find_subnets([settings["network"]], observed), []
     for link in wiring["links"]:
-        served = [*loopback, *subnets([*everywhere, *link["networks"]], observed)]
+        served = [*loopback, *find_subnets([*everywhere, *link["networks"]], observed)]
         answers = {"subnets": served} if joins else {}
         accepts = {"sources": served} if is_known and link["alias"] not in open_to_hosts else {}
         links.append({**link, **answers, **accepts})
@@ -233,5 +233,5 @@ def listens_on_ipv6(side, wiring, settings, observed):
     """
     if settings["ipv6"] or side == "server":
         return settings["ipv6"]
-    joined = {settings["network"], *networks(wiring["links"], side), *joined_by_hand(wiring, settings, observed)}
+    joined = {settings["network"], *networks(wiring["links"], side), *find_manual_networks(wiring, settings, observed)}
     return any(observed["networks"].get(name, {}).get("ipv6") for name in joined)

@@ -10,7 +10,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import variable_prefix
 
 
-def numbered(side, observed):
+def find_side_containers(side, observed):
     """Return the containers of a side that are there.
 
     :param str side: ``server`` or ``client``
@@ -26,7 +26,7 @@ def numbered(side, observed):
     return dict(sorted(found.items()))
 
 
-def free_number(side, observed, taken):
+def find_free_number(side, observed, taken):
     """Return the first number from 2 that no container has, and is not taken by what is yet to be made.
 
     :param str side: ``server`` or ``client``
@@ -41,7 +41,7 @@ def free_number(side, observed, taken):
     )
 
 
-def places(links, observed):
+def choose_places(links, observed):
     """Tell which container of a client side has the name of each link.
 
     Two names with one port cannot share an address, so that one of them has a container of its own, and all others are in the first. What
@@ -55,7 +55,7 @@ def places(links, observed):
     listens, there = {}, {}
     for link in links:
         listens.setdefault(link["name"], set()).add((link["listen"], link["protocol"]))
-    for number, found in numbered("client", observed).items():
+    for number, found in find_side_containers("client", observed).items():
         for network in found["networks"].values():
             there.update({alias: number for alias in network.get("aliases", []) if alias in listens and alias not in there})
     alone = {name: number for name, number in there.items() if number > 1}
@@ -68,18 +68,18 @@ def places(links, observed):
         taken.update(listens[name])
     for name in listens:
         if name not in found:
-            found[name] = alone[name] = alone.get(name) or free_number("client", observed, alone.values())
+            found[name] = alone[name] = alone.get(name) or find_free_number("client", observed, alone.values())
     return found
 
 
-def placed(wiring, observed):
+def add_places(wiring, observed):
     """Return the wiring of a client side with the number of the container that has the name of each link, its ``place``.
 
     :param dict wiring: the wiring of the side
     :param dict observed: the observation
     :rtype: dict
     """
-    where, variables = places(wiring["links"], observed), dict(wiring["variables"])
+    where, variables = choose_places(wiring["links"], observed), dict(wiring["variables"])
     links = [{**link, "place": where[link["name"]]} for link in wiring["links"]]
     for link in links:
         if link["place"] > 1:
@@ -88,7 +88,7 @@ def placed(wiring, observed):
     return {**wiring, "links": links, "variables": variables}
 
 
-def at(wiring, place):
+def select_place(wiring, place):
     """Return what of a wiring is in one place.
 
     :param dict wiring: the wiring of a side
@@ -100,7 +100,7 @@ def at(wiring, place):
     return {**wiring, "links": links, "publish": [one for one in wiring["publish"] if one["alias"] in aliases]}
 
 
-def scaled(wiring, network, observed):
+def add_replicas(wiring, network, observed):
     """Return the wiring of a server side with the ``replicas`` of each link: how many containers its backend's name may stand for.
 
     One, where no more answer to it, and no room is kept; else twice as many as there are, eight at least, so that a service that is scaled

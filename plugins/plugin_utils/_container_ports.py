@@ -9,15 +9,15 @@ import re
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, overlap, parse_endpoint
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_changes import find_differences, needs_recreate
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import ENDPOINT, described
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import is_of_link
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import free_number, numbered
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import ENDPOINT_DIRECTORY, describe_container
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import is_link_network
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_free_number, find_side_containers
 
 # variable of a container that only publishes what `local` asks for
-LOCAL = "AMBASSADOR_LOCAL"
+LOCAL_VARIABLE = "AMBASSADOR_LOCAL"
 
 
-def wanted_ports(wiring):
+def format_ports(wiring):
     """Return what a side publishes, as Docker is told: ``address:port:port of the container``, and ``/udp`` where it is that.
 
     :param dict wiring: the wiring of the side
@@ -30,7 +30,7 @@ def wanted_ports(wiring):
     )
 
 
-def of_side(side, asked, engine, observed, serves_itself=False):
+def distribute_ports(side, asked, engine, observed, serves_itself=False):
     """Return the containers of a side: those that have its names, and others beside them that publish what they cannot.
 
     Docker publishes no further port on a container that runs. Made anew it would break all connections through it, so a port that is new
@@ -40,7 +40,7 @@ def of_side(side, asked, engine, observed, serves_itself=False):
     The first container of a server side stays, even without a port to publish, while the client side of its host dials its name.
 
     :param str side: ``server`` or ``client``
-    :param dict[int, dict] asked: what is asked of those that have the names, as :func:`of_places` returns it
+    :param dict[int, dict] asked: what is asked of those that have the names, as :func:`describe_ambassadors` returns it
     :param str engine: the engine
     :param dict observed: the observation
     :param bool serves_itself: whether the client side of the same host connects to the first container of this side
@@ -48,30 +48,30 @@ def of_side(side, asked, engine, observed, serves_itself=False):
         they still run what the others are asked for, and can load what these load
     :rtype: tuple[dict[int, dict], dict[int, bool]]
     """
-    there, found, idle = numbered(side, observed), {}, {}
+    there, found, idle = find_side_containers(side, observed), {}, {}
     for place, container in asked.items():
-        mine = {number: one for number, one in there.items() if _belongs(number, one, place, asked, side)}
+        mine = {number: one for number, one in there.items() if _belongs_to_place(number, one, place, asked, side)}
         is_needed = side == "client" or serves_itself
-        own, spare = _of_place(side, place, container, mine, engine, observed, {*found, *asked}, is_needed)
+        own, spare = _distribute_ports_of_place(side, place, container, mine, engine, observed, {*found, *asked}, is_needed)
         found.update(own)
         idle.update(spare)
     idle.update({number: False for number in there if number not in found and number not in idle})
-    return {number: _with_foreign(one, there.get(number)) for number, one in sorted(found.items())}, dict(sorted(idle.items()))
+    return {number: _keep_third_party_networks(one, there.get(number)) for number, one in sorted(found.items())}, dict(sorted(idle.items()))
 
 
-def _belongs(number, found, place, asked, side):
+def _belongs_to_place(number, found, place, asked, side):
     """Tell whether a container that is there is one of a place: by its number, or by what it publishes; what is left is the first one's."""
     if side == "server" or number in asked:
         return side == "server" or number == place
     # one that has names of links that are gone
-    if any(is_of_link(network) for network in found["networks"].values()):
+    if any(is_link_network(network) for network in found["networks"].values()):
         return False
     holders = [other for other, container in asked.items() if set(container["publish"]) & set(found["publishes"])]
     return (holders or [min(asked)])[0] == place
 
 
-def _of_place(side, place, container, there, engine, observed, numbers, is_needed):
-    """Return what :func:`of_side` does, of one place.
+def _distribute_ports_of_place(side, place, container, there, engine, observed, numbers, is_needed):
+    """Return what :func:`distribute_ports` does, of one place.
 
     :param dict[int, dict] there: number -> container as it was observed, of those of this place
     :param numbers: numbers that others have
@@ -84,31 +84,31 @@ def _of_place(side, place, container, there, engine, observed, numbers, is_neede
         names_only = side == "client" and number == place
         own = sorted(set(wanted) & set(found["publishes"]))
         # what has the names opens all ports of its side, and engines other than haproxy do so in every container
-        more = [] if side == "client" and (names_only or engine != "haproxy") else _shut(found, wanted, new)
-        one = numbered_as(container, number, side, [*own, *more], mesh, place)
+        more = [] if side == "client" and (names_only or engine != "haproxy") else _find_unused_ports(found, wanted, new)
+        one = describe_side_container(container, number, side, [*own, *more], mesh, place)
         if needs_recreate(find_differences(one, found, observed["images"])):
             if names_only:
                 new, own = new | set(own), []
             else:
                 new, own = set(), sorted({*own, *new})
-            one = numbered_as(container, number, side, own, mesh, place)
+            one = describe_side_container(container, number, side, own, mesh, place)
         if own or (is_needed and number == place):
             asked[number] = one
         else:
             idle[number] = not needs_recreate(find_differences(one, found, observed["images"]))
     if side == "client" and place not in asked:
-        asked[place] = numbered_as(container, place, side, [], mesh, place)
+        asked[place] = describe_side_container(container, place, side, [], mesh, place)
     elif is_needed and place not in asked:
-        asked[place] = numbered_as(container, place, side, sorted(new), mesh, place)
+        asked[place] = describe_side_container(container, place, side, sorted(new), mesh, place)
         new = set()
     if new or not asked:
         vacant = side == "server" and names.name_side_container(side, mesh) not in observed["containers"]
-        number = 1 if vacant else free_number(side, observed, {*asked, *numbers})
-        asked[number] = numbered_as(container, number, side, sorted(new), mesh, place)
+        number = 1 if vacant else find_free_number(side, observed, {*asked, *numbers})
+        asked[number] = describe_side_container(container, number, side, sorted(new), mesh, place)
     return asked, idle
 
 
-def _with_foreign(container, found):
+def _keep_third_party_networks(container, found):
     """Return what is asked of a container, with the networks that somebody else made it join: it stays there.
 
     Those that it joined for a link have the alias that says which ones there are.
@@ -117,37 +117,37 @@ def _with_foreign(container, found):
     foreign = {
         name: None
         for name, network in there.items()
-        if name not in (container["network"], *container["others"]) and not is_of_link(network)
+        if name not in (container["network"], *container["others"]) and not is_link_network(network)
     }
-    return described(**{**container, "others": {**container["others"], **foreign}})
+    return describe_container(**{**container, "others": {**container["others"], **foreign}})
 
 
-def _shut(found, wanted, new):
+def _find_unused_ports(found, wanted, new):
     """Return the ports that a container publishes and nobody asks for, if they can stay: nothing listens there, and they are in no way.
 
     :rtype: list[str]
     """
     more = sorted(set(found["publishes"]) - set(wanted))
     listens = {port.rpartition(":")[2] for port in wanted}
-    taken = [listener(port) for port in new]
+    taken = [parse_listener(port) for port in new]
     open_or_in_the_way = any(
         port.rpartition(":")[2] in listens or any(one[0] == other[0] and overlap(one[1], other[1]) for other in taken)
-        for port, one in ((port, listener(port)) for port in more)
+        for port, one in ((port, parse_listener(port)) for port in more)
     )
     return [] if open_or_in_the_way else more
 
 
-def listener(port):
+def parse_listener(port):
     """Return protocol and (address, port) of what a container publishes.
 
-    :param str port: as :func:`wanted_ports` returns it
+    :param str port: as :func:`format_ports` returns it
     :rtype: tuple[str, tuple[str, int]]
     """
     address, number = parse_endpoint(port.rpartition(":")[0])
     return "udp" if port.endswith("/udp") else "tcp", (address, number)
 
 
-def numbered_as(container, number, side, publish, mesh, place=1):
+def describe_side_container(container, number, side, publish, mesh, place=1):
     """Return what is asked of a container of a side.
 
     :param dict container: what is asked of the one that has the names
@@ -160,11 +160,11 @@ def numbered_as(container, number, side, publish, mesh, place=1):
     """
     publish = sorted(publish)
     if number == place:
-        return described(**{**container, "publish": publish})
-    endpoints = rf"/{names.run(place)}(?=:{ENDPOINT}:)"
+        return describe_container(**{**container, "publish": publish})
+    endpoints = rf"/{names.run(place)}(?=:{ENDPOINT_DIRECTORY}:)"
     volumes = [re.sub(endpoints, f"/{names.run(number)}", volume) for volume in container["volumes"]]
     # only what is published is open there, so that a port of a link that has it no more is shut
-    env = {**container["env"], LOCAL: "1"} if side == "client" else container["env"]
+    env = {**container["env"], LOCAL_VARIABLE: "1"} if side == "client" else container["env"]
     own = {
         "name": names.name_side_container(side, mesh, number),
         "publish": publish,
@@ -175,4 +175,4 @@ def numbered_as(container, number, side, publish, mesh, place=1):
     }
     # a backend is dialled by all of a server side
     own.update({"others": {}} if side == "client" else {})
-    return described(**{**container, **own})
+    return describe_container(**{**container, **own})

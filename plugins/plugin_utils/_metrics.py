@@ -11,12 +11,12 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _names
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, is_address, parse_address
 from ansible_collections.crosshost.ambassador.plugins.module_utils._permissions import HAPROXY_UID
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import (
-    ENDPOINT,
+    ENDPOINT_DIRECTORY,
     NO_UPSTREAM_DNS,
-    described,
-    mounted,
+    describe_container,
+    format_volume,
 )
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import gateways
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import find_gateways
 
 # the port of a container at which it tells metrics, by HAProxy's custom
 METRICS_PORT = 8404
@@ -24,7 +24,7 @@ METRICS_PORT = 8404
 PAGES = ("metrics", "generation")
 
 
-def metrics_at(said):
+def parse_metrics_address(said):
     """Return address and port at which metrics are asked for.
 
     :param said: ``ambassador_metrics``: ``address:port``, or a port on the loopback
@@ -35,7 +35,7 @@ def metrics_at(said):
     return found if found and is_address(found[0]) else None
 
 
-def metrics(host, shown, settings, observed):
+def describe_metrics_container(host, shown, settings, observed):
     """Return what is asked of the container at which the metrics of both sides are asked for.
 
     It publishes the port, so that no other container is made anew for it, and hands each request on to the one that it is about. It says
@@ -48,9 +48,9 @@ def metrics(host, shown, settings, observed):
     :rtype: dict
     :source: Prometheus' documentation, "Writing HTTP service discovery"
     """
-    address, port = metrics_at(settings["metrics"])
+    address, port = parse_metrics_address(settings["metrics"])
     network = observed["networks"].get(settings["network"])
-    own = gateways(network["pools"], observed["addresses"]) if network and ipaddress.ip_address(address).is_loopback else []
+    own = find_gateways(network["pools"], observed["addresses"]) if network and ipaddress.ip_address(address).is_loopback else []
     paths = {names.numbered(side, number): (side, number) for side, number in shown}
     targets, volumes, backends = [], [], []
     for path, (side, number) in paths.items():
@@ -61,8 +61,12 @@ def metrics(host, shown, settings, observed):
             "container": names.name_side_container(side, observed["mesh"], number),
         }
         targets += [{"targets": ["@host@"], "labels": {"__metrics_path__": f"/{path}/{page}", **labels, "page": page}} for page in PAGES]
-        volumes.append(mounted(f"{settings['state_dir']}/{side}/{names.run(number)}/{names.METRICS}", f"{ENDPOINT}/{path}"))
-        backends += [f"backend {path}", "    http-request replace-path /[^/]+(/.*) \\1", f"    server {path} unix@{ENDPOINT}/{path}/socket"]
+        volumes.append(format_volume(f"{settings['state_dir']}/{side}/{names.run(number)}/{names.METRICS}", f"{ENDPOINT_DIRECTORY}/{path}"))
+        backends += [
+            f"backend {path}",
+            "    http-request replace-path /[^/]+(/.*) \\1",
+            f"    server {path} unix@{ENDPOINT_DIRECTORY}/{path}/socket",
+        ]
     # in a format of HAProxy, in quotes
     told = json.dumps(targets).replace("%", "%%").replace("'", "\\u0027").replace("@host@", "%[req.hdr(host),json(utf8s)]")
     lines = [
@@ -83,7 +87,7 @@ def metrics(host, shown, settings, observed):
         "    use_backend %[path,field(2,/)]",
         *backends,
     ]
-    return described(
+    return describe_container(
         names.metrics(observed["mesh"]),
         settings["image"],
         user=f"{HAPROXY_UID}:{HAPROXY_UID}",

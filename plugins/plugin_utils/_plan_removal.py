@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _container_numbers as container_numbers
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _temporary_containers as temporary_containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES, Plan, make_removal, name_all_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_lines import find_removal_warnings, format_removed_links
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_metrics import add_metrics_of_other_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import find_directory_problems, find_host_problems
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._temporary_containers import find_temporary_containers
 
 
 def add_side_without_links(plan, wiring, observed, settings):
@@ -23,7 +23,7 @@ def add_side_without_links(plan, wiring, observed, settings):
     """
     side, host, on_disk = plan.part, plan.host, observed["sides"].get(plan.part, {})
     is_key_unused = has_unused_key(wiring, observed)
-    if plan.problems or not (on_disk or container_numbers.numbered(side, observed) or is_key_unused):
+    if plan.problems or not (on_disk or find_side_containers(side, observed) or is_key_unused):
         return
     plan.problems = find_host_problems(host, observed)
     add_removal(plan, name_all_containers(side, observed), list_directories(side), observed, settings)
@@ -65,7 +65,7 @@ def add_removal(plan, container_names, directories, observed, settings, volume=N
     :param str | None volume: name of the volume
     """
     has_client = names.name_side_container("client", observed["mesh"]) in container_names
-    candidates = container_names + (temporary_containers.standins(observed) if has_client else [])
+    candidates = container_names + (find_temporary_containers(observed) if has_client else [])
     removed = [name for name in candidates if observed["containers"].get(name, {}).get("ours") is not None]
     entries = observed["entries"]
     if set(directories) & set(SIDES) and not (set(entries) - set(directories)) & set(SIDES) and "identity" in entries:

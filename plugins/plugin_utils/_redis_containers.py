@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._permissions import REDIS_UID
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import described, mounted
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import describe_container, format_volume
 
 
-def redis_server(name, settings):
+def describe_redis_server(name, settings):
     """Return what is asked of the container of a Redis server.
 
     :param str name: its name
@@ -18,14 +18,14 @@ def redis_server(name, settings):
     command = ["/etc/ambassador/redis.conf", "--aclfile", "/etc/ambassador/users.acl", "--dir", "/data", "--appendonly", "yes"]
     # no protected mode: it would let in loopback only; the network of the ambassadors is the fence, and the users are
     command += ["--protected-mode", "no"]
-    return described(
+    return describe_container(
         name,
         settings["image"],
         user=f"{REDIS_UID}:{REDIS_UID}",
         entrypoint=["redis-server"],
         command=command,
         # the whole directory: a mounted file would keep its old inode
-        volumes=[f"{settings['volume']}:/data:nocopy", mounted(f"{settings['state_dir']}/{name}", "/etc/ambassador")],
+        volumes=[f"{settings['volume']}:/data:nocopy", format_volume(f"{settings['state_dir']}/{name}", "/etc/ambassador")],
         healthcheck={"test": ["CMD", "redis-cli", "ping"], "interval": "10s", "timeout": "3s", "retries": 3},
         memory=settings["memory"],
         pids=settings["pids"],
@@ -33,7 +33,7 @@ def redis_server(name, settings):
     )
 
 
-def redis_client(name, settings, variables, has_passwords):
+def describe_redis_client(name, settings, variables, has_passwords):
     """Return what is asked of the container of a Redis client, which only stays.
 
     :param str name: its name
@@ -42,7 +42,7 @@ def redis_client(name, settings, variables, has_passwords):
     :param bool has_passwords: whether it has a directory of them
     :rtype: dict
     """
-    return described(
+    return describe_container(
         name,
         settings["image"],
         user=f"{REDIS_UID}:{REDIS_UID}",
@@ -52,7 +52,7 @@ def redis_client(name, settings, variables, has_passwords):
         stop_signal="SIGKILL",
         env=variables,
         # the whole directory: a mounted file would keep its old inode
-        volumes=[mounted(f"{settings['state_dir']}/{name}", "/etc/ambassador")] if has_passwords else [],
+        volumes=[format_volume(f"{settings['state_dir']}/{name}", "/etc/ambassador")] if has_passwords else [],
         # where the image declares a volume: one without a name would be left behind by every client
         tmpfs=["/data"],
         memory=settings["memory"],

@@ -11,7 +11,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint
 from ansible_collections.crosshost.ambassador.plugins.module_utils._names import name_side_container
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import seen_from, told
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import numbered
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_network import find_alias_problems
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import find_engine_problem
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._table import aligned, printable
@@ -93,7 +93,7 @@ class Judge:
                 self.replicas.setdefault(link["alias"], []).append(server_name(host))
 
     def _side(self, host, side, engine, found, observed):
-        where, wiring, there = f"host {host}, {side} side", found["wiring"], numbered(side, observed)
+        where, wiring, there = f"host {host}, {side} side", found["wiring"], find_side_containers(side, observed)
         mesh = observed["mesh"]
         for problem in wiring["problems"]:
             # a host that is not reached, or not asked, has been told already, or needs not be

@@ -8,13 +8,13 @@ import itertools
 import re
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import ENDPOINT, described
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import ENDPOINT_DIRECTORY, describe_container
 
 # variable of the container that says what is wrong with a generation: it looks at all places
-CHECKED = "AMBASSADOR_CHECKED"
+CHECKED_VARIABLE = "AMBASSADOR_CHECKED"
 
 
-def check(container, generation):
+def describe_check(container, generation):
     """Return what is asked of the container that says what is wrong with a generation.
 
     :param dict container: the description of the side's container
@@ -26,11 +26,11 @@ def check(container, generation):
         command = ["-c", "-f", f"{at}/links.cfg", "-f", f"{at}/haproxy.cfg"]
     else:
         command = [*container["command"], "check", at]
-    volumes = [volume for volume in container["volumes"] if f":{ENDPOINT}:" not in volume]
-    return {**container, "name": f"{container['name']}_check", "command": command, "volumes": volumes, "env": {CHECKED: "1"}}
+    volumes = [volume for volume in container["volumes"] if f":{ENDPOINT_DIRECTORY}:" not in volume]
+    return {**container, "name": f"{container['name']}_check", "command": command, "volumes": volumes, "env": {CHECKED_VARIABLE: "1"}}
 
 
-def left_over(side, observed):
+def find_leftover_containers(side, observed):
     """Return the names of containers that only told of an image or a generation, and that a run which was killed has left behind.
 
     Each run gives them a number of its own, for two may be at it at once.
@@ -43,7 +43,7 @@ def left_over(side, observed):
     return [one for one, found in observed["containers"].items() if found["ours"] and name.fullmatch(one) and found["state"] == "exited"]
 
 
-def standins(observed):
+def find_temporary_containers(observed):
     """Return the names of the stand-ins that are there: each ends with its last connection, and a later run may need another one.
 
     :param dict observed: the observation
@@ -54,7 +54,7 @@ def standins(observed):
     )
 
 
-def free_standins(observed, count):
+def find_free_names(observed, count):
     """Return names that no stand-in has.
 
     :param dict observed: the observation
@@ -65,7 +65,7 @@ def free_standins(observed, count):
     return list(itertools.islice((name for name in possible if name not in observed["containers"]), max(count, 0)))
 
 
-def standin_directory(name, directory):
+def name_temporary_directory(name, directory):
     """Return the directory that holds the one of a stand-in's endpoint.
 
     :param str name: name of the stand-in
@@ -75,7 +75,7 @@ def standin_directory(name, directory):
     return f"{directory}/{name.partition('_client_')[2]}"
 
 
-def standin(container, name, directory, with_names):
+def describe_temporary_container(container, name, directory, with_names):
     """Return what is asked of the container that stands in for a client side while that is away.
 
     :param dict container: the description of the client side's container
@@ -84,8 +84,8 @@ def standin(container, name, directory, with_names):
     :param bool with_names: whether it has the aliases; without them nobody dials it
     :rtype: dict
     """
-    own = standin_directory(name, directory)
-    volumes = [re.sub(rf"^.*(?=:{ENDPOINT}:)", f"{own}/run", volume) for volume in container["volumes"]]
+    own = name_temporary_directory(name, directory)
+    volumes = [re.sub(rf"^.*(?=:{ENDPOINT_DIRECTORY}:)", f"{own}/run", volume) for volume in container["volumes"]]
     more = {"publish": [], "address": {}, "aliases": container["aliases"] if with_names else [], "temporary": True, "volumes": volumes}
     more["others"] = {network: aliases for network, aliases in container["others"].items() if with_names and aliases}
-    return described(**{**container, "name": name, **more})
+    return describe_container(**{**container, "name": name, **more})

@@ -13,19 +13,28 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _packi
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, is_address
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import digest, variables_digest
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _ambassadors as ambassadors
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _container_changes as container_changes
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _container_description as container_description
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _container_networks as container_networks
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _container_numbers as container_numbers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _handover as handover
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis_containers as redis_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _render as render
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._ambassadors import describe_ambassadors
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_changes import lacks_aliases
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import (
+    compute_connection_limit,
+    normalize_image,
+    parse_size,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import (
+    add_ranges,
+    add_subnets,
+    find_gateways,
+    listens_on_ipv6,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import add_places, add_replicas, find_side_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import STEPS
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_inputs import SideInputs
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import RedisInputs, plan_redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side, plan_side
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._redis_containers import describe_redis_client, describe_redis_server
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring, on_host
 from conftest import ROOT
 
@@ -189,11 +198,11 @@ class Host:
     def pull(self, image):
         """Have an image that no other host has."""
         self._number += 1
-        self.observed["images"][container_description.reference(image)] = f"sha256:{self._number:064x}"
+        self.observed["images"][normalize_image(image)] = f"sha256:{self._number:064x}"
 
     def _network(self, found, told, authority):
         subnets = ["198.19.0.0/24"] + (["2001:db8:1::/64"] if told["ipv6"] else [])
-        pools = container_networks.ranged([{"Subnet": subnet} for subnet in subnets])
+        pools = add_ranges([{"Subnet": subnet} for subnet in subnets])
         self.observed["networks"][told["network"]] = {
             "ours": True,
             "ipv6": told["ipv6"],
@@ -260,11 +269,11 @@ class Host:
         if there is None or self._needs_another(asked, there):
             self._number += 1
             there = {"id": f"{self._number:064x}", "image": asked["image"], "networks": {}, "publishes": [], "state": "created"}
-            there |= {"image_id": self.observed["images"][container_description.reference(asked["image"])], "hash": asked["hash"]}
+            there |= {"image_id": self.observed["images"][normalize_image(asked["image"])], "hash": asked["hash"]}
             there |= {"mesh": self.observed["mesh"], "directory": f"{told['state_dir']}/{found['side']}" if "side" in found else None}
             there |= {"ours": asked["name"], "pids": int(asked["pids"]), "health": "healthy" if asked["healthcheck"] else None}
         started = there["state"] != "running"
-        there |= {"state": "running", "publishes": sorted(asked["publish"]), "memory": container_description.size(asked["memory"])}
+        there |= {"state": "running", "publishes": sorted(asked["publish"]), "memory": parse_size(asked["memory"])}
         there["restart"] = "no" if asked["temporary"] else "always"
         self._connect(asked, there)
         self.observed["containers"][asked["name"]] = there
@@ -277,12 +286,12 @@ class Host:
 
     def _needs_another(self, asked, there):
         """Docker cannot change these while a container lives; that a label differs is one of them."""
-        image = self.observed["images"][container_description.reference(asked["image"])]
+        image = self.observed["images"][normalize_image(asked["image"])]
         return (there["hash"], there["pids"], there["image_id"]) != (asked["hash"], int(asked["pids"]), image)
 
     def _connect(self, asked, there):
         for name, aliases in (asked["others"] or {}).items():
-            if aliases and container_changes.lacks(there, name, aliases):
+            if aliases and lacks_aliases(there, name, aliases):
                 there["networks"][name] = {"aliases": sorted(aliases), "names": sorted(aliases), "said": {}, "addresses": ["198.19.9.9"]}
         if asked["others"] is not None:
             there["networks"] = {name: one for name, one in there["networks"].items() if name in (asked["network"], *asked["others"])}
@@ -410,15 +419,15 @@ class Fleet:
             return plan_side(SideInputs(side, host, wiring, observed, told)).result()
         network = observed["networks"].get(told["network"])
         pools = network["pools"] if network else []
-        gateways = container_networks.gateways(pools, observed["addresses"])
+        gateways = find_gateways(pools, observed["addresses"])
         if side == "server" and gateways:
             wiring = on_host(wiring, gateways[0])
         if side == "client":
-            wiring = container_networks.with_subnets(container_numbers.placed(wiring, observed), told, observed)
+            wiring = add_subnets(add_places(wiring, observed), told, observed)
         else:
-            wiring = handover.with_sources(container_numbers.scaled(wiring, told["network"], observed), held)
+            wiring = handover.with_sources(add_replicas(wiring, told["network"], observed), held)
         served = handover.both(wiring, held, observed["addresses"]) if side == "server" and leaving == handover.KEEP else wiring
-        places = ambassadors.of_places(side, served, told, SCRIPTS, observed)
+        places = describe_ambassadors(side, served, told, SCRIPTS, observed)
         authority = self.authority.tls(observed, **tls) if told["tls"] else None
         generation = None
         if told["engine"] in render.FILES:
@@ -440,12 +449,12 @@ class Fleet:
                 }
         variables = {"ansible_managed": managed, "side": side, "links": wiring["links"], "variables": wiring["variables"]}
         variables["sources"] = wiring["sources"]
-        gateways = container_networks.gateways(pools, observed["addresses"])
+        gateways = find_gateways(pools, observed["addresses"])
         variables |= {"gateways": gateways, "subnets": [pool["Subnet"] for pool in pools]}
-        variables |= {"image_id": observed["images"].get(container_description.reference(told["image"]), "")}
-        variables |= {"connections": container_description.connections(told["memory"])}
+        variables |= {"image_id": observed["images"].get(normalize_image(told["image"]), "")}
+        variables |= {"connections": compute_connection_limit(told["memory"])}
         variables |= {"nameservers": told["nameservers"] or observed["nameservers"]}
-        variables["ipv6"] = container_networks.listens_on_ipv6(side, wiring, told, observed)
+        variables["ipv6"] = listens_on_ipv6(side, wiring, told, observed)
         variables |= {"tls": told["tls"], "revoked": [], "crl": False, "metrics": bool(told["metrics"])}
         held = self.authority.read(observed["identity"]["certificate"]) if told["tls"] else None
         variables |= {"not_after": held and held["not_after"]}
@@ -480,7 +489,7 @@ class Fleet:
         # without TLS the server side does not learn the alias; a link with `ports` has one for each of its ports
         key = "alias" if self.settings["tls"] else "name"
         server, port = target["name"], target["port"]
-        there = container_numbers.numbered("server", self.hosts[server].observed)
+        there = find_side_containers("server", self.hosts[server].observed)
         publishes = [place for found in there.values() for place in found["publishes"]]
         known = (client, *self.hosts[client].observed["addresses"], "gateway" if client == server else "")
         if target["on_this_host"]:
@@ -533,13 +542,13 @@ class Redis:
         given, loaded, volume = self.passwords, None, None
         if self.part == "redis_server":
             container, files = (
-                redis_containers.redis_server(self.name, self.settings),
+                describe_redis_server(self.name, self.settings),
                 redis.server_files(given, [], self.settings["memory"]),
             )
             loaded, volume = digest(redis.loaded(given, [], self.settings["memory"]).encode()), self.VOLUME
         else:
             variables = {"REDIS_NAME": "/consumer/redis"}
-            container, files = redis_containers.redis_client(self.name, self.settings, variables, bool(given)), redis.client_files(given)
+            container, files = describe_redis_client(self.name, self.settings, variables, bool(given)), redis.client_files(given)
         owned = {"owner": permissions.REDIS_UID, "files": {name: digest(content.encode()) for name, content in files.items()}}
         self.settings["files"] = owned["files"] | ({"loaded": loaded} if loaded else {})
         observed = self.host.look()
