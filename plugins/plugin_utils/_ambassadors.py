@@ -22,11 +22,11 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_po
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import side_variables
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import names_of, networks
 
-# variable of a container: which place it is, where that is not the first
+# variable of a container: its place, if that is not the first one
 PLACE_VARIABLE = "AMBASSADOR_PLACE"
 # the user of the official image of socat
 SOCAT_UID = 65534
-# the kernel takes rules from nobody else, and in the container's own network namespace alone
+# the kernel accepts rules from root only; the rules are in the container's own network namespace
 NFTABLES_UID = 0
 UIDS = {"haproxy": HAPROXY_UID, "socat": SOCAT_UID, "nftables": NFTABLES_UID}
 # ports of common services in the range of source ports: RabbitMQ, CockroachDB, Redis Sentinel, MongoDB, RethinkDB
@@ -44,14 +44,14 @@ TCP_SYSCTLS = {
 
 
 def describe_ambassadors(side, wiring, settings, scripts, observed):
-    """Return what is asked of each container that has names; of a server side there is one, and it has none.
+    """Return the description of each container that has names. A server side has one such container, without names.
 
     :param str side: ``server`` or ``client``
     :param dict wiring: the wiring of the side
     :param dict settings: see :mod:`plan`
     :param dict[str, str] scripts: see :func:`describe_ambassador`
     :param dict observed: the observation
-    :return: number of the container -> what is asked of it, with all that its links publish
+    :return: number of the container -> its description, with all ports that its links publish
     :rtype: dict[int, dict]
     """
     found, given = {}, []
@@ -64,7 +64,7 @@ def describe_ambassadors(side, wiring, settings, scripts, observed):
 
 
 def describe_ambassador(side, wiring, settings, scripts, observed, place=1, given=()):
-    """Return what is asked of the ambassador of a side.
+    """Return the description of the ambassador of a side.
 
     :param str side: ``server`` or ``client``
     :param dict wiring: the wiring of the side
@@ -72,7 +72,7 @@ def describe_ambassador(side, wiring, settings, scripts, observed, place=1, give
     :param dict[str, str] scripts: name -> content, of ``socat.sh`` and ``nftables.sh``
     :param dict observed: the observation
     :param int place: its number
-    :param given: addresses that others are given by the same plan
+    :param given: addresses of other containers in the same plan
     :rtype: dict
     """
     directory, engine = f"{settings['state_dir']}/{side}", settings["engine"]
@@ -81,7 +81,7 @@ def describe_ambassador(side, wiring, settings, scripts, observed, place=1, give
     aliases = names_of(wiring["links"]) if side == "client" else []
     name = names.name_side_container(side, observed["mesh"], place)
     address = choose_addresses(name, settings["network"], observed, given) if aliases else {}
-    # what is in another place is not carried here
+    # a container ignores links of other places
     environment = {PLACE_VARIABLE: str(place)} if place > 1 else {}
     common = {
         "user": f"{uid}:{uid}",

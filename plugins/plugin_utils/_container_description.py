@@ -4,7 +4,7 @@
 
 A description is a dict: ``name``, ``image`` (as it is pulled), ``user``, ``entrypoint``, ``command``, ``env``, ``volumes``, ``tmpfs``,
 ``dns``, ``healthcheck``, ``stop_signal``, ``capabilities``, ``sysctls``, ``memory``, ``pids``, ``publish``, ``network``, ``aliases``,
-``address``, ``others`` (other networks -> aliases there, None for one that somebody else made it join; None altogether for a container
+``address``, ``others`` (other networks -> aliases there, None for a network that a user connected it to; None altogether for a container
 that joins no others), ``networks`` (all of these, as docker_container takes them), ``temporary`` and ``hash``. The role's
 ``container.yml`` hands it to Docker, with what all containers have in common.
 """
@@ -15,15 +15,15 @@ import hashlib
 import json
 import re
 
-# what all containers have in common (container.yml) is of this version: another number, and they are made anew
+# version of the options that all containers share (container.yml): a change recreates the containers
 OPTIONS_VERSION = 1
-# Docker's own DNS and none behind it (nothing listens there): a backend that is away must not be answered for by somebody else's DNS
+# no upstream behind Docker's DNS (nothing listens at this address): no other DNS server answers for a missing backend
 NO_UPSTREAM_DNS = ["::1"]
-# where a container has the directory of its engine's endpoint
+# directory of the engine's endpoint in a container
 ENDPOINT_DIRECTORY = "/run/ambassador"
-# what can be changed while a container lives, and what says where it is to be had: no part of the hash
+# options that Docker changes without recreating a container, and the image and the name
 OPTIONS_OUTSIDE_HASH = ("image", "memory", "pids", "aliases", "address", "others", "networks", "hash", "name")
-# bytes: what an ambassador needs without a connection, and for one over TLS while it is busy (measured: 40 KiB)
+# memory of an ambassador without connections, and of a busy connection over TLS (measured: 40 KiB)
 IDLE_BYTES, CONNECTION_BYTES = 64 << 20, 40 << 10
 SIZE_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 
@@ -62,11 +62,11 @@ def describe_container(name, image, **options):
 
 
 def format_volume(source, target, writable=False):
-    """Return a directory of the host as a volume, that containers may read where SELinux is on; elsewhere Docker passes over the label.
+    """Return a directory of the host as a volume that containers can read with SELinux. Without SELinux, Docker ignores the label.
 
     :param str source: the directory on the host
-    :param str target: where the container has it
-    :param bool writable: whether it may write there
+    :param str target: the directory in the container
+    :param bool writable: whether the container can write to the directory
     :rtype: str
     :source: Docker's documentation, "Bind mounts", section "Configure the SELinux label"
     """
@@ -74,7 +74,7 @@ def format_volume(source, target, writable=False):
 
 
 def parse_size(value):
-    """Return a size in bytes, or None where it is none: ``512M`` -> 536870912.
+    """Return a size in bytes, or None if the value is not a size: ``512M`` -> 536870912.
 
     :param value: a number of bytes, or a number with a unit of 1024, as Docker takes it
     :rtype: int | None
@@ -84,7 +84,7 @@ def parse_size(value):
 
 
 def compute_connection_limit(memory):
-    """Return how many connections an ambassador takes, so that its memory does for them, and a quarter is left to old workers.
+    """Return the most connections that fit in the memory of an ambassador. A quarter of the memory is for old workers.
 
     :param memory: its memory limit, as Docker takes it; 0 for none
     :rtype: int

@@ -12,13 +12,13 @@ import itertools
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import networks
 
-# the most bits of an address that Docker gives: it refuses to count through half of a /64
+# Docker refuses to allocate addresses from half of a /64
 MAX_RANGE_BITS = 16
-# how an alias begins that says which ones there are
+# first part of the alias that identifies all other aliases
 ALIAS_MARKER_PREFIX = "ambassador-"
-# the addresses of a container that only its own programs reach
+# addresses that only programs in the container reach
 LOOPBACK_SUBNETS = ("127.0.0.0/8", "::1/128")
-# drivers of networks that have a gateway: the second kind is a part of the network of the host's interface
+# drivers of networks with a gateway: the second kind extends the network of the host's interface
 BRIDGE_DRIVER, PARENT_DRIVERS = "bridge", ("macvlan", "ipvlan")
 # the modes of a gateway that translate addresses
 NAT_MODES = ("nat", "nat-unprotected")
@@ -36,7 +36,7 @@ class RouteFault(enum.Enum):
 
 
 def add_ranges(pools):
-    """Return the subnets of a network with a range, as ``ipam_config`` of docker_network: what Docker gives lies in the range.
+    """Return the subnets of a network with a range, as ``ipam_config`` of docker_network. Docker allocates addresses from the range.
 
     The client side keeps its address when it gets another alias, so that connections outlive it; and Docker starts containers in any order,
     and would give that address to another one if it lay in the range that it gives from.
@@ -143,7 +143,7 @@ def find_gateways(pools, addresses):
 
 
 def name_alias_marker(aliases):
-    """Return a further alias that says which ones there are: Docker keeps one that nobody asks for, until another one is missing.
+    """Return an additional alias that identifies the aliases. Docker keeps an old alias until a new alias is missing.
 
     :param list[str] aliases: aliases of a container
     :rtype: str

@@ -11,7 +11,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables im
 
 
 def find_side_containers(side, observed):
-    """Return the containers of a side that are there.
+    """Return the existing containers of a side.
 
     :param str side: ``server`` or ``client``
     :param dict observed: the observation
@@ -27,11 +27,11 @@ def find_side_containers(side, observed):
 
 
 def find_free_number(side, observed, taken):
-    """Return the first number from 2 that no container has, and is not taken by what is yet to be made.
+    """Return the first number from 2 that neither an existing nor a planned container has.
 
     :param str side: ``server`` or ``client``
     :param dict observed: the observation
-    :param taken: numbers
+    :param taken: numbers of planned containers
     :rtype: int
     """
     return next(
@@ -42,7 +42,7 @@ def find_free_number(side, observed, taken):
 
 
 def choose_places(links, observed):
-    """Tell which container of a client side has the name of each link.
+    """Return which container of a client side has the name of each link.
 
     Two names with one port cannot share an address, so that one of them has a container of its own, and all others are in the first. What
     is somewhere stays there, whatever comes, goes or is written first in the map: another container is another connection.
@@ -89,7 +89,7 @@ def add_places(wiring, observed):
 
 
 def select_place(wiring, place):
-    """Return what of a wiring is in one place.
+    """Return the part of a wiring that one container with names forwards.
 
     :param dict wiring: the wiring of a side
     :param int place: number of a container that has names

@@ -13,17 +13,17 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_de
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import is_link_network
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_free_number, find_side_containers
 
-# variable of a container that only publishes what `local` asks for
+# variable of a container that only publishes the ports of `local`
 LOCAL_VARIABLE = "AMBASSADOR_LOCAL"
 
 
 def format_ports(wiring):
-    """Return what a side publishes, as Docker is told: ``address:port:port of the container``, and ``/udp`` where it is that.
+    """Return the ports that a side publishes in Docker's notation: ``address:port:container port``, with ``/udp`` for UDP.
 
     :param dict wiring: the wiring of the side
     :rtype: list[str]
     """
-    # sorted: the order of the map is no reason to make a container anew
+    # sorted: the order of the map does not recreate a container
     return sorted(
         f"{endpoint(port['address'], port['port'])}:{port['container_port']}{'/udp' if port['protocol'] == 'udp' else ''}"
         for port in wiring["publish"]
@@ -31,12 +31,12 @@ def format_ports(wiring):
 
 
 def distribute_ports(side, asked, engine, observed, serves_itself=False):
-    """Return the containers of a side: those that have its names, and others beside them that publish what they cannot.
+    """Return the containers of a side: containers that have names, and additional containers for further ports.
 
-    Docker publishes no further port on a container that runs. Made anew it would break all connections through it, so a port that is new
-    gets a container of its own, with the same generation; and one that nobody asks for any more is left to its container, as long as that
-    has others and nothing listens there. Without containers to spare, or where one is made anew anyway, that one takes what is new.
-    On the client side those that have names publish nothing: their names are enough to be made anew for.
+    Docker cannot publish another port on a running container, and recreating a container breaks all its connections. So a new port gets an
+    additional container with the same generation, unless Docker recreates a container anyway: that container takes the port. A container
+    keeps an unused port as long as it has other ports and nothing listens on the unused one.
+    On the client side, containers that have names publish no ports: only a change of names recreates them.
     The first container of a server side stays, even without a port to publish, while the client side of its host dials its name.
 
     :param str side: ``server`` or ``client``
@@ -60,10 +60,10 @@ def distribute_ports(side, asked, engine, observed, serves_itself=False):
 
 
 def _belongs_to_place(number, found, place, asked, side):
-    """Tell whether a container that is there is one of a place: by its number, or by what it publishes; what is left is the first one's."""
+    """Return whether an existing container belongs to a place, by number or ports. Others belong to the first place."""
     if side == "server" or number in asked:
         return side == "server" or number == place
-    # one that has names of links that are gone
+    # the container has names of removed links
     if any(is_link_network(network) for network in found["networks"].values()):
         return False
     holders = [other for other, container in asked.items() if set(container["publish"]) & set(found["publishes"])]
@@ -109,7 +109,7 @@ def _distribute_ports_of_place(side, place, container, there, engine, observed, 
 
 
 def _keep_third_party_networks(container, found):
-    """Return what is asked of a container, with the networks that somebody else made it join: it stays there.
+    """Return the description of a container with the networks that a user connected it to. It stays connected to them.
 
     Those that it joined for a link have the alias that says which ones there are.
     """
@@ -138,7 +138,7 @@ def _find_unused_ports(found, wanted, new):
 
 
 def parse_listener(port):
-    """Return protocol and (address, port) of what a container publishes.
+    """Return protocol and (address, port) of a published port.
 
     :param str port: as :func:`format_ports` returns it
     :rtype: tuple[str, tuple[str, int]]
@@ -148,14 +148,14 @@ def parse_listener(port):
 
 
 def describe_side_container(container, number, side, publish, mesh, place=1):
-    """Return what is asked of a container of a side.
+    """Return the description of a container of a side.
 
-    :param dict container: what is asked of the one that has the names
-    :param int number: its number
+    :param dict container: the description of the container that has the names
+    :param int number: number of the container
     :param str side: ``server`` or ``client``
-    :param list[str] publish: what it publishes
+    :param list[str] publish: ports of the container
     :param str mesh: the mesh
-    :param int place: number of the one that has the names
+    :param int place: number of the container that has the names
     :rtype: dict
     """
     publish = sorted(publish)
@@ -163,7 +163,7 @@ def describe_side_container(container, number, side, publish, mesh, place=1):
         return describe_container(**{**container, "publish": publish})
     endpoints = rf"/{names.run(place)}(?=:{ENDPOINT_DIRECTORY}:)"
     volumes = [re.sub(endpoints, f"/{names.run(number)}", volume) for volume in container["volumes"]]
-    # only what is published is open there, so that a port of a link that has it no more is shut
+    # only published ports are open in the container: a port that its link no longer has is closed
     env = {**container["env"], LOCAL_VARIABLE: "1"} if side == "client" else container["env"]
     own = {
         "name": names.name_side_container(side, mesh, number),
@@ -173,6 +173,6 @@ def describe_side_container(container, number, side, publish, mesh, place=1):
         "volumes": volumes,
         "env": env,
     }
-    # a backend is dialled by all of a server side
+    # all containers of a server side connect to backends
     own.update({"others": {}} if side == "client" else {})
     return describe_container(**{**container, **own})

@@ -18,17 +18,17 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_de
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import find_gateways
 
-# the port of a container at which it tells metrics, by HAProxy's custom
+# HAProxy's usual port for metrics, in the container
 METRICS_PORT = 8404
-# what is told of each container: by HAProxy, and by its generation
+# pages of each container: from HAProxy, and from its generation
 PAGES = ("metrics", "generation")
 
 
 def parse_metrics_address(said):
-    """Return address and port at which metrics are asked for.
+    """Return address and port of the metrics.
 
     :param said: ``ambassador_metrics``: ``address:port``, or a port on the loopback
-    :return: None where it is neither
+    :return: None for any other value
     :rtype: tuple[str, int] | None
     """
     found = parse_address(f"127.0.0.1:{said}" if str(said).isdigit() else said)
@@ -36,9 +36,9 @@ def parse_metrics_address(said):
 
 
 def describe_metrics_container(host, shown, settings, observed):
-    """Return what is asked of the container at which the metrics of both sides are asked for.
+    """Return the description of the container that serves the metrics of both sides.
 
-    It publishes the port, so that no other container is made anew for it, and hands each request on to the one that it is about. It says
+    It publishes the port, so the port recreates no other container, and it forwards each request to the container of its path. It says
     as well which there are, as Prometheus discovers targets. Where the port is on the loopback, other containers are refused.
 
     :param str host: inventory name of the host

@@ -9,9 +9,9 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_de
 
 
 def describe_redis_server(name, settings):
-    """Return what is asked of the container of a Redis server.
+    """Return the description of the container of a Redis server.
 
-    :param str name: its name
+    :param str name: name of the container
     :param dict settings: see :mod:`plan`; and ``volume``, the name of the volume of its data
     :rtype: dict
     """
@@ -34,12 +34,12 @@ def describe_redis_server(name, settings):
 
 
 def describe_redis_client(name, settings, variables, has_passwords):
-    """Return what is asked of the container of a Redis client, which only stays.
+    """Return the description of the container of a Redis client, which only sleeps.
 
-    :param str name: its name
+    :param str name: name of the container
     :param dict settings: see :mod:`plan`
     :param dict variables: the link variables of its link
-    :param bool has_passwords: whether it has a directory of them
+    :param bool has_passwords: whether it has a directory of passwords
     :rtype: dict
     """
     return describe_container(

@@ -10,12 +10,12 @@ import re
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import ENDPOINT_DIRECTORY, describe_container
 
-# variable of the container that says what is wrong with a generation: it looks at all places
+# variable of the container that checks a generation: it checks all places
 CHECKED_VARIABLE = "AMBASSADOR_CHECKED"
 
 
 def describe_check(container, generation):
-    """Return what is asked of the container that says what is wrong with a generation.
+    """Return the description of the container that checks a generation.
 
     :param dict container: the description of the side's container
     :param str generation: name of the generation
@@ -31,9 +31,9 @@ def describe_check(container, generation):
 
 
 def find_leftover_containers(side, observed):
-    """Return the names of containers that only told of an image or a generation, and that a run which was killed has left behind.
+    """Return the names of containers that checked an image or a generation in an interrupted run.
 
-    Each run gives them a number of its own, for two may be at it at once.
+    Each run has its own number for them, because two runs can check at the same time.
 
     :param str side: ``server`` or ``client``
     :param dict observed: the observation
@@ -44,7 +44,7 @@ def find_leftover_containers(side, observed):
 
 
 def find_temporary_containers(observed):
-    """Return the names of the stand-ins that are there: each ends with its last connection, and a later run may need another one.
+    """Return the names of the existing temporary containers of a client side. Each exits with its last connection.
 
     :param dict observed: the observation
     :rtype: list[str]
@@ -55,7 +55,7 @@ def find_temporary_containers(observed):
 
 
 def find_free_names(observed, count):
-    """Return names that no stand-in has.
+    """Return names that no temporary container has.
 
     :param dict observed: the observation
     :param int count: how many
@@ -66,9 +66,9 @@ def find_free_names(observed, count):
 
 
 def name_temporary_directory(name, directory):
-    """Return the directory that holds the one of a stand-in's endpoint.
+    """Return the parent of the directory of a temporary container's endpoint.
 
-    :param str name: name of the stand-in
+    :param str name: name of the temporary container
     :param str directory: the state directory of the client side
     :rtype: str
     """
@@ -76,12 +76,12 @@ def name_temporary_directory(name, directory):
 
 
 def describe_temporary_container(container, name, directory, with_names):
-    """Return what is asked of the container that stands in for a client side while that is away.
+    """Return the description of the temporary container that serves while Docker recreates or reconnects a client side.
 
     :param dict container: the description of the client side's container
-    :param str name: its name
+    :param str name: name of the temporary container
     :param str directory: the state directory of the client side
-    :param bool with_names: whether it has the aliases; without them nobody dials it
+    :param bool with_names: whether it has the aliases; without them it gets no new connections
     :rtype: dict
     """
     own = name_temporary_directory(name, directory)
