@@ -24,9 +24,6 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _certificates as certificates,
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _containers as containers,
-)
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
     _controller as controller,
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
@@ -51,6 +48,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis i
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_removal import plan_removal
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._play import SERVER_PLANNED, Play
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._redis_containers import describe_redis_client, describe_redis_server
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 
 # the templates and files of the engines, beside the plugins wherever the collection is
@@ -196,7 +194,7 @@ class ActionModule(ActionBase):
     def _plan(self, state):
         if self.mesh != self.settings["mesh"]:
             return plan_unseen(self.part, self.host)
-        name = self.redis.get("name") or names.ambassador(self.part, self.mesh)
+        name = self.redis.get("name") or names.name_side_container(self.part, self.mesh)
         if state == "absent":
             self._image(self.settings.get(IMAGES.get(self.settings["engine"])))
             volume = self.redis.get("volume") if self.redis.get("purge") else None
@@ -453,7 +451,7 @@ class ActionModule(ActionBase):
         texts = redis.server_files(known, rules, memory) if ready else {}
         files = {file: self._hashed(text) for file, text in texts.items()} or dict.fromkeys(("operator",))
         loaded = self._hashed(redis.loaded(known, rules, memory)) if ready else None
-        container = containers.redis_server(name, self._redis_settings())
+        container = describe_redis_server(name, self._redis_settings())
         found = plan_redis(
             RedisInputs(
                 "redis_server",
@@ -497,7 +495,7 @@ class ActionModule(ActionBase):
         known = {user: given[user] or kept[user] for user in given}
         ready = all(known.values()) and not problems
         files = {file: self._hashed(text) for file, text in redis.client_files(known).items()} if ready else dict.fromkeys(given)
-        container = containers.redis_client(name, self._redis_settings(), links[0]["consumer"] if links else {}, bool(given))
+        container = describe_redis_client(name, self._redis_settings(), links[0]["consumer"] if links else {}, bool(given))
         found = plan_redis(
             RedisInputs(
                 "redis_client",

@@ -34,7 +34,7 @@ _value:
   elements: dict
 """
 
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._containers import ranged
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import add_ranges
 
 
 class FilterModule:
@@ -42,4 +42,4 @@ class FilterModule:
 
     def filters(self):
         """Return name -> callable."""
-        return {"ranged": ranged}
+        return {"ranged": add_ranges}

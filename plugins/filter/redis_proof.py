@@ -59,7 +59,7 @@ def run_id(answer):
 
 def redis_proof(answer, servers, link, consumer):
     """Judge a request: see the documentation above."""
-    alias, host, client = link["alias"], consumer["host"], names.ambassador("client", consumer["mesh"])
+    alias, host, client = link["alias"], consumer["host"], names.name_side_container("client", consumer["mesh"])
     targets = " or ".join(f"tcp://{endpoint(target['address'], target['port'])}" for target in link["targets"])
     found, known = run_id(answer), [run_id(server) for server in servers]
     # a server host that the controller cannot reach, or a target outside the inventory, cannot be asked
@@ -82,7 +82,7 @@ def redis_proof(answer, servers, link, consumer):
         f"{alias}:{link['listen']}",
         f"{client} on {host} ({consumer['engine']})",
         targets,
-        names.ambassador("server", consumer["mesh"]),
+        names.name_side_container("server", consumer["mesh"]),
         link["backend"] + ("" if asked else " (that it is that one was not checked: it could not be asked)"),
     ]
     return {"problem": problem, "path": " -> ".join(path)}

@@ -35,7 +35,7 @@ def numbered(word: str, number: int, sign: str = "_") -> str:
     return word if number == 1 else f"{word}{sign}{number}"
 
 
-def ambassador(side: str, mesh: str = DEFAULT, number: int = 1) -> str:
+def name_side_container(side: str, mesh: str = DEFAULT, number: int = 1) -> str:
     """Return the name of a container of a side. 1 is the ambassador, all others publish further ports without recreating it."""
     return numbered(in_mesh(f"ambassador_{side}", mesh), number)
 

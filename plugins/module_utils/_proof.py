@@ -279,7 +279,7 @@ def proof(info, links, host, side, before, dialled=None, addresses=None, authori
         limited = side == "client" and link["servers"]
         more = f"; if the run was limited, run it for {', '.join(link['servers'])} as well" if limited else ""
         problems.append(
-            f"link {alias}: expected a target that is up, as {names.ambassador(side, mesh)} on {host} sees it, found"
+            f"link {alias}: expected a target that is up, as {names.name_side_container(side, mesh)} on {host} sees it, found"
             f" {found or info.get('msg', 'none')}"
             + (f". {remedy}" if remedy else f"; start the backend {link['backend']}, or mend the way to it{more}.")
         )

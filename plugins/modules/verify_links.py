@@ -172,7 +172,7 @@ def client_addresses(engine, network, mesh, place):
     :param int place: number of the container that has the name of a link
     :rtype: list[str]
     """
-    found = engine.get(f"/containers/{names.ambassador('client', mesh, place)}/json") or {"NetworkSettings": {"Networks": {}}}
+    found = engine.get(f"/containers/{names.name_side_container('client', mesh, place)}/json") or {"NetworkSettings": {"Networks": {}}}
     return addresses(found["NetworkSettings"]["Networks"].get(network) or {})
 
 

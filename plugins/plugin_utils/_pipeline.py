@@ -10,9 +10,12 @@ from collections.abc import Collection
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _packing as packing
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _certificates as certificates
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _handover as handover
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _render as render
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._ambassadors import describe_ambassadors
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import compute_connection_limit, normalize_image
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import add_subnets, find_gateways, listens_on_ipv6
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import add_places, add_replicas
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import Plan, Settings
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import TlsInputs
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_inputs import Generation, SideInputs
@@ -69,7 +72,7 @@ class ResolvedSide:
     @functools.cached_property
     def gateways(self):
         """The addresses of the host in the network of the ambassadors."""
-        return containers.gateways(self.pools, self.observed["addresses"])
+        return find_gateways(self.pools, self.observed["addresses"])
 
 
 def plan_resolved_side(inputs: ResolvedSide) -> Plan:
@@ -88,7 +91,7 @@ def plan_resolved_side(inputs: ResolvedSide) -> Plan:
             wiring,
             inputs.observed,
             inputs.settings,
-            places=containers.of_places(inputs.side, served, inputs.settings, _read_scripts(inputs.role), inputs.observed),
+            places=describe_ambassadors(inputs.side, served, inputs.settings, _read_scripts(inputs.role), inputs.observed),
             generation=_render_generation(inputs, served) if has_generation else None,
             tls=inputs.tls,
             kept_wiring=served,
@@ -112,11 +115,11 @@ def _complete_wiring(inputs: ResolvedSide) -> dict:
     """Return the wiring with what only the observation of the host shows."""
     wiring, settings, observed = inputs.wiring, inputs.settings, inputs.observed
     if inputs.side == "client":
-        return containers.with_subnets(containers.placed(wiring, observed), settings, observed)
+        return add_subnets(add_places(wiring, observed), settings, observed)
     if inputs.gateways:
         # IPv4 first; before the network is created its gateway is unknown, and the side is planned again
         wiring = on_host(wiring, min(inputs.gateways, key=lambda address: ":" in address))
-    return handover.with_sources(containers.scaled(wiring, settings["network"], observed), inputs.stored_wiring)
+    return handover.with_sources(add_replicas(wiring, settings["network"], observed), inputs.stored_wiring)
 
 
 def _render_generation(inputs: ResolvedSide, wiring: dict) -> Generation:
@@ -138,11 +141,11 @@ def _render_generation(inputs: ResolvedSide, wiring: dict) -> Generation:
         "sources": wiring["sources"],
         "gateways": inputs.gateways,
         "subnets": [pool["Subnet"] for pool in inputs.pools],
-        "image_id": observed["images"].get(containers.reference(settings["image"]), ""),
-        "connections": containers.connections(settings["memory"]),
+        "image_id": observed["images"].get(normalize_image(settings["image"]), ""),
+        "connections": compute_connection_limit(settings["memory"]),
         "nameservers": settings["nameservers"] or observed["nameservers"],
         "tls": settings["tls"],
-        "ipv6": containers.listens_on_ipv6(inputs.side, wiring, settings, observed),
+        "ipv6": listens_on_ipv6(inputs.side, wiring, settings, observed),
         "revoked": certificates.revoked(inputs.revocation_lists) if tls else [],
         "metrics": bool(settings["metrics"]),
         "not_after": tls["held"]["not_after"] if tls and tls["held"] else None,

@@ -14,7 +14,9 @@ import dataclasses
 from typing import TypedDict
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import normalize_image
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._temporary_containers import find_leftover_containers
 
 EXPAND, TURN, CONTRACT = "expand", "turn", "contract"
 # part -> phase of its steps, except the step `remove` of a side, which is in the phase `contract`
@@ -176,7 +178,7 @@ def name_containers(side, observed, numbers):
     :param numbers: numbers of the containers
     :rtype: list[str]
     """
-    return [names.ambassador(side, observed["mesh"], number) for number in numbers]
+    return [names.name_side_container(side, observed["mesh"], number) for number in numbers]
 
 
 def name_all_containers(side, observed):
@@ -186,7 +188,7 @@ def name_all_containers(side, observed):
     :param dict observed: the observation
     :rtype: list[str]
     """
-    return name_containers(side, observed, {1, *containers.numbered(side, observed)}) + containers.left_over(side, observed)
+    return name_containers(side, observed, {1, *find_side_containers(side, observed)}) + find_leftover_containers(side, observed)
 
 
 def add_image_step(plan, observed, settings, users):
@@ -197,7 +199,7 @@ def add_image_step(plan, observed, settings, users):
     :param Settings settings: the settings
     :param list[dict | None] users: the containers that need the image, as they were observed
     """
-    image_id = observed["images"].get(containers.reference(settings["image"]))
+    image_id = observed["images"].get(normalize_image(settings["image"]))
     missing = image_id is None
     is_new = missing or all(not container or container["image_id"] != image_id for container in users)
     untested = settings.get("engine") == "haproxy" and is_new and settings["image"] not in settings.get("tested", [])

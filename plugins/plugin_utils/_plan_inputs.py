@@ -9,11 +9,22 @@ import functools
 from collections.abc import Collection
 from typing import TypedDict
 
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._containers import Difference
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_changes import (
+    Difference,
+    find_differences,
+    lacks_aliases,
+    needs_recreate,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_ports import distribute_ports
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import Removal, Settings
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import TlsInputs
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_proof import JoinedNetworks, LocalPort
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._temporary_containers import (
+    find_free_names,
+    find_leftover_containers,
+    find_temporary_containers,
+)
 
 # the most temporary containers of earlier runs that may have connections: each takes its memory
 MAX_STANDINS = 5
@@ -39,7 +50,7 @@ class SideInputs:
     #: the observation
     observed: dict
     settings: Settings
-    #: descriptions of the containers that have names, see :func:`containers.of_places`; None without links, or with problems of the map
+    #: see :func:`ambassadors.describe_ambassadors`; None without links, or with problems of the map
     places: dict[int, dict] | None = None
     #: None for an engine that keeps nothing on disk
     generation: Generation | None = None
@@ -65,7 +76,7 @@ class SideInputs:
     @functools.cached_property
     def existing(self):
         """Number -> container of the side, as it was observed."""
-        return containers.numbered(self.side, self.observed)
+        return find_side_containers(self.side, self.observed)
 
     @functools.cached_property
     def late_links(self):
@@ -173,7 +184,7 @@ class SideContainers:
 
     def needs_recreate(self, number):
         """Return whether Docker has to recreate a container."""
-        return containers.needs_recreate(self.differences[number])
+        return needs_recreate(self.differences[number])
 
 
 def find_containers(inputs):
@@ -183,21 +194,19 @@ def find_containers(inputs):
     :rtype: SideContainers
     """
     side, observed, existing = inputs.side, inputs.observed, inputs.existing
-    wanted, idle = containers.of_side(side, inputs.places, inputs.settings["engine"], observed, inputs.wiring["serves_itself"])
-    differences = {
-        number: containers.find_differences(container, existing.get(number), observed["images"]) for number, container in wanted.items()
-    }
+    wanted, idle = distribute_ports(side, inputs.places, inputs.settings["engine"], observed, inputs.wiring["serves_itself"])
+    differences = {number: find_differences(container, existing.get(number), observed["images"]) for number, container in wanted.items()}
     standins, new_standins = [], {}
     if side == "client":
-        standins = containers.standins(observed)
+        standins = find_temporary_containers(observed)
         replaced = [number for number in inputs.places if _needs_standin(inputs, wanted[number], existing.get(number), differences[number])]
-        free_names = containers.free_standins(observed, MAX_STANDINS - len(standins))
+        free_names = find_free_names(observed, MAX_STANDINS - len(standins))
         new_standins = dict(zip(free_names, replaced, strict=False))
     return SideContainers(
         wanted=wanted,
         existing=existing,
         idle=idle,
-        left_over=containers.left_over(side, observed),
+        left_over=find_leftover_containers(side, observed),
         differences=differences,
         standins=standins,
         new_standins=new_standins,
@@ -213,6 +222,4 @@ def _needs_standin(inputs, wanted, container, differences):
     if inputs.settings["engine"] != "haproxy" or inputs.on_disk.get("engine") != "haproxy":
         return False
     networks = {**wanted["others"], wanted["network"]: wanted["aliases"]}
-    return containers.needs_recreate(differences) or any(
-        containers.lacks(container, network, aliases) for network, aliases in networks.items()
-    )
+    return needs_recreate(differences) or any(lacks_aliases(container, network, aliases) for network, aliases in networks.items())

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import targets_of
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._containers import Change
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_changes import Change, format_differences, needs_recreate
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import find_default_route
 
 
 def format_link_lines(side, host, wiring, on_disk):
@@ -133,7 +133,7 @@ def format_joined_networks(host, wanted, container, observed, settings):
         return []
     former, planned = set(container["networks"]), {wanted["network"], *wanted["others"]}
     joins, leaves = sorted(set(wanted["others"]) - former), sorted(former - planned)
-    old_route, new_route = (containers.default_route(networks, observed, settings) for networks in (former, planned))
+    old_route, new_route = (find_default_route(networks, observed, settings) for networks in (former, planned))
     routes = {old_route: "was", new_route: "becomes"} if old_route and old_route != new_route else {}
     lines = []
     for verb, networks in (("joins", joins), ("leaves", leaves)):
@@ -153,13 +153,13 @@ def format_recreation(host, wanted, container, differences, connections):
     :param int | None connections: how many it has; None for an engine that does not count them
     :rtype: list[str]
     """
-    if container is None or container["state"] != "running" or not containers.needs_recreate(differences):
+    if container is None or container["state"] != "running" or not needs_recreate(differences):
         return []
     if any(difference.change is Change.PORTS for difference in differences):
         former = ", ".join(container["publishes"]) or "nothing"
         reason = f", to publish {', '.join(wanted['publish']) or 'nothing'} instead of {former}"
     else:
-        reason = f" ({containers.format_differences(differences)})"
+        reason = f" ({format_differences(differences)})"
     return [
         f"~ host {host}: {wanted['name']} is made anew{reason}; connections through it break once."
         f" There are {format_connections(connections or 0)} now."

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, overlap
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_changes import find_differences, format_differences
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._metrics import describe_metrics_container, parse_metrics_address
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES, make_removal
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_ports import find_ipv6_port_problems, find_port_problems
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import find_container_name_problems
@@ -23,7 +25,7 @@ def find_metrics_problems(host, wiring, observed, settings):
     """
     if not settings["metrics"]:
         return []
-    at, place = containers.metrics_at(settings["metrics"]), f"host {host}, ambassador_metrics: expected"
+    at, place = parse_metrics_address(settings["metrics"]), f"host {host}, ambassador_metrics: expected"
     if at is None:
         return [f"{place} a port, or address:port, found {settings['metrics']!r}; correct it, or set it to '' for no metrics."]
     if settings["engine"] != "haproxy":
@@ -57,10 +59,10 @@ def add_metrics(plan, side, numbers, observed, settings):
     """
     name, other = names.metrics(observed["mesh"]), SIDES[1 - SIDES.index(side)]
     container = observed["containers"].get(name)
-    shown = [(side, number) for number in numbers] + [(other, number) for number in containers.numbered(other, observed)]
-    is_on = settings["engine"] == "haproxy" and containers.metrics_at(settings["metrics"])
+    shown = [(side, number) for number in numbers] + [(other, number) for number in find_side_containers(other, observed)]
+    is_on = settings["engine"] == "haproxy" and parse_metrics_address(settings["metrics"])
     if is_on and shown and (numbers or container):
-        return _add_change(plan, container, containers.metrics(plan.host, sorted(shown), settings, observed), observed, settings)
+        return _add_change(plan, container, describe_metrics_container(plan.host, sorted(shown), settings, observed), observed, settings)
     if container and container["ours"]:
         plan.add_step("remove", name)
         plan.inputs.setdefault("remove", make_removal())["containers"].append(name)
@@ -69,15 +71,15 @@ def add_metrics(plan, side, numbers, observed, settings):
 
 
 def _add_change(plan, container, wanted, observed, settings):
-    differences = containers.find_differences(wanted, container, observed["images"])
+    differences = find_differences(wanted, container, observed["images"])
     if not differences:
         return []
-    name, text = wanted["name"], containers.format_differences(differences)
+    name, text = wanted["name"], format_differences(differences)
     plan.add_step("container", f"{name}: {text}")
     if container:
         plan.lines.append(f"~ container {name} on {plan.host}: {text}")
     else:
-        plan.lines.append(f"+ container {name} on {plan.host}, to tell metrics at {endpoint(*containers.metrics_at(settings['metrics']))}")
+        plan.lines.append(f"+ container {name} on {plan.host}, to tell metrics at {endpoint(*parse_metrics_address(settings['metrics']))}")
     return [wanted]
 
 

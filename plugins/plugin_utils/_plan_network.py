@@ -8,7 +8,12 @@ import ipaddress
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import (
+    PARENT_DRIVERS,
+    RouteFault,
+    find_default_route,
+    find_route_fault,
+)
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import name_all_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import name_container
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import HOST
@@ -18,10 +23,10 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring impor
 STOPPED_STATES = ("created", "exited", "dead")
 # why a network does not work as the default route, after "the network X of host Y"
 ROUTE_FAULTS = {
-    containers.RouteFault.PARENT_DRIVER: "has the driver {driver}, with which the host forwards nothing for its containers",
-    containers.RouteFault.NO_HOST_ADDRESS: "has no gateway on the host (inhibit_ipv4)",
-    containers.RouteFault.NOT_NAT: "does not translate addresses (gateway_mode)",
-    containers.RouteFault.NO_MASQUERADE: "does not lead to other hosts (enable_ip_masquerade is false)",
+    RouteFault.PARENT_DRIVER: "has the driver {driver}, with which the host forwards nothing for its containers",
+    RouteFault.NO_HOST_ADDRESS: "has no gateway on the host (inhibit_ipv4)",
+    RouteFault.NOT_NAT: "does not translate addresses (gateway_mode)",
+    RouteFault.NO_MASQUERADE: "does not lead to other hosts (enable_ip_masquerade is false)",
 }
 
 
@@ -111,11 +116,11 @@ def find_default_route_problems(host, side, links, wanted, observed, settings):
     # network -> problem: several containers of a side have the same networks
     problems, ambassadors, dials = {}, settings["network"], dials_other_hosts(side, links)
     for container in wanted:
-        name = containers.default_route([ambassadors, *container["others"]], observed, settings)
+        name = find_default_route([ambassadors, *container["others"]], observed, settings)
         if name in (None, ambassadors, *problems):
             continue
         network = observed["networks"][name]
-        fault = containers.route_fault(network, dials, bool(container["publish"]), settings["ipv6"])
+        fault = find_route_fault(network, dials, bool(container["publish"]), settings["ipv6"])
         if fault:
             alias = next((link["alias"] for link in links if name in link.get("networks", [])), None)
             key = {"server": "network", "client": "networks"}[side]
@@ -129,7 +134,7 @@ def find_default_route_problems(host, side, links, wanted, observed, settings):
 def _route_remedy(name, container, alias, observed, ambassadors):
     network, other = observed["networks"][name], observed["networks"].get(ambassadors, {"ipv6": False})
     ways = [] if alias else [f"disconnect {container} from it"]
-    create = [] if network.get("driver") in containers.PARENT_DRIVERS else ["with --internal"]
+    create = [] if network.get("driver") in PARENT_DRIVERS else ["with --internal"]
     # a network with IPv6 comes before one without, whatever their names
     later = ["without IPv6"] if network["ipv6"] and not other["ipv6"] else []
     later += [f"with a name that sorts after {ambassadors}"] if name < ambassadors else []

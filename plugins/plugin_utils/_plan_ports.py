@@ -7,7 +7,7 @@ from __future__ import annotations
 import ipaddress
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_own, overlap
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_ports import parse_listener
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import name_container
 
 REMEDIES = {
@@ -34,7 +34,7 @@ def find_port_problems(wiring, own_containers, observed):
     # protocol and port number -> listeners of the side; name of any other container -> its listeners
     problems, held, others = [], {}, {}
     for name, container in observed["containers"].items():
-        ports = [containers.listener(port) for port in container["publishes"]]
+        ports = [parse_listener(port) for port in container["publishes"]]
         if name in own_containers:
             for listener in ports:
                 held.setdefault((listener[0], listener[1][1]), []).append(listener)

@@ -9,7 +9,7 @@ import re
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import parse_size
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES
 
 # bytes that a run may need on disk: two generations of a few hundred links, certificates, passwords
@@ -124,7 +124,7 @@ def find_memory_problems(part, host, settings):
 
     :rtype: list[str]
     """
-    if containers.size(settings["memory"]) is not None:
+    if parse_size(settings["memory"]) is not None:
         return []
     variable = "ambassador_memory" if part in SIDES else f"{part}_memory"
     sentence = f"{settings['memory']!r} is not a size"

@@ -7,7 +7,11 @@ from __future__ import annotations
 import dataclasses
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_changes import (
+    find_differences,
+    format_differences,
+    needs_recreate,
+)
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import (
     Plan,
     Settings,
@@ -68,14 +72,14 @@ def plan_redis(inputs):
     plan, observed, settings, wanted = Plan(inputs.part, inputs.host), inputs.observed, inputs.settings, inputs.container
     plan.problems = _find_problems(inputs)
     container = observed["containers"].get(wanted["name"])
-    differences = containers.find_differences(wanted, container, observed["images"])
-    needs_recreate = containers.needs_recreate(differences)
+    differences = find_differences(wanted, container, observed["images"])
+    is_recreated = needs_recreate(differences)
     add_image_step(plan, observed, settings, [container])
     add_network_step(plan, observed, settings)
     _add_volume(plan, inputs)
     password_lines = _add_directory(plan, inputs)
     if differences:
-        plan.add_step("container", f"{wanted['name']}: {containers.format_differences(differences)}")
+        plan.add_step("container", f"{wanted['name']}: {format_differences(differences)}")
     plan.problems += find_disk_problems(plan, observed, settings)
     plan.warnings += find_account_warnings(plan, observed)
     if inputs.part == "redis_server" and (plan.why or container.get("health") != "healthy"):
@@ -85,13 +89,13 @@ def plan_redis(inputs):
     if container is None:
         plan.lines.append(f"+ container {wanted['name']} on {inputs.host}")
     elif differences:
-        verb = "is made anew" if needs_recreate else "changes"
-        plan.lines.append(f"~ container {wanted['name']} on {inputs.host} {verb}: {containers.format_differences(differences)}")
+        verb = "is made anew" if is_recreated else "changes"
+        plan.lines.append(f"~ container {wanted['name']} on {inputs.host} {verb}: {format_differences(differences)}")
     plan.lines += password_lines
     plan.always = {"makes_passwords": None in inputs.files.values()}
     plan.inputs |= {"container": wanted, "running": bool(container and container["state"] == "running"), "volume": inputs.volume}
     # a change of the memory limit does not restart it
-    plan.inputs["restarts"] = needs_recreate
+    plan.inputs["restarts"] = is_recreated
     return plan
 
 

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES, Plan, make_removal, name_all_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_lines import find_removal_warnings, format_removed_links
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_metrics import add_metrics_of_other_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import find_directory_problems, find_host_problems
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._temporary_containers import find_temporary_containers
 
 
 def add_side_without_links(plan, wiring, observed, settings):
@@ -22,7 +23,7 @@ def add_side_without_links(plan, wiring, observed, settings):
     """
     side, host, on_disk = plan.part, plan.host, observed["sides"].get(plan.part, {})
     is_key_unused = has_unused_key(wiring, observed)
-    if plan.problems or not (on_disk or containers.numbered(side, observed) or is_key_unused):
+    if plan.problems or not (on_disk or find_side_containers(side, observed) or is_key_unused):
         return
     plan.problems = find_host_problems(host, observed)
     add_removal(plan, name_all_containers(side, observed), list_directories(side), observed, settings)
@@ -63,8 +64,8 @@ def add_removal(plan, container_names, directories, observed, settings, volume=N
     :param Settings settings: the settings
     :param str | None volume: name of the volume
     """
-    has_client = names.ambassador("client", observed["mesh"]) in container_names
-    candidates = container_names + (containers.standins(observed) if has_client else [])
+    has_client = names.name_side_container("client", observed["mesh"]) in container_names
+    candidates = container_names + (find_temporary_containers(observed) if has_client else [])
     removed = [name for name in candidates if observed["containers"].get(name, {}).get("ours") is not None]
     entries = observed["entries"]
     if set(directories) & set(SIDES) and not (set(entries) - set(directories)) & set(SIDES) and "identity" in entries:

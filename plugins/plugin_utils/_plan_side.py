@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._handover import with_servers_of_map
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import (
@@ -64,6 +63,11 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_steps i
     add_load_step,
     add_variables_step,
     add_verify_step,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._temporary_containers import (
+    describe_check,
+    describe_temporary_container,
+    name_temporary_directory,
 )
 
 
@@ -223,7 +227,7 @@ def _make_step_inputs(plan, inputs, side_containers, metrics):
         containers=side_containers.changed + metrics,
         anew=side_containers.are_all_new,
         generation=generation,
-        check=containers.check(container, generation["name"]) if is_checked else None,
+        check=describe_check(container, generation["name"]) if is_checked else None,
         standin=_list_standins(inputs, side_containers),
         standins=[*side_containers.standins, *side_containers.new_standins],
         before=get_former_side(on_disk) if can_roll_back(on_disk, generation, inputs.removes_clients) else {},
@@ -238,9 +242,9 @@ def _list_standins(inputs, side_containers):
     directory = f"{inputs.settings['state_dir']}/client"
     return [
         Standin(
-            directory=containers.standin_directory(name, directory),
-            nameless=containers.standin(side_containers.wanted[number], name, directory, False),
-            named=containers.standin(side_containers.wanted[number], name, directory, True),
+            directory=name_temporary_directory(name, directory),
+            nameless=describe_temporary_container(side_containers.wanted[number], name, directory, False),
+            named=describe_temporary_container(side_containers.wanted[number], name, directory, True),
             links=[link for link in inputs.early_links if link["place"] == number],
         )
         for name, number in side_containers.new_standins.items()

@@ -8,7 +8,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import digest, variables_digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import unchecked
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_changes import format_differences
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import make_removal, name_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import find_clock_problems, find_renewal
@@ -86,7 +86,7 @@ def add_container_steps(plan, inputs, side_containers):
     """
     for number, container in side_containers.wanted.items():
         if side_containers.differences[number]:
-            plan.add_step("container", f"{container['name']}: {containers.format_differences(side_containers.differences[number])}")
+            plan.add_step("container", f"{container['name']}: {format_differences(side_containers.differences[number])}")
     if side_containers.new_standins:
         plan.add_step("standin", "new connections are served while the client side is away")
     idle, left_over = side_containers.idle, side_containers.left_over

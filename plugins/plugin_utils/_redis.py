@@ -13,7 +13,7 @@ import json
 import re
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import parse_size
 
 USERS = ("app", "proof", "operator")
 # the variable with the password of each user on a server
@@ -113,7 +113,7 @@ def memory_problems(memory):
     :return: a list of at most one message
     :rtype: list[str]
     """
-    if 0 < (containers.size(memory) or 0) < MIN_MEMORY_BYTES:
+    if 0 < (parse_size(memory) or 0) < MIN_MEMORY_BYTES:
         return [
             f"Variable redis_server_memory: {memory} is too little for Redis. Use at least {MIN_MEMORY_BYTES >> 20}M, or 0 for no limit."
         ]
@@ -135,7 +135,7 @@ def limits(memory):
     :rtype: dict[str, int | str]
     :source: Redis' documentation, "Client handling", sections "Output buffer limits", "Query buffer hard limit" and "Client eviction"
     """
-    limit = containers.size(memory) or 0
+    limit = parse_size(memory) or 0
     usable = max((limit or UNLIMITED_BYTES) - IDLE_BYTES, MIN_MEMORY_BYTES - IDLE_BYTES)
     request, reply = max(usable * 5 // 32, MIN_REQUEST_BYTES), usable * 3 // 16
     replicas = usable * 3 // 32 if limit else UNLIMITED_REPLICAS_BYTES

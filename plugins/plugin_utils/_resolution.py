@@ -60,7 +60,7 @@ class Resolver:
             "addresses": {},
             "sources": {},
             "left_out": {},
-            "holder": names.ambassador(side, mesh.name),
+            "holder": names.name_side_container(side, mesh.name),
             "serves_itself": False,
         }
 
@@ -184,7 +184,7 @@ class Resolver:
     def _server_address(self, link: Link, server: str) -> str:
         """Return the address at which the client side dials a server host."""
         # a firewall of the host can drop what its containers send to its address, but not what they send on their own network
-        return names.ambassador("server", self._mesh.name) if server == self._host else self._address(link, server)
+        return names.name_side_container("server", self._mesh.name) if server == self._host else self._address(link, server)
 
     def _check_local(self, link: Link, local: Endpoint) -> None:
         """Refuse a ``local`` that is a port that the server side of the host publishes."""

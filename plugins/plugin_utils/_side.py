@@ -35,7 +35,7 @@ class SideLink(TypedDict, total=False):
     listen: int
     #: further ports; :mod:`_handover` adds them
     also: list[int]
-    #: number of the container of the side that forwards the link; :mod:`_containers` sets numbers other than 1
+    #: number of the container of the side that forwards the link; :mod:`_container_numbers` sets numbers other than 1
     place: int
     #: the port in the names of its variables
     number: int

@@ -9,9 +9,9 @@ import re
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint
-from ansible_collections.crosshost.ambassador.plugins.module_utils._names import ambassador
+from ansible_collections.crosshost.ambassador.plugins.module_utils._names import name_side_container
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import seen_from, told
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._containers import numbered
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_network import find_alias_problems
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import find_engine_problem
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._table import aligned, printable
@@ -93,7 +93,7 @@ class Judge:
                 self.replicas.setdefault(link["alias"], []).append(server_name(host))
 
     def _side(self, host, side, engine, found, observed):
-        where, wiring, there = f"host {host}, {side} side", found["wiring"], numbered(side, observed)
+        where, wiring, there = f"host {host}, {side} side", found["wiring"], find_side_containers(side, observed)
         mesh = observed["mesh"]
         for problem in wiring["problems"]:
             # a host that is not reached, or not asked, has been told already, or needs not be
@@ -107,12 +107,12 @@ class Judge:
         for link in wiring["links"]:
             self._wanted(host, side, link)
         problem = find_engine_problem(host, observed["docker"])
-        stopped = {ambassador(side, mesh, number): one["state"] for number, one in there.items() if one["state"] != "running"}
+        stopped = {name_side_container(side, mesh, number): one["state"] for number, one in there.items() if one["state"] != "running"}
         if problem:
             self._problem(problem)
         elif not wiring["links"]:
             for number in there:
-                name = ambassador(side, mesh, number)
+                name = name_side_container(side, mesh, number)
                 self.warnings.append(f"{where}: expected no container {name}, for no link wants it, found one; {DEPLOY}, which removes it.")
         elif not there:
             self._problem(f"{where}: expected the container {wiring['holder']}, found none; {DEPLOY}.")

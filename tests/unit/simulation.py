@@ -13,20 +13,18 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _packi
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, is_address
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import digest, variables_digest
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _containers as containers,
-)
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _handover as handover,
-)
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _redis as redis,
-)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _handover as handover
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _render as render
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_changes import lacks_aliases
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import normalize_image, parse_size
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import add_ranges
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._pipeline import ResolvedSide, plan_resolved_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import STEPS
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import RedisInputs, plan_redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._redis_containers import describe_redis_client, describe_redis_server
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 from conftest import ROOT
 
@@ -190,11 +188,11 @@ class Host:
     def pull(self, image):
         """Have an image that no other host has."""
         self._number += 1
-        self.observed["images"][containers.reference(image)] = f"sha256:{self._number:064x}"
+        self.observed["images"][normalize_image(image)] = f"sha256:{self._number:064x}"
 
     def _network(self, found, told, authority):
         subnets = ["198.19.0.0/24"] + (["2001:db8:1::/64"] if told["ipv6"] else [])
-        pools = containers.ranged([{"Subnet": subnet} for subnet in subnets])
+        pools = add_ranges([{"Subnet": subnet} for subnet in subnets])
         self.observed["networks"][told["network"]] = {
             "ours": True,
             "ipv6": told["ipv6"],
@@ -261,11 +259,11 @@ class Host:
         if there is None or self._needs_another(asked, there):
             self._number += 1
             there = {"id": f"{self._number:064x}", "image": asked["image"], "networks": {}, "publishes": [], "state": "created"}
-            there |= {"image_id": self.observed["images"][containers.reference(asked["image"])], "hash": asked["hash"]}
+            there |= {"image_id": self.observed["images"][normalize_image(asked["image"])], "hash": asked["hash"]}
             there |= {"mesh": self.observed["mesh"], "directory": f"{told['state_dir']}/{found['side']}" if "side" in found else None}
             there |= {"ours": asked["name"], "pids": int(asked["pids"]), "health": "healthy" if asked["healthcheck"] else None}
         started = there["state"] != "running"
-        there |= {"state": "running", "publishes": sorted(asked["publish"]), "memory": containers.size(asked["memory"])}
+        there |= {"state": "running", "publishes": sorted(asked["publish"]), "memory": parse_size(asked["memory"])}
         there["restart"] = "no" if asked["temporary"] else "always"
         self._connect(asked, there)
         self.observed["containers"][asked["name"]] = there
@@ -278,12 +276,12 @@ class Host:
 
     def _needs_another(self, asked, there):
         """Docker cannot change these while a container lives; that a label differs is one of them."""
-        image = self.observed["images"][containers.reference(asked["image"])]
+        image = self.observed["images"][normalize_image(asked["image"])]
         return (there["hash"], there["pids"], there["image_id"]) != (asked["hash"], int(asked["pids"]), image)
 
     def _connect(self, asked, there):
         for name, aliases in (asked["others"] or {}).items():
-            if aliases and containers.lacks(there, name, aliases):
+            if aliases and lacks_aliases(there, name, aliases):
                 there["networks"][name] = {"aliases": sorted(aliases), "names": sorted(aliases), "said": {}, "addresses": ["198.19.9.9"]}
         if asked["others"] is not None:
             there["networks"] = {name: one for name, one in there["networks"].items() if name in (asked["network"], *asked["others"])}
@@ -449,7 +447,7 @@ class Fleet:
         # without TLS the server side does not learn the alias; a link with `ports` has one for each of its ports
         key = "alias" if self.settings["tls"] else "name"
         server, port = target["name"], target["port"]
-        there = containers.numbered("server", self.hosts[server].observed)
+        there = find_side_containers("server", self.hosts[server].observed)
         publishes = [place for found in there.values() for place in found["publishes"]]
         known = (client, *self.hosts[client].observed["addresses"], "gateway" if client == server else "")
         if target["on_this_host"]:
@@ -501,11 +499,14 @@ class Redis:
         """Plan it, as the action plugin does."""
         given, loaded, volume = self.passwords, None, None
         if self.part == "redis_server":
-            container, files = containers.redis_server(self.name, self.settings), redis.server_files(given, [], self.settings["memory"])
+            container, files = (
+                describe_redis_server(self.name, self.settings),
+                redis.server_files(given, [], self.settings["memory"]),
+            )
             loaded, volume = digest(redis.loaded(given, [], self.settings["memory"]).encode()), self.VOLUME
         else:
             variables = {"REDIS_NAME": "/consumer/redis"}
-            container, files = containers.redis_client(self.name, self.settings, variables, bool(given)), redis.client_files(given)
+            container, files = describe_redis_client(self.name, self.settings, variables, bool(given)), redis.client_files(given)
         owned = {"owner": permissions.REDIS_UID, "files": {name: digest(content.encode()) for name, content in files.items()}}
         self.settings["files"] = owned["files"] | ({"loaded": loaded} if loaded else {})
         observed = self.host.look()

@@ -7,8 +7,28 @@ import re
 import pytest
 import yaml
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._containers import Change
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _container_description as container_description
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._ambassadors import UIDS, describe_ambassador
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_changes import (
+    CHANGE_TEXTS,
+    Change,
+    find_differences,
+    format_differences,
+    needs_recreate,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import (
+    OPTIONS_OUTSIDE_HASH,
+    compute_connection_limit,
+    describe_container,
+    normalize_image,
+    parse_size,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import name_alias_marker
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import add_replicas, find_side_containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_ports import describe_side_container, distribute_ports
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._metrics import describe_metrics_container, parse_metrics_address
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._redis_containers import describe_redis_client, describe_redis_server
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._temporary_containers import describe_check, describe_temporary_container
 from conftest import ROOT
 from simulation import SCRIPTS, nothing, settings
 
@@ -23,7 +43,7 @@ WIRING = {"links": LINKS, "publish": PUBLISH, "variables": {"REDIS_PORT_6379_TCP
 
 def a_side(side="client", wiring=WIRING, pools=POOLS, **changes):
     networks = {"ambassador": {"ours": True, "ipv6": True, "pools": pools}} if pools else {}
-    return containers.describe_ambassador(side, wiring, settings(**changes), SCRIPTS, {**nothing(), "networks": networks})
+    return describe_ambassador(side, wiring, settings(**changes), SCRIPTS, {**nothing(), "networks": networks})
 
 
 # -- names and sizes ----------------------------------------------------------------------------------------------
@@ -49,8 +69,8 @@ def a_side(side="client", wiring=WIRING, pools=POOLS, **changes):
     ],
 )
 def test_an_image_is_found_under_the_name_that_docker_lists(image, listed):
-    assert containers.reference(image) == listed
-    assert containers.reference(listed) == listed
+    assert normalize_image(image) == listed
+    assert normalize_image(listed) == listed
 
 
 @pytest.mark.parametrize(
@@ -78,7 +98,7 @@ def test_an_image_is_found_under_the_name_that_docker_lists(image, listed):
     ],
 )
 def test_a_size_is_what_docker_takes_it_for(said, found):
-    assert containers.size(said) == found
+    assert parse_size(said) == found
 
 
 # -- what is asked ------------------------------------------------------------------------------------------------
@@ -86,14 +106,14 @@ def test_a_size_is_what_docker_takes_it_for(said, found):
 
 @pytest.mark.parametrize(("memory", "most"), [("512M", 8601), ("2G", 38092), ("64M", 100), ("32M", 100), ("0", 32000)])
 def test_memory_says_how_many_connections_an_ambassador_takes(memory, most):
-    assert containers.connections(memory) == most
+    assert compute_connection_limit(memory) == most
 
 
 def test_a_client_side_has_the_aliases_and_an_address_of_its_own_and_a_server_side_has_neither():
     client, server = a_side("client"), a_side("server")
-    assert (client["aliases"], server["aliases"]) == (["redis", "pg", containers.all_of(["redis", "pg"])], [])
+    assert (client["aliases"], server["aliases"]) == (["redis", "pg", name_alias_marker(["redis", "pg"])], [])
     # in any order they are the same, and one less is another set
-    assert containers.all_of(["pg", "redis"]) == containers.all_of(["redis", "pg"]) != containers.all_of(["redis"])
+    assert name_alias_marker(["pg", "redis"]) == name_alias_marker(["redis", "pg"]) != name_alias_marker(["redis"])
     assert a_side("client", pools=[])["aliases"] == ["redis", "pg"]
     assert client["address"] == {"ipv4_address": "198.19.0.2", "ipv6_address": "2001:db8:1::2"}
     assert server["address"] == a_side(pools=[])["address"] == {}
@@ -105,7 +125,7 @@ def test_ports_are_published_as_docker_writes_them():
 
 
 def test_no_ambassador_asks_a_dns_but_docker_s_own():
-    assert {tuple(a_side("server", engine=engine)["dns"]) for engine in containers.UIDS} == {("::1",)}
+    assert {tuple(a_side("server", engine=engine)["dns"]) for engine in UIDS} == {("::1",)}
 
 
 def test_haproxy_reads_the_whole_directory_and_over_tls_the_key_beside_it():
@@ -139,7 +159,7 @@ def test_the_kernel_ends_connections_on_a_dead_path():
     for engine in ("haproxy", "socat"):
         assert a_side("server", engine=engine)["sysctls"]["net.ipv4.tcp_retries2"] == "5"
     client = a_side()
-    temporary = containers.standin(client, "ambassador_client_standin", "/var/lib/ambassador/client", True)
+    temporary = describe_temporary_container(client, "ambassador_client_standin", "/var/lib/ambassador/client", True)
     assert temporary["sysctls"] == client["sysctls"] == a_side("server")["sysctls"]
 
 
@@ -147,7 +167,7 @@ def test_source_ports_are_enough_and_are_used_again():
     for engine in ("haproxy", "socat"):
         sysctls = a_side("server", engine=engine)["sysctls"]
         first, last = (int(port) for port in sysctls["net.ipv4.ip_local_port_range"].split())
-        assert last - first > containers.connections("2G")
+        assert last - first > compute_connection_limit("2G")
         assert sysctls["net.ipv4.tcp_tw_reuse"] == "1"
         # a live reload may open the ports of these services
         reserved = sysctls["net.ipv4.ip_local_reserved_ports"].split(",")
@@ -157,7 +177,7 @@ def test_source_ports_are_enough_and_are_used_again():
 @pytest.mark.parametrize("engine", ["haproxy", "nftables"])
 def test_a_generation_is_checked_by_the_same_image_without_the_sockets_of_the_one_that_runs(engine):
     asked = a_side(engine=engine)
-    found = containers.check(asked, "0123456789ab")
+    found = describe_check(asked, "0123456789ab")
     assert (found["name"], found["image"], found["user"]) == ("ambassador_client_check", asked["image"], asked["user"])
     assert found["volumes"] == ["/var/lib/ambassador/client:/etc/ambassador:ro,z"]
     at = "/etc/ambassador/generations/0123456789ab"
@@ -165,12 +185,12 @@ def test_a_generation_is_checked_by_the_same_image_without_the_sockets_of_the_on
         assert found["command"] == ["-c", "-f", f"{at}/links.cfg", "-f", f"{at}/haproxy.cfg"]
     else:
         assert found["command"] == [SCRIPTS["nftables.sh"], "keeper", "check", at]
-    assert containers.check(a_side(tls=True), "0")["volumes"][-1] == "/var/lib/ambassador/identity:/etc/ambassador-identity:ro,z"
+    assert describe_check(a_side(tls=True), "0")["volumes"][-1] == "/var/lib/ambassador/identity:/etc/ambassador-identity:ro,z"
 
 
 def test_a_stand_in_is_the_client_side_with_a_socket_of_its_own_and_no_place_to_stay():
     asked = a_side(tls=True)
-    found = containers.standin(asked, "ambassador_client_standin", "/var/lib/ambassador/client", True)
+    found = describe_temporary_container(asked, "ambassador_client_standin", "/var/lib/ambassador/client", True)
     assert set(asked["volumes"]) ^ set(found["volumes"]) == {
         "/var/lib/ambassador/client/run:/run/ambassador:rw,z",
         "/var/lib/ambassador/client/standin/run:/run/ambassador:rw,z",
@@ -178,14 +198,14 @@ def test_a_stand_in_is_the_client_side_with_a_socket_of_its_own_and_no_place_to_
     assert (found["publish"], found["address"], found["temporary"], found["aliases"]) == ([], {}, True, asked["aliases"])
     same = ("image", "user", "entrypoint", "command", "env", "dns", "memory", "pids", "network")
     assert all(found[key] == asked[key] for key in same)
-    assert containers.standin(asked, "ambassador_client_standin", "/var/lib/ambassador/client", False)["aliases"] == []
+    assert describe_temporary_container(asked, "ambassador_client_standin", "/var/lib/ambassador/client", False)["aliases"] == []
 
 
 def pages(host="vm1", metrics="9105", network=None, **changes):
     """Return the container that tells the metrics of three others, and what Prometheus is told of these."""
     seen = {"mesh": "default", "addresses": ["198.18.0.11", "198.19.0.1"], "networks": {"ambassador": network} if network else {}}
     shown = [("client", 1), ("server", 1), ("server", 2)]
-    found = containers.metrics(host, shown, {**settings(**changes), "metrics": metrics}, seen)
+    found = describe_metrics_container(host, shown, {**settings(**changes), "metrics": metrics}, seen)
     told = re.search("lf-string '(.*)' if { path /targets }", found["command"][0])[1]
     return found, json.loads(told.replace("%[req.hdr(host),json(utf8s)]", "at:1").replace("%%", "%"))
 
@@ -227,12 +247,12 @@ def test_metrics_on_the_loopback_are_told_to_no_other_container():
     ],
 )
 def test_where_metrics_are_told_is_a_port_or_an_address_and_a_port(said, found):
-    assert containers.metrics_at(said) == found
+    assert parse_metrics_address(said) == found
 
 
 def test_a_redis_server_reads_its_directory_and_writes_its_volume():
     told = {**settings(image="redis:8.0.2"), "volume": "data"}
-    found = containers.redis_server("cache", told)
+    found = describe_redis_server("cache", told)
     assert found["volumes"] == ["data:/data:nocopy", "/var/lib/ambassador/cache:/etc/ambassador:ro,z"]
     assert found["user"] == "999:999"
     assert found["healthcheck"] == {"test": ["CMD", "redis-cli", "ping"], "interval": "10s", "timeout": "3s", "retries": 3}
@@ -244,12 +264,12 @@ def test_a_redis_server_reads_its_directory_and_writes_its_volume():
 
 def test_a_redis_client_only_stays_and_has_a_directory_where_it_has_passwords():
     told = settings(image="redis:8.0.2")
-    found = containers.redis_client("consumer", told, {"REDIS_NAME": "/consumer/redis"}, True)
+    found = describe_redis_client("consumer", told, {"REDIS_NAME": "/consumer/redis"}, True)
     assert (found["entrypoint"], found["command"], found["stop_signal"]) == (["sleep"], ["infinity"], "SIGKILL")
     assert found["volumes"] == ["/var/lib/ambassador/consumer:/etc/ambassador:ro,z"]
     assert found["env"] == {"REDIS_NAME": "/consumer/redis"}
     assert found["tmpfs"] == ["/data"]
-    assert containers.redis_client("consumer", told, {}, False)["volumes"] == []
+    assert describe_redis_client("consumer", told, {}, False)["volumes"] == []
 
 
 def test_a_description_says_all_that_the_role_hands_to_docker():
@@ -257,10 +277,10 @@ def test_a_description_says_all_that_the_role_hands_to_docker():
     keys = set(re.findall(r"__ambassador_engine_container\.(\w+)", told))
     # of which `networks` is made
     parts = {"network", "aliases", "address"}
-    for asked in (a_side(), a_side("server", engine="socat"), containers.redis_client("consumer", settings(), {}, True)):
+    for asked in (a_side(), a_side("server", engine="socat"), describe_redis_client("consumer", settings(), {}, True)):
         assert set(asked) == keys | parts
-    assert containers.described("one", "image", network="a")["tmpfs"] == []
-    assert containers.described("one", "image", network="a")["networks"] == [{"name": "a", "aliases": []}]
+    assert describe_container("one", "image", network="a")["tmpfs"] == []
+    assert describe_container("one", "image", network="a")["networks"] == [{"name": "a", "aliases": []}]
 
 
 # -- the hash -----------------------------------------------------------------------------------------------------
@@ -269,11 +289,11 @@ def test_a_description_says_all_that_the_role_hands_to_docker():
 @pytest.mark.parametrize("key", ["image", "memory", "pids", "aliases", "address", "others", "name"])
 def test_what_can_be_changed_while_a_container_lives_is_no_part_of_the_hash(key):
     asked, other = a_side(), {"address": {"ipv4_address": "another"}, "others": {"another": ["alias"]}}
-    assert containers.described(**{**asked, key: other.get(key, "another")})["hash"] == asked["hash"]
+    assert describe_container(**{**asked, key: other.get(key, "another")})["hash"] == asked["hash"]
 
 
 def test_a_container_is_handed_over_with_all_its_networks():
-    asked = containers.described(**{**a_side(), "others": {"shop": ["redis"], "theirs": None}})
+    asked = describe_container(**{**a_side(), "others": {"shop": ["redis"], "theirs": None}})
     assert asked["networks"] == [
         {"name": "ambassador", "aliases": asked["aliases"], **asked["address"]},
         {"name": "shop", "aliases": ["redis"]},
@@ -282,19 +302,19 @@ def test_a_container_is_handed_over_with_all_its_networks():
     ]
 
 
-@pytest.mark.parametrize("key", sorted(set(a_side()) - {*containers.CHANGEABLE}))
+@pytest.mark.parametrize("key", sorted(set(a_side()) - {*OPTIONS_OUTSIDE_HASH}))
 def test_all_else_that_is_asked_is(key):
     asked = a_side()
-    assert containers.described(**{**asked, key: "another"})["hash"] != asked["hash"]
+    assert describe_container(**{**asked, key: "another"})["hash"] != asked["hash"]
 
 
 def test_a_hash_is_the_same_in_any_order_and_another_where_what_all_have_in_common_is(monkeypatch):
     asked = a_side("server", engine="socat")
     turned = {**asked, "env": dict(reversed(asked["env"].items()))}
     assert list(turned["env"]) != list(asked["env"])
-    assert containers.described(**turned)["hash"] == asked["hash"]
-    monkeypatch.setattr(containers, "COMMON", containers.COMMON + 1)
-    assert containers.described(**turned)["hash"] != asked["hash"]
+    assert describe_container(**turned)["hash"] == asked["hash"]
+    monkeypatch.setattr(container_description, "OPTIONS_VERSION", container_description.OPTIONS_VERSION + 1)
+    assert describe_container(**turned)["hash"] != asked["hash"]
 
 
 def test_what_all_containers_have_in_common_is_of_its_version():
@@ -302,7 +322,7 @@ def test_what_all_containers_have_in_common_is_of_its_version():
     options = task["community.docker.docker_container"]
     common = {name: value for name, value in options.items() if "__ambassador_engine_" not in str(value)}
     # one that is there is made anew for another of these where COMMON is another as well
-    assert (containers.COMMON, common) == (
+    assert (container_description.OPTIONS_VERSION, common) == (
         1,
         {
             "image_name_mismatch": "ignore",
@@ -336,12 +356,12 @@ def on(**changes):
 
 
 def test_a_container_like_its_description_has_no_difference():
-    assert containers.find_differences(ASKED, found(), IMAGES) == []
-    assert not containers.needs_recreate([])
+    assert find_differences(ASKED, found(), IMAGES) == []
+    assert not needs_recreate([])
 
 
 @pytest.mark.parametrize(
-    ("changes", "difference", "text", "needs_recreate"),
+    ("changes", "difference", "text", "is_recreated"),
     [
         ({"state": "exited"}, (Change.STATE, "exited"), "it is exited", False),
         ({"hash": "0"}, (Change.OPTIONS, ""), "its options", True),
@@ -364,24 +384,24 @@ def test_a_container_like_its_description_has_no_difference():
         ({"pids": 0}, (Change.PROCESS_LIMIT, ""), "its limit of processes", True),
     ],
 )
-def test_a_difference_has_a_code_and_a_text_and_may_need_a_new_container(changes, difference, text, needs_recreate):
-    differences = containers.find_differences(ASKED, found(**changes), IMAGES)
+def test_a_difference_has_a_code_and_a_text_and_may_need_a_new_container(changes, difference, text, is_recreated):
+    differences = find_differences(ASKED, found(**changes), IMAGES)
     assert differences == [difference]
-    assert containers.format_differences(differences) == text
-    assert containers.needs_recreate(differences) == needs_recreate
+    assert format_differences(differences) == text
+    assert needs_recreate(differences) == is_recreated
 
 
 def test_networks_of_links_that_a_container_lacks_are_named():
     wanted = {**ASKED, "others": {"shop": ["redis"], "acme": ["redis"]}}
     joined = {**found()["networks"], "acme": {"aliases": []}}
-    differences = containers.find_differences(wanted, found(networks=joined), IMAGES)
+    differences = find_differences(wanted, found(networks=joined), IMAGES)
     assert differences == [(Change.NETWORK, "shop"), (Change.ALIASES_ON_NETWORK, "acme")]
-    assert containers.format_differences(differences) == "its network shop, its aliases on acme"
+    assert format_differences(differences) == "its network shop, its aliases on acme"
 
 
 def test_the_most_important_difference_comes_first():
     changes = {"pids": 1, "restart": "no", "hash": "0", "state": "exited"}
-    differences = containers.find_differences(ASKED, found(**changes), IMAGES)
+    differences = find_differences(ASKED, found(**changes), IMAGES)
     assert [difference.change for difference in differences] == [
         Change.STATE,
         Change.OPTIONS,
@@ -392,24 +412,24 @@ def test_the_most_important_difference_comes_first():
 
 def test_a_missing_container_is_created_and_not_recreated():
     for missing in (None, {}):
-        differences = containers.find_differences(ASKED, missing, IMAGES)
+        differences = find_differences(ASKED, missing, IMAGES)
         assert differences == [(Change.MISSING, "")]
-        assert containers.format_differences(differences) == "missing"
-        assert not containers.needs_recreate(differences)
+        assert format_differences(differences) == "missing"
+        assert not needs_recreate(differences)
 
 
 def test_every_change_has_a_text():
-    assert set(containers.CHANGE_TEXTS) == set(Change)
+    assert set(CHANGE_TEXTS) == set(Change)
 
 
 def test_an_image_that_is_not_here_is_another():
-    assert containers.find_differences(ASKED, found(), {}) == [(Change.IMAGE, "")]
+    assert find_differences(ASKED, found(), {}) == [(Change.IMAGE, "")]
 
 
 def test_an_alias_too_many_and_an_address_that_was_not_asked_for_are_none():
-    assert containers.find_differences(ASKED, found(**on(aliases=[*ASKED["aliases"], "more"])), IMAGES) == []
+    assert find_differences(ASKED, found(**on(aliases=[*ASKED["aliases"], "more"])), IMAGES) == []
     server = {**ASKED, "address": {}, "aliases": []}
-    assert containers.find_differences(server, found(), IMAGES) == []
+    assert find_differences(server, found(), IMAGES) == []
 
 
 # -- a backend of several containers ------------------------------------------------------------------------------
@@ -427,7 +447,7 @@ def test_a_name_that_several_containers_answer_to_is_as_many_servers_and_has_roo
     there["stopped"] = {"state": "exited", "networks": {"shop": {"names": ["api"]}}}
     there["elsewhere"] = {"state": "running", "networks": {"ambassador": {"names": ["api"]}}}
     wiring = {"links": [link("API", "shop"), link("api"), link("shop-api-1", "shop")]}
-    found = containers.scaled(wiring, "ambassador", {"containers": there})
+    found = add_replicas(wiring, "ambassador", {"containers": there})
     assert [one["replicas"] for one in found["links"]] == [replicas, 1, 1]
 
 
@@ -436,8 +456,8 @@ def test_a_name_that_several_containers_answer_to_is_as_many_servers_and_has_roo
 A, B, C = "198.18.0.11:6379:6379", "198.18.0.11:7000:7000", "198.18.0.11:5432:5432"
 # B by another address, and the same port on all of them
 B_ELSEWHERE, B_EVERYWHERE = "198.18.1.11:7000:7000", "0.0.0.0:7000:7000"
-SERVER = containers.described(**{**ASKED, "name": "ambassador_server", "publish": [], "aliases": [], "address": {}})
-CLIENT = containers.described(**{**ASKED, "publish": []})
+SERVER = describe_container(**{**ASKED, "name": "ambassador_server", "publish": [], "aliases": [], "address": {}})
+CLIENT = describe_container(**{**ASKED, "publish": []})
 
 
 def beside(side, there, **changes):
@@ -445,7 +465,7 @@ def beside(side, there, **changes):
     asked = {"server": SERVER, "client": CLIENT}[side]
     made = {}
     for number, publish in there.items():
-        one = containers.numbered_as(asked, number, side, publish, "default")
+        one = describe_side_container(asked, number, side, publish, "default")
         network = {"aliases": one["aliases"], "said": one["address"], "addresses": ["198.19.0.2"]}
         made[one["name"]] = found(ours=one["name"], hash=one["hash"], publishes=publish, networks={"ambassador": network}, **changes)
     return {"mesh": "default", "containers": made, "images": IMAGES}
@@ -454,7 +474,7 @@ def beside(side, there, **changes):
 def share(side, wanted, observed, asked, idle):
     """Return what is asked of the containers of a side, which publish what they should."""
     container = {"server": SERVER, "client": CLIENT}[side]
-    found_asked, found_idle = containers.of_side(side, {1: {**container, "publish": wanted}}, "haproxy", observed)
+    found_asked, found_idle = distribute_ports(side, {1: {**container, "publish": wanted}}, "haproxy", observed)
     published = {number: one["publish"] for number, one in found_asked.items()}
     assert (published, list(found_idle)) == ({number: sorted(ports) for number, ports in asked.items()}, idle)
     return found_asked
@@ -488,16 +508,16 @@ def test_a_port_that_comes_or_goes_breaks_no_connection_of_another_one(there, wa
     # what is there already is what is asked for
     for number, ports in asked.items():
         if sorted(there.get(number, [])) == sorted(ports):
-            name = names.ambassador("server", names.DEFAULT, number)
-            assert containers.find_differences(found_asked[number], observed["containers"][name], IMAGES) == []
+            name = names.name_side_container("server", names.DEFAULT, number)
+            assert find_differences(found_asked[number], observed["containers"][name], IMAGES) == []
 
 
 def test_a_container_that_is_made_anew_takes_what_is_new_and_loses_what_nobody_asks_for():
     old = {"image_id": "sha256:bb"}
-    asked, idle = containers.of_side("server", {1: {**SERVER, "publish": [A, C]}}, "haproxy", beside("server", {1: [A, B]}, **old))
+    asked, idle = distribute_ports("server", {1: {**SERVER, "publish": [A, C]}}, "haproxy", beside("server", {1: [A, B]}, **old))
     assert ({number: one["publish"] for number, one in asked.items()}, idle) == ({1: sorted([A, C])}, {})
     # and each keeps what it has, for the other may still hold it
-    asked, _ = containers.of_side("server", {1: {**SERVER, "publish": [A, B]}}, "haproxy", beside("server", {1: [A], 2: [B]}, **old))
+    asked, _ = distribute_ports("server", {1: {**SERVER, "publish": [A, B]}}, "haproxy", beside("server", {1: [A], 2: [B]}, **old))
     assert {number: one["publish"] for number, one in asked.items()} == {1: [A], 2: [B]}
 
 
@@ -505,7 +525,7 @@ def test_what_is_idle_loads_what_the_others_load_unless_it_runs_something_else()
     for changes, same in (({}, True), ({"image_id": "sha256:bb"}, False)):
         observed = beside("server", {1: [A], 2: [B]})
         observed["containers"]["ambassador_server_2"].update(changes)
-        assert containers.of_side("server", {1: {**SERVER, "publish": [A]}}, "haproxy", observed)[1] == {2: same}
+        assert distribute_ports("server", {1: {**SERVER, "publish": [A]}}, "haproxy", observed)[1] == {2: same}
 
 
 @pytest.mark.parametrize(
@@ -521,7 +541,7 @@ def test_what_is_idle_loads_what_the_others_load_unless_it_runs_something_else()
 )
 def test_first_container_stays_while_the_client_side_of_its_host_dials_it(there, wanted, asked, idle):
     observed = beside("server", there)
-    found_asked, found_idle = containers.of_side("server", {1: {**SERVER, "publish": wanted}}, "haproxy", observed, serves_itself=True)
+    found_asked, found_idle = distribute_ports("server", {1: {**SERVER, "publish": wanted}}, "haproxy", observed, serves_itself=True)
     published = {number: one["publish"] for number, one in found_asked.items()}
     assert (published, list(found_idle)) == ({number: sorted(ports) for number, ports in asked.items()}, idle)
 
@@ -550,12 +570,12 @@ def test_what_the_client_side_opens_on_its_host_is_no_business_of_the_container_
 
 
 def test_an_engine_that_opens_all_ports_of_its_side_gives_one_up_by_another_container():
-    asked, _ = containers.of_side("client", {1: {**CLIENT, "publish": [LOCAL]}}, "nftables", beside("client", {1: [], 2: [LOCAL, ANOTHER]}))
+    asked, _ = distribute_ports("client", {1: {**CLIENT, "publish": [LOCAL]}}, "nftables", beside("client", {1: [], 2: [LOCAL, ANOTHER]}))
     assert asked[2]["publish"] == [LOCAL]
 
 
 def test_a_container_beside_the_ambassador_has_a_name_and_a_directory_of_its_own():
-    one = containers.numbered_as(a_side("server"), 2, "server", [A], "default")
+    one = describe_side_container(a_side("server"), 2, "server", [A], "default")
     assert (one["name"], one["publish"]) == ("ambassador_server_2", [A])
     assert "/var/lib/ambassador/server/run-2:/run/ambassador:rw,z" in one["volumes"]
     assert "/var/lib/ambassador/server:/etc/ambassador:ro,z" in one["volumes"]
@@ -564,17 +584,17 @@ def test_a_container_beside_the_ambassador_has_a_name_and_a_directory_of_its_own
 def test_a_container_of_somebody_else_s_is_none_of_a_side_and_its_name_is_taken():
     observed = beside("server", {1: [A]})
     observed["containers"]["ambassador_server_2"] = {"ours": None, "publishes": []}
-    assert list(containers.numbered("server", observed)) == [1]
-    assert list(containers.of_side("server", {1: {**SERVER, "publish": [A, B]}}, "haproxy", observed)[0]) == [1, 3]
+    assert list(find_side_containers("server", observed)) == [1]
+    assert list(distribute_ports("server", {1: {**SERVER, "publish": [A, B]}}, "haproxy", observed)[0]) == [1, 3]
 
 
 def test_a_temporary_one_is_not_restarted():
-    assert containers.find_differences({**ASKED, "temporary": True}, found(restart="no"), IMAGES) == []
-    assert containers.find_differences({**ASKED, "temporary": True}, found(), IMAGES) == [(Change.RESTART_POLICY, "")]
+    assert find_differences({**ASKED, "temporary": True}, found(restart="no"), IMAGES) == []
+    assert find_differences({**ASKED, "temporary": True}, found(), IMAGES) == [(Change.RESTART_POLICY, "")]
 
 
 def test_one_of_which_docker_said_little_differs_and_breaks_nothing():
     little = {"state": "running", "image_id": "sha256:aa", "publishes": [], "networks": {"ambassador": {"addresses": []}}}
-    changes = [difference.change for difference in containers.find_differences(ASKED, little, IMAGES)]
+    changes = [difference.change for difference in find_differences(ASKED, little, IMAGES)]
     assert changes[0] is Change.OPTIONS
     assert Change.ALIASES in changes

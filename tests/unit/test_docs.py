@@ -13,7 +13,7 @@ import pytest
 import yaml
 from ansible_collections.crosshost.ambassador.plugins.action.plan import known_variables
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import SCHEMA
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 from conftest import ROOT
@@ -286,8 +286,8 @@ def test_it_is_told_what_every_change_of_the_map_costs(key):
     said = costs()[key]
     for name, side, told in (("vm1", "server", said[0]), ("vm2", "client", said[1])):
         there = {
-            names.ambassador(side, names.DEFAULT, number): found["id"]
-            for number, found in containers.numbered(side, hosts[name].observed).items()
+            names.name_side_container(side, names.DEFAULT, number): found["id"]
+            for number, found in find_side_containers(side, hosts[name].observed).items()
         }
         # nothing is made anew, whatever the change
         assert [one for one in there if one in ids[name] and ids[name][one] != there[one]] == []

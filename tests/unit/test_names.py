@@ -25,7 +25,7 @@ def test_all_is_the_word_of_status_for_all_meshes():
 def test_the_names_of_the_default_mesh_are_without_it():
     told = [names.in_mesh(name, "default") for name in ("ambassador", "/var/lib/ambassador", "ambassador_server")]
     assert told == ["ambassador", "/var/lib/ambassador", "ambassador_server"]
-    assert names.ambassador("client", number=2) == "ambassador_client_2"
+    assert names.name_side_container("client", number=2) == "ambassador_client_2"
     assert (names.standin(), names.standin(number=3)) == ("ambassador_client_standin", "ambassador_client_standin_3")
 
 
@@ -33,14 +33,14 @@ def test_another_mesh_stands_behind_the_first_word():
     in_mesh = FilterModule().filters()["in_mesh"]
     told = [in_mesh(name, "blue") for name in ("ambassador", "/var/lib/ambassador", "redis_server")]
     assert told == ["ambassador-blue", "/var/lib/ambassador-blue", "redis_blue_server"]
-    assert names.ambassador("client", "blue", 2) == "ambassador_blue_client_2"
+    assert names.name_side_container("client", "blue", 2) == "ambassador_blue_client_2"
     assert names.standin("blue", 3) == "ambassador_blue_client_standin_3"
     assert (names.metrics(), names.metrics("blue")) == ("ambassador_metrics", "ambassador_blue_metrics")
 
 
 def test_what_is_named_is_told_apart():
     meshes, numbers, sides = ("default", "server", "client", "standin", "metrics", "a-2"), (1, 2, 11), ("server", "client")
-    made = {names.ambassador(*each): each for each in itertools.product(sides, meshes, numbers)}
+    made = {names.name_side_container(*each): each for each in itertools.product(sides, meshes, numbers)}
     standins = {names.standin(*each): each for each in itertools.product(meshes, numbers)}
     checks = {f"{name}_{kind}_7" for name in made for kind in ("check", "version")}
     metrics = {names.metrics(mesh) for mesh in meshes}
@@ -65,4 +65,4 @@ def test_what_is_named_is_told_apart():
 
 
 def test_a_name_is_short_enough_for_a_host():
-    assert max(len(names.standin("a" * 30, 99)), len(names.ambassador("server", "a" * 30, 999))) <= 63
+    assert max(len(names.standin("a" * 30, 99)), len(names.name_side_container("server", "a" * 30, 999))) <= 63

@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.ranged import FilterModule
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._containers import fixed, gateways, ranged
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import add_ranges, choose_addresses, find_gateways
 
 SUBNETS = {"ipv4_address": "192.0.2.0/24", "ipv6_address": "2001:db8::/64"}
 
@@ -17,12 +17,12 @@ def held(address, asked=True):
 def on(pools, containers=None, ours=True):
     """The fixed address of the client side on a network."""
     observed = {"networks": {"ambassador": {"ours": ours, "pools": pools}}, "containers": containers or {}}
-    return fixed("ambassador_client", "ambassador", observed)
+    return choose_addresses("ambassador_client", "ambassador", observed)
 
 
 @pytest.mark.parametrize("option", SUBNETS)
 def test_the_fixed_address_is_none_that_docker_gives(option):
-    (pool,) = ranged([{"Subnet": SUBNETS[option], "Gateway": "unused"}])
+    (pool,) = add_ranges([{"Subnet": SUBNETS[option], "Gateway": "unused"}])
     address = on([{"Subnet": pool["subnet"], "IPRange": pool["iprange"]}])
     assert list(address) == [option]
     assert pool["subnet"] == SUBNETS[option]
@@ -37,7 +37,7 @@ def test_a_network_of_somebody_else_has_no_fixed_address():
     assert on([{"Subnet": "192.0.2.0/24", "IPRange": None}, {"Subnet": "2001:db8::/64", "IPRange": ""}]) == {}
     assert on([]) == {}
     assert on([{"Subnet": "192.0.2.0/24", "IPRange": "192.0.2.128/25"}], ours=False) == {}
-    assert fixed("ambassador_client", "ambassador", {"networks": {}, "containers": {}}) == {}
+    assert choose_addresses("ambassador_client", "ambassador", {"networks": {}, "containers": {}}) == {}
 
 
 def test_a_container_has_the_fixed_address_that_no_other_one_has_and_keeps_it():
@@ -54,9 +54,9 @@ def test_a_container_has_the_fixed_address_that_no_other_one_has_and_keeps_it():
 
 
 def test_a_range_of_ipv6_is_one_that_docker_counts_through():
-    (pool,) = ranged([{"Subnet": "2001:db8::/64"}])
+    (pool,) = add_ranges([{"Subnet": "2001:db8::/64"}])
     assert ipaddress.ip_network(pool["iprange"]).prefixlen == 112
-    (pool,) = ranged([{"Subnet": "192.0.2.0/24"}])
+    (pool,) = add_ranges([{"Subnet": "192.0.2.0/24"}])
     assert pool["iprange"] == "192.0.2.128/25"
 
 
@@ -67,5 +67,5 @@ def test_the_filter_gives_what_docker_network_takes():
 def test_what_comes_from_the_host_comes_from_its_own_addresses_on_the_network():
     pools = [{"Subnet": SUBNETS[option]} for option in SUBNETS]
     own = ["192.0.2.1", "198.18.0.11", "2001:db8::1", "2001:db8:1::1"]
-    assert gateways(pools, own) == ["192.0.2.1", "2001:db8::1"]
-    assert gateways([], own) == []
+    assert find_gateways(pools, own) == ["192.0.2.1", "2001:db8::1"]
+    assert find_gateways([], own) == []

@@ -5,10 +5,12 @@ import copy
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.module_utils._engines import proved
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import digest
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _handover as handover
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import ListFault
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import find_default_route
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._metrics import describe_metrics_container
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import STEPS, Plan
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import (
     RenewalReason,
@@ -19,6 +21,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_lines i
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_proof import can_roll_back
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import RedisInputs, plan_redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_removal import plan_removal
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._redis_containers import describe_redis_server
 from hypothesis import event, given
 from hypothesis import strategies as st
 from simulation import DAY, IMAGES, NOW, SETTINGS, Fleet, Host, KilledError, Redis
@@ -942,11 +945,11 @@ def test_a_new_port_gets_a_container_of_its_own_and_none_is_made_anew(fleet):
     )
     fleet.deploy()
     # the old port's container is given up when nobody dials it any more
-    assert list(containers.numbered("server", observed(fleet, "vm1"))) == [2]
+    assert list(find_side_containers("server", observed(fleet, "vm1"))) == [2]
     assert list(on_disk(fleet, "vm1", "server")["runs"]) == ["run-2"]
     fleet.links = {"redis": REDIS}
     fleet.deploy()
-    assert list(containers.numbered("server", observed(fleet, "vm1"))) == [1]
+    assert list(find_side_containers("server", observed(fleet, "vm1"))) == [1]
     assert [fleet.plan(*key)["steps"] for key in SIDES] == [[], []]
     fleet.links = {}
     fleet.deploy()
@@ -958,11 +961,11 @@ def test_a_port_on_the_client_host_comes_and_goes_beside_the_container_that_has_
     fleet.links = {"redis": {**REDIS, "local": "127.0.0.1:6379"}}
     assert "+ container ambassador_client_2 on vm2, to publish 127.0.0.1:6379:6379" in fleet.plan("vm2", "client")["lines"]
     fleet.deploy()
-    assert list(containers.numbered("client", observed(fleet))) == [1, 2]
+    assert list(find_side_containers("client", observed(fleet))) == [1, 2]
     fleet.links = {"redis": REDIS}
     assert "- container ambassador_client_2 on vm2, which no link needs any more" in fleet.plan("vm2", "client")["lines"]
     fleet.deploy()
-    assert (list(containers.numbered("client", observed(fleet))), container(fleet)["id"]) == ([1], before)
+    assert (list(find_side_containers("client", observed(fleet))), container(fleet)["id"]) == ([1], before)
 
 
 @pytest.mark.parametrize("engine", IMAGES)
@@ -1047,7 +1050,7 @@ def test_leaves_an_address_that_the_engine_cannot_publish(fleet):
 def places(fleet, host="vm2"):
     """Return the names that each container of the client side has, and its ID."""
     found = {}
-    for number, one in containers.numbered("client", observed(fleet, host)).items():
+    for number, one in find_side_containers("client", observed(fleet, host)).items():
         aliases = [alias for alias in one["networks"]["ambassador"]["aliases"] if alias in fleet.links]
         found[number] = (aliases, one["id"]) if aliases else None
     return {number: one for number, one in found.items() if one}
@@ -1062,7 +1065,7 @@ def test_two_links_with_one_port_have_a_container_each_and_stay_where_they_are(f
     assert {number: aliases for number, (aliases, _) in places(fleet).items()} == {1: ["pg", "redis"], 2: ["cache"]}
     assert container(fleet)["id"] == before
     assert [fleet.plan(*key)["steps"] for key in SIDES] == [[], []]
-    addresses = [one["networks"]["ambassador"]["said"]["ipv4_address"] for one in containers.numbered("client", observed(fleet)).values()]
+    addresses = [one["networks"]["ambassador"]["said"]["ipv4_address"] for one in find_side_containers("client", observed(fleet)).values()]
     assert len(set(addresses)) == 2
     # and the other one stays, though the port is free again
     there = places(fleet)
@@ -1079,7 +1082,7 @@ def test_two_links_with_one_port_have_a_container_each_and_stay_where_they_are(f
     fleet.deploy()
     assert {number: aliases for number, (aliases, _) in places(fleet).items()} == {1: ["redis"], 2: ["cache"]}
     # what either opens on the host leads to its own
-    opened = {tuple(one["publishes"]) for one in containers.numbered("client", observed(fleet)).values() if one["publishes"]}
+    opened = {tuple(one["publishes"]) for one in find_side_containers("client", observed(fleet)).values() if one["publishes"]}
     assert opened == {("127.0.0.1:1:6379",), ("127.0.0.1:2:6379",)}
     fleet.links = {}
     fleet.deploy()
@@ -1400,15 +1403,15 @@ BOTH = ("198.19.7.0/24", "2001:db8:7::/64")
 )
 def test_default_route_is_the_network_that_docker_chooses(fleet, name, made, is_route):
     with_route(fleet, name, **made)
-    route = containers.default_route(["ambassador", name], observed(fleet), fleet.settings)
+    route = find_default_route(["ambassador", name], observed(fleet), fleet.settings)
     assert route == (name if is_route else "ambassador")
 
 
 def test_default_route_counts_the_families_of_a_network_that_is_still_to_be_created(fleet):
     with_route(fleet, "acme")
     del observed(fleet)["networks"]["ambassador"]
-    assert containers.default_route(["ambassador", "acme"], observed(fleet), {**fleet.settings, "ipv6": True}) == "ambassador"
-    assert containers.default_route(["ambassador", "acme"], observed(fleet), fleet.settings) == "acme"
+    assert find_default_route(["ambassador", "acme"], observed(fleet), {**fleet.settings, "ipv6": True}) == "ambassador"
+    assert find_default_route(["ambassador", "acme"], observed(fleet), fleet.settings) == "acme"
 
 
 NO_WAY_OUT = {
@@ -1867,7 +1870,7 @@ def test_a_redis_of_another_mesh_is_none_of_this_one(fleet):
     observed(fleet)["volumes"]["redis_server"] = {"ours": True, "mesh": "default", "path": "/data"}
     seen = blue(fleet, {}).hosts["vm2"].observed
     told = {**fleet.settings, "volume": "redis_server", "image": "redis:8.0.2"}
-    asked = containers.redis_server("redis_server", {**told, "state_dir": "/var/lib/ambassador-blue"})
+    asked = describe_redis_server("redis_server", {**told, "state_dir": "/var/lib/ambassador-blue"})
     owned = {"owner": 999, "files": {}}
     inputs = RedisInputs(
         "redis_server", "vm2", seen, {**told, "state_dir": "/var/lib/ambassador-blue"}, asked, **owned, problems=[], volume="redis_server"
@@ -1943,10 +1946,10 @@ def test_an_account_that_can_read_what_is_written_is_told_when_it_is_written():
 def told_by(fleet, host="vm2"):
     """Return the containers whose metrics are told on a host; None where nothing tells any."""
     found = observed(fleet, host)["containers"].get("ambassador_metrics")
-    shown = [(side, number) for side in ("client", "server") for number in containers.numbered(side, observed(fleet, host))]
+    shown = [(side, number) for side in ("client", "server") for number in find_side_containers(side, observed(fleet, host))]
     if not found:
         return None
-    assert found["hash"] == containers.metrics(host, shown, fleet.settings, observed(fleet, host))["hash"]
+    assert found["hash"] == describe_metrics_container(host, shown, fleet.settings, observed(fleet, host))["hash"]
     return shown
 
 
@@ -2313,7 +2316,7 @@ def test_a_redis_that_asks_for_no_password_has_no_directory():
 
 def test_passwords_that_are_still_to_be_made_are_planned_without_their_hashes():
     host = Host("vm1")
-    one = containers.redis_server("redis_server", {**SETTINGS, "image": "redis:8.0.2", "volume": "redis_server"})
+    one = describe_redis_server("redis_server", {**SETTINGS, "image": "redis:8.0.2", "volume": "redis_server"})
     given = {"owner": 999, "files": {"operator": None}}
     settings = {**SETTINGS, "engine": None, "image": "redis:8.0.2"}
     said = plan_redis(RedisInputs("redis_server", "vm1", host.look(), settings, one, **given, problems=[], volume="data")).result()

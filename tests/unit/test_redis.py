@@ -7,8 +7,8 @@ import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter import redis_files as files_filter
 from ansible_collections.crosshost.ambassador.plugins.filter import redis_proof as proof_filter
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import users
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _containers as containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import parse_size
 
 redis_files = files_filter.FilterModule().filters()["redis_files"]
 redis_proof = proof_filter.FilterModule().filters()["redis_proof"]
@@ -135,7 +135,7 @@ def parts(memory):
 
 @pytest.mark.parametrize("memory", MEMORY)
 def test_data_clients_and_replicas_together_stay_below_the_limit_of_the_container(memory):
-    limit, found = containers.size(memory), parts(memory)
+    limit, found = parse_size(memory), parts(memory)
     # an idle server has 14 MiB
     assert found["maxmemory"] + found["maxmemory-clients"] + found["replicas"] + (16 << 20) <= limit
     assert found["maxmemory"] >= (limit - (16 << 20)) // 2
