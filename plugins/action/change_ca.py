@@ -12,18 +12,10 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._files import write_file
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _certificates as certificates,
-)
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _controller as controller,
-)
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _revocation as revocation,
-)
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _signing as signing,
-)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _certificates as certificates
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _revocation as revocation
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _signing as signing
 
 CA, CRL, PASSPHRASE = "ambassador_ca_certificate", "ambassador_ca_crl", "ambassador_ca_passphrase"
 OPTIONS = {

@@ -10,45 +10,29 @@ import json
 import os
 import pathlib
 import re
-import stat
-import time
 
 from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import digest, keyed
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _certificates as certificates,
-)
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _controller as controller,
-)
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _handover as handover,
-)
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _maps as maps,
-)
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _passwords as passwords,
-)
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _redis as redis,
-)
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import CERTIFIED, OBSERVED, certified
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _handover as handover
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _maps as maps
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _passwords as passwords
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._inventory import AllVariables, hosts_of, names_host
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import client_side, text_of, whole
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._pipeline import ResolvedSide, plan_resolved_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES, plan_unseen
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import compute_lifetime, find_renewal
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import RedisInputs, plan_redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_removal import plan_removal
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._play import SERVER_PLANNED, Play
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._redis_containers import describe_redis_client, describe_redis_server
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._tls_inputs import TlsReader
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 
 # the templates and files of the engines, beside the plugins wherever the collection is
@@ -73,26 +57,6 @@ def plain(value):
     :param value: dicts, lists, and what JSON knows
     """
     return json.loads(json.dumps(value, default=str))
-
-
-def read(path):
-    """Return what a file of the controller holds, nothing where there is none.
-
-    :param str path: the file
-    :rtype: str
-    """
-    if not os.path.isfile(path):
-        return ""
-    with open(path, encoding="utf-8") as file:
-        return file.read().strip()
-
-
-def mode_of(path):
-    """Return the mode of a file, None if it is missing."""
-    try:
-        return stat.S_IMODE(os.stat(path).st_mode)
-    except OSError:
-        return None
 
 
 def known_variables():
@@ -150,6 +114,7 @@ class ActionModule(ActionBase):
             self._display.warning(sentence)
         self.hostvars = AllVariables(task_vars["hostvars"])
         self.play = Play(self.host, self.mesh, task_vars, self.hostvars)
+        self.tls = TlsReader(self.host, self.observed, self.settings, self.play)
         self.problems, self.links, self.origin, self.wiring, self.holders = [], None, "", None, None
         self.uses_redis = False
         if self.part != "redis_server" and (arguments.get("state") or "present") == "present":
@@ -306,7 +271,7 @@ class ActionModule(ActionBase):
                 managed=self.variables.get("ansible_managed", constants.DEFAULT_MANAGED_STR),
                 leaving=self.leaving,
                 tls=tls,
-                revocation_lists=self._crl() if tls else "",
+                revocation_lists=self.tls.revocation_lists if tls else "",
                 later_hosts=self.play.list_later_servers(wiring["links"]),
             )
         )
@@ -320,13 +285,9 @@ class ActionModule(ActionBase):
         variables = self.variables["hostvars"][servers[0]] if servers else {}
         return str(variables.get("redis_server_name") or names.in_mesh("redis_server", self.mesh))
 
-    def _held(self):
-        """Return the wiring that the server side has, where there is one to go on with."""
-        return handover.former(self.observed["sides"].get("server", {}), self.settings)
-
     def _waiting(self, wiring):
         """Return the hosts that may still dial what the map asks for no more, and why."""
-        held = self._held()
+        held = handover.former(self.observed["sides"].get("server", {}), self.settings)
         # most hosts serve what the map asks for, and need not look at all others
         if held is not None and not handover.left(wiring, held):
             return {}
@@ -367,69 +328,17 @@ class ActionModule(ActionBase):
                     return told(self.host, own, other, theirs)
         return []
 
-    def _crl(self):
-        """Return the list of revoked certificates: that of the CA that was given, or of the one that the controller keeps."""
-        settings = self.settings
-        return settings["ca_crl"].strip() if settings["ca"] else read(f"{settings['controller_dir']}/ca.crl")
-
     def _tls(self, wiring):
-        directory = self.settings["controller_dir"]
-        ca = self.settings["ca"].strip() or read(f"{directory}/ca.pem")
-        authorities, revoked = certificates.certificates(ca), certificates.revoked(self._crl())
-        now, play = time.time(), frozenset(self.play.hosts if not ca else ())
-        held = certificates.readable(self.observed["identity"]["certificate"])
-        if not ca:
-            # the first host looks at all hosts; with ``serial`` it has not seen those of later batches
-            is_seen = self.play.alive[0] in self.play.batch[:1] and self.host != self.play.alive[0]
-            known = self._reference.get("holders") if is_seen else None
-            self.holders = list(self.play.read_certificates()) if known is None else list(known)
-        return {
-            "ca": ca,
-            "authorities": authorities,
-            "missing_issuers": certificates.missing_issuers(ca),
-            "unlisted": certificates.unlisted(ca, self._crl(), now),
-            "authority_key": None if self.settings["ca"] else (f"{directory}/ca.key", mode_of(f"{directory}/ca.key")),
-            "held": held,
-            "former_name": self._former_name(held, ca, now),
-            "inventory": self.variables["groups"]["all"],
-            "revoked": certificates.revoked_serials(held, revoked),
-            "holders": [*self.holders, *(self.asked or [])] if not ca else [],
-            # whoever certified a host that is not in the run has a CA as well
-            "ask": [str(host) for host in self.wiring.hosts if host not in play] if not ca and self.asked is None else [],
-            # reading many certificates takes time, and only a wrong clock needs it
-            "peers": self._peers(wiring, authorities, revoked, now) if clock.is_off(self.observed.get("clock_offset")) else {},
-            "now": now,
-        }
-
-    def _former_name(self, held, ca, now):
-        """Return the name in the certificate of this host if the host was renamed, otherwise None.
-
-        A host was renamed if no inventory host has that name and no other host has the same key.
-        The request for the next certificate proves that the host has the key (:func:`signing.read_request`).
-        """
-        if not held or held["name"] == certified(self.host) or not clock.is_valid(held, now):
-            return None
-        text, name = self.observed["identity"]["certificate"], held["name"]
-        others = [found for host, found in self.play.read_certificates().items() if host != self.host]
-        is_copied = certificates.public_key(text) in map(certificates.public_key, others)
-        # DNS names have no case
-        is_taken = name.lower() in (certified(host).lower() for host in self.variables["groups"]["all"])
-        is_possible = CERTIFIED.fullmatch(name) and not is_copied and not is_taken
-        return name if is_possible and certificates.proves_name(text, name, ca, now) else None
-
-    def _peers(self, wiring, authorities, revoked, now):
-        """Return the lifetimes of the certificates at the other ends of the links, as they are at the end of this run."""
-        ends = {host for link in wiring["links"] for host in (*link["servers"], *link["clients"])} - {self.host}
-        lifetimes = {}
-        for host, observed in self.play.read_observations().items():
-            if host not in ends or not observed.get("identity"):
-                continue
-            key, held = (text_of(observed, "identity", "key"), certificates.readable(text_of(observed, "identity", "certificate")))
-            serials = certificates.revoked_serials(held, revoked)
-            due = find_renewal(host, key, {"authorities": authorities, "held": held, "revoked": serials, "now": now})
-            found = compute_lifetime(self.settings, authorities, now) if due else held
-            lifetimes[host] = {key: found[key] for key in ("not_before", "not_after")}
-        return lifetimes
+        """Return the inputs of TLS. Without a CA, collect the hosts that have a certificate, because their CA is on another controller."""
+        if self.tls.has_ca:
+            return self.tls.gather(wiring, [], [])
+        # the first host looks at all hosts; with ``serial`` it has not seen those of later batches
+        is_seen = self.play.alive[0] in self.play.batch[:1] and self.host != self.play.alive[0]
+        known = self._reference.get("holders") if is_seen else None
+        self.holders = list(self.play.read_certificates()) if known is None else list(known)
+        hosts = frozenset(self.play.hosts)
+        unseen = [str(host) for host in self.wiring.hosts if host not in hosts] if self.asked is None else []
+        return self.tls.gather(wiring, [*self.holders, *(self.asked or [])], unseen)
 
     # -- Redis --------------------------------------------------------------------------------------------------------
 

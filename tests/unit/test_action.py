@@ -313,7 +313,7 @@ def over_tls(play, monkeypatch):
     play.settings["tls"] = True
     play.signer = Signer("one")
     now = play.signer_now = time.mktime((2026, 11, 25, 0, 0, 0, 0, 0, 0))
-    monkeypatch.setattr(action.time, "time", lambda: now)
+    monkeypatch.setattr(time, "time", lambda: now)
     return play
 
 

@@ -8,18 +8,10 @@ import socket
 import time
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _endpoints as endpoints,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _engines as engines,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _haproxy as haproxy,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _observation_disk as observation,
-)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _endpoints as endpoints
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _engines as engines
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _haproxy as haproxy
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_disk as observation
 from conftest import RecordedEngine, run_module
 
 

@@ -40,6 +40,11 @@ def test_each_file_is_in_one_room():
     assert {file: rooms_of(file) for file in files() if len(rooms_of(file)) != 1} == {}
 
 
+def test_no_file_is_too_long():
+    lengths = {file: len((ROOT / f"plugins/{file}.py").read_text().splitlines()) for file in files()}
+    assert {file: length for file, length in lengths.items() if length > 450} == {}
+
+
 def test_each_room_has_files():
     patterns = [pattern for patterns, _ in rooms().values() for pattern in patterns]
     assert [pattern for pattern in patterns if not fnmatch.filter(files(), pattern)] == []

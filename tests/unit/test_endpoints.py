@@ -8,18 +8,10 @@ import threading
 import time
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _endpoints as endpoints,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _haproxy as haproxy,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _nftables as nftables,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _observation_disk as observation,
-)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _endpoints as endpoints
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _haproxy as haproxy
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _nftables as nftables
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_disk as observation
 from conftest import named, run_module
 
 OWNER = os.getuid()

@@ -12,24 +12,12 @@ import time
 
 import pytest
 import yaml
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _docker_engine as docker_engine,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _names as names,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _observation_disk as disk,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _observation_docker as docker_part,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _observation_kernel as kernel,
-)
-from ansible_collections.crosshost.ambassador.plugins.module_utils import (
-    _permissions as permissions,
-)
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _docker_engine as docker_engine
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_disk as disk
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_docker as docker_part
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_kernel as kernel
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._docker_engine import DockerEngine
 from ansible_collections.crosshost.ambassador.plugins.modules import observation_info as observe
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import whole

@@ -8,15 +8,9 @@ import types
 import pytest
 import yaml
 from ansible_collections.crosshost.ambassador.plugins.action import change_ca
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _certificates as certificates,
-)
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _revocation as revocation,
-)
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils import (
-    _signing as signing,
-)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _certificates as certificates
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _revocation as revocation
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _signing as signing
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import ListFault
 from conftest import ROOT
 from cryptography import x509
