@@ -29,7 +29,6 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._pipeline imp
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES, plan_unseen
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import RedisInputs, plan_redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_removal import plan_removal
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._play import SERVER_PLANNED, Play
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._redis_containers import describe_redis_client, describe_redis_server
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._tls_inputs import TlsReader
@@ -254,8 +253,6 @@ class ActionModule(ActionBase):
         settings, wiring = self.settings, self._wiring(self.part)
         self.uses_redis = self._links_with_own_redis(wiring["links"]) != []
         waiting = self._waiting(wiring) if self.part == "server" and self.leaving == handover.TURNED else {}
-        if waiting:
-            return plan_kept_side(self.host, wiring["holder"], waiting)
         if wiring["links"]:
             wiring["problems"] = self._several() or wiring["problems"]
         self._image(settings.get(IMAGES.get(settings["engine"])))
@@ -272,6 +269,8 @@ class ActionModule(ActionBase):
                 leaving=self.leaving,
                 tls=tls,
                 revocation_lists=self.tls.revocation_lists if tls else "",
+                inventory=self.variables["groups"]["all"],
+                waiting=waiting,
                 later_hosts=self.play.list_later_servers(wiring["links"]),
             )
         )
@@ -282,7 +281,7 @@ class ActionModule(ActionBase):
 
     def _redis_name(self, servers):
         """Return the name of the container of the role redis_server: the first host stands for all, because a link has one backend."""
-        variables = self.variables["hostvars"][servers[0]] if servers else {}
+        variables = self.hostvars[servers[0]] if servers else {}
         return str(variables.get("redis_server_name") or names.in_mesh("redis_server", self.mesh))
 
     def _waiting(self, wiring):

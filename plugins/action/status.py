@@ -63,7 +63,10 @@ class ActionModule(ActionBase):
             told = meshes({host: found.get(MESHES) or {} for host, found in variables.items()})
             return {**result, "lines": self._show([(line, None) for line in told])}
         now = datetime.datetime.now(datetime.UTC)
-        answers = {host: status.judged(self._answer(found), arguments["mesh"], now) for host, found in variables.items()}
+        answers = {
+            host: status.judged(self._answer(found), arguments["mesh"], now, page.render if path else None)
+            for host, found in variables.items()
+        }
         found = status.status(answers, arguments["mesh"], now)
         if path and not self._task.check_mode:
             page.write(path, found)

@@ -16,6 +16,10 @@ except ImportError:  # said by the plan, where a certificate has to be read
     x509 = None
 
 PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.S)
+# a thousand lists and certificates of CAs fit
+MAX_PEM_CHARACTERS = 4 << 20
+# the certificate of a host
+MAX_CERTIFICATE_CHARACTERS = 64 << 10
 # an issued certificate is valid since this time before it was signed, because clocks differ
 BACKDATED_SECONDS = 3600
 
@@ -27,7 +31,8 @@ def blocks(text, kind):
     :param str kind: ``CERTIFICATE`` or ``X509 CRL``
     :rtype: list[str]
     """
-    return [match[0] for match in PEM.finditer(text) if match[1] == kind]
+    # the text may come from a host, and an open block in a long one costs a search to its end
+    return [match[0] for match in PEM.finditer(text) if match[1] == kind] if len(text) <= MAX_PEM_CHARACTERS else []
 
 
 def certificate(text):
@@ -65,7 +70,7 @@ def readable(text):
     :rtype: dict | None
     """
     try:
-        return certificate(text) if isinstance(text, str) else None
+        return certificate(text) if isinstance(text, str) and len(text) <= MAX_CERTIFICATE_CHARACTERS else None
     # the parser raises many errors for a forged one
     except Exception:
         return None
@@ -159,7 +164,7 @@ def public_key(text):
     :param str text: PEM; the first certificate in it counts
     :rtype: bytes | None
     """
-    found = blocks(text, "CERTIFICATE")
+    found = blocks(text, "CERTIFICATE") if len(text) <= MAX_CERTIFICATE_CHARACTERS else []
     try:
         return der(x509.load_pem_x509_certificate(found[0].encode()).public_key()) if found else None
     # see readable

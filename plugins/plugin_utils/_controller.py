@@ -18,6 +18,8 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _permi
 PATTERN = "run_pattern"
 # of Ansible, such as inventory_hostname and inventory_dir, and parameters of playbooks
 OWN_VARIABLES = {*constants.INTERNAL_STATIC_VARS, "revoke_host", "cut", "separated", PATTERN}
+# globals of Jinja in templates; a variable with such a name replaces them, for example in `default(omit)`
+TEMPLATE_GLOBALS = ("cycler", "dict", "joiner", "lipsum", "lookup", "namespace", "now", "omit", "q", "query", "range", "undef")
 OWN_PREFIXES = ("ambassador_", "redis_server_", "redis_client_", "__ambassador_", "__redis_", "site_", "status_", "move_")
 # variables that playbooks no longer read
 REMOVED = ("redis_server_hosts", "redis_client_hosts")
@@ -85,7 +87,17 @@ def overriding_facts(variables):
     facts = variables.get("ansible_facts") or {}
     if not constants.INJECT_FACTS_AS_VARS:
         return []
-    return sorted(name for name in facts if name in OWN_VARIABLES or name.startswith(OWN_PREFIXES))
+    return sorted(name for name in facts if is_own_variable(name))
+
+
+def is_own_variable(name):
+    """Return whether a name is that of a variable of Ansible, of the collection, of its playbooks, or of a global of templates.
+
+    :param str name: the name of a fact. Ansible removes the prefix ``ansible_``
+    :rtype: bool
+    """
+    names = (name, f"ansible_{name}")
+    return name in TEMPLATE_GLOBALS or not OWN_VARIABLES.isdisjoint(names) or name.startswith(OWN_PREFIXES)
 
 
 def facts_problem(variables, effect=""):

@@ -101,12 +101,13 @@ def with_sources(wiring, held):
     return {**wiring, "sources": {host: former if set(now) <= set(former) else now for host, (former, now) in known.items()}}
 
 
-def both(wiring, held, addresses):
-    """Return a wiring with what a server side serves now beside what it is to serve.
+def both(wiring, held, addresses, inventory=()):
+    """Return a wiring with the links of the map and those that a server side serves now.
 
     :param dict wiring: the wiring of the side, as the map has it
-    :param dict | None held: the one that it has, see :func:`former`
+    :param dict | None held: the wiring that the side stores, see :func:`former`
     :param list[str] addresses: all addresses of the host
+    :param Collection[str] inventory: names of all hosts if those that left the clients of a link lose their authorization now
     :rtype: dict
     """
     if not held or not wiring["links"]:
@@ -124,7 +125,8 @@ def both(wiring, held, addresses):
         successor = next((links[alias] for alias in aliases if alias in links and _succeeds(links[alias], link)), None)
         if successor:
             # on another port it is served on both
-            more = {key: list(dict.fromkeys([*successor[key], *link[key]])) for key in ("admitted", "clients")}
+            stored = _without_departed(link, successor, held, inventory)
+            more = {key: list(dict.fromkeys([*successor[key], *stored[key]])) for key in ("admitted", "clients")}
             more["also"] = [port for port in dict.fromkeys([*successor["also"], *ports]) if port != successor["listen"]]
             links[successor["alias"]] = {**successor, **more}
             kept.update(at)
@@ -142,6 +144,43 @@ def both(wiring, held, addresses):
             places.setdefault(at, []).append(one["address"])
     sources = {**held["sources"], **wiring["sources"]}
     return {**wiring, "links": list(links.values()), "variables": variables, "publish": publish, "sources": sources}
+
+
+def find_departed(wiring, held, inventory):
+    """Return the hosts of the inventory that left the clients of a link which is still in the map.
+
+    :param dict wiring: the wiring of the side, as the map has it
+    :param dict | None held: the wiring that the side stores, see :func:`former`
+    :param Collection[str] inventory: names of all hosts. A client with another name may have been renamed
+    :rtype: set[str]
+    """
+    links = {link["alias"]: link for link in wiring["links"]}
+    pairs = [(link, links[link["alias"]]) for link in (held["links"] if held else ()) if link["alias"] in links]
+    return {client for link, successor in pairs for client in _departed_of(link, successor, inventory)}
+
+
+def _departed_of(link, successor, inventory):
+    clients = frozenset(successor["clients"])
+    # most links lose no client, and need no look at the inventory
+    return frozenset(client for client in link["clients"] if client not in clients and client in inventory)
+
+
+def _without_departed(link, successor, held, inventory):
+    """Return the clients and the authorizations of a stored link without the hosts that left it.
+
+    :param dict link: the stored link
+    :param dict successor: the link of the map
+    :param dict held: the wiring that the side stores
+    :param Collection[str] inventory: names of all hosts, see :func:`find_departed`
+    :rtype: dict
+    """
+    departed = _departed_of(link, successor, inventory)
+    # with TLS names of certificates, without it addresses
+    names = {name for client in departed for name in (certified(client), *held["sources"].get(client, ()))}
+    return {
+        "clients": [client for client in link["clients"] if client not in departed],
+        "admitted": [name for name in link["admitted"] if name not in names],
+    }
 
 
 def with_servers_of_map(links, wiring):

@@ -11,6 +11,7 @@ from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager, order_patterns, split_host_pattern
 from ansible.parsing.dataloader import DataLoader
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._controller import is_own_variable
 
 # a name of hosts or groups in a pattern, without a wildcard, a range or a regular expression
 PLAIN = re.compile(r"[\w.-]+")
@@ -33,7 +34,10 @@ class AllVariables:
 
 
 class HostVariables:
-    """The variables of a host. A variable that cannot be templated yet, because facts are missing, counts as not set.
+    """The variables of a host.
+
+    A variable that cannot be templated yet, because facts are missing, counts as not set.
+    So does a variable of this collection that the host returned as a fact.
 
     :param variables: the host's entry in the magic variable ``hostvars``
     """
@@ -45,10 +49,15 @@ class HostVariables:
         """Return the value of a variable, or None."""
         if name not in self._known:
             try:
-                self._known[name] = self._variables.get(name)
+                is_forged = constants.INJECT_FACTS_AS_VARS and is_own_variable(name) and name in self._facts
+                self._known[name] = None if is_forged else self._variables.get(name)
             except AnsibleError:
                 self._known[name] = None
         return self._known[name]
+
+    @functools.cached_property
+    def _facts(self):
+        return self._variables.get("ansible_facts") or {}
 
 
 class _Patterns:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _packing as packing
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _certificates as certificates
@@ -19,7 +19,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_nu
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import Plan, Settings
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import TlsInputs
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_inputs import Generation, SideInputs
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_side
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side, plan_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import ENGINE_NAMES, HAPROXY
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import on_host
 
@@ -50,6 +50,10 @@ class ResolvedSide:
     tls: TlsInputs | None = None
     #: the lists of revoked certificates, PEM; empty if there are none
     revocation_lists: str = ""
+    #: names of all hosts of the inventory
+    inventory: Collection[str] = ()
+    #: hosts that may still use links that the map no longer has -> reason, see :func:`handover.waiting`
+    waiting: Mapping[str, str] = dataclasses.field(default_factory=dict)
     #: names of hosts whose server sides this run reaches later
     later_hosts: Collection[str] = ()
 
@@ -77,12 +81,30 @@ class ResolvedSide:
 
 def plan_resolved_side(inputs: ResolvedSide) -> Plan:
     """Return the plan of a side: its containers and its generation, compared with the observation."""
+    if inputs.waiting:
+        return _plan_waiting_side(inputs)
+    return _plan_switched_side(inputs)
+
+
+def _plan_waiting_side(inputs: ResolvedSide) -> Plan:
+    """Return the plan of a server side that still serves former links. A client that left another link loses it nevertheless."""
+    kept = plan_kept_side(inputs.host, inputs.wiring["holder"], inputs.waiting)
+    if not handover.find_departed(inputs.wiring, inputs.stored_wiring, inputs.inventory):
+        return kept
+    plan = _plan_switched_side(dataclasses.replace(inputs, leaving=handover.KEEP))
+    plan.lines += kept.lines
+    return plan
+
+
+def _plan_switched_side(inputs: ResolvedSide) -> Plan:
+    """Return the plan of a side as the map has it, and with ``leaving`` KEEP as the server side serves it as well."""
     if not inputs.wiring["links"] or inputs.settings["engine"] not in ENGINE_NAMES:
         return plan_side(SideInputs(inputs.side, inputs.host, inputs.wiring, inputs.observed, inputs.settings))
     wiring = _complete_wiring(inputs)
     served = wiring
     if inputs.side == "server" and inputs.leaving == handover.KEEP and not wiring["problems"]:
-        served = handover.both(wiring, inputs.stored_wiring, inputs.observed["addresses"])
+        inventory = inputs.inventory if inputs.waiting else ()
+        served = handover.both(wiring, inputs.stored_wiring, inputs.observed["addresses"], inventory)
     has_generation = inputs.settings["engine"] in render.FILES and not wiring["problems"]
     return plan_side(
         SideInputs(

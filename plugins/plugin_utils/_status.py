@@ -314,16 +314,20 @@ def certificate_days(certificate):
     return {"not_after": certificate["not_after"], "days": certificate["seconds_left"] // 86400} if certificate else None
 
 
-def judged(answer, mesh, now):
+def judged(answer, mesh, now, render=None):
     """Return what was found on a host, or ``unreachable`` if it cannot be judged: a host may answer anything.
 
     :param dict answer: see :func:`status`
     :param str mesh: the mesh
     :param datetime.datetime now: the time in UTC
+    :param render: callable: writes a status in another form; None if the run has only lines
     :rtype: dict
     """
     try:
-        lines(status({"": answer}, mesh, now))
+        report = status({"": answer}, mesh, now)
+        lines(report)
+        if render:
+            render(report)
     except Exception as error:
         return {"unreachable": f"an answer that cannot be read ({type(error).__name__})"}
     return answer

@@ -23,7 +23,6 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_nu
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._pipeline import ResolvedSide, plan_resolved_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import STEPS
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_redis import RedisInputs, plan_redis
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._redis_containers import describe_redis_client, describe_redis_server
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 from conftest import ROOT
@@ -399,12 +398,10 @@ class Fleet:
         """Plan a side of a host, as the action plugin does."""
         told, observed = self.settings, self.hosts[host].look()
         wiring = self.wiring().side(host, side, self.hostvars)
-        held = handover.former(observed["sides"].get("server", {}), told)
+        held, waiting = handover.former(observed["sides"].get("server", {}), told), {}
         if side == "server" and leaving == handover.TURNED:
             seen = {name: one.look() for name, one in self.hosts.items() if name not in self.away}
             waiting = handover.waiting(wiring, held, host, seen, list(self.hosts), failed)
-            if waiting:
-                return plan_kept_side(host, wiring["holder"], waiting).result()
         inputs = ResolvedSide(
             side,
             host,
@@ -414,6 +411,8 @@ class Fleet:
             role=ROLE,
             managed=managed,
             leaving=leaving,
+            inventory=list(self.hosts),
+            waiting=waiting,
             tls=self.authority.tls(observed, **tls) if told["tls"] else None,
         )
         return plan_resolved_side(inputs).result()

@@ -339,6 +339,24 @@ def test_facts_do_not_replace_variables_of_the_collection(play, monkeypatch):
     assert play.plan("vm2", "client")["problems"] == []
 
 
+@pytest.mark.parametrize("fact", ["omit", "query", "limit", "inventory_dir"])
+def test_facts_replace_no_global_of_templates_and_no_variable_of_ansible(play, monkeypatch, fact):
+    """The values of `default(omit)` in tasks of the controller would come from the host."""
+    monkeypatch.setattr(action.constants, "INJECT_FACTS_AS_VARS", True)
+    play.more["vm2"] = {"ansible_facts": {"default_ipv4": {}, fact: "/srv"}}
+    assert f"its facts replace the variables {fact}." in play.plan("vm2", "client")["msg"]
+
+
+def test_fact_of_another_host_makes_no_backend_a_redis_server(play, monkeypatch):
+    """Its clients would send a password of Redis to it."""
+    monkeypatch.setattr(action.constants, "INJECT_FACTS_AS_VARS", True)
+    play.links = {"pg": {**LINK, "port": 5432, "backend": "postgres:5432"}}
+    play.more["vm1"] = {"redis_server_name": "postgres"}
+    assert play.plan("vm2", "client")["uses_redis"]
+    play.more["vm1"]["ansible_facts"] = {"redis_server_name": "postgres"}
+    assert not play.plan("vm2", "client")["uses_redis"]
+
+
 @pytest.mark.parametrize("name", ["VM1", "*.example.com", "a,b"])
 def test_a_former_name_that_could_be_another_host_s_is_not_kept(over_tls, name):
     make_ca(over_tls)
@@ -835,6 +853,23 @@ def test_what_leaves_a_host_is_served_until_its_clients_have_turned(play):
     play.run("vm2", "client")
     assert "configuration" in play.plan("vm1", "server", leaving="turned")["steps"]
     assert "configuration" in play.plan("vm1", "server")["steps"]
+
+
+def test_client_that_left_a_link_is_refused_while_the_side_waits_for_another_link(play):
+    """A compromised client can report forever that it still uses a former link."""
+    plain = {**LINK, "port": 6380, "backend": "plain:6379"}
+    play.settings["tls"] = False
+    play.links = {"redis": {**LINK, "clients": "vm2:vm3"}, "plain": plain}
+    for host, part in (("vm1", "server"), ("vm2", "client"), ("vm3", "client")):
+        play.run(host, part)
+    play.links = {"redis": {**LINK, "clients": "vm3"}}
+    planned = play.plan("vm1", "server", leaving="turned")
+    assert planned["lines"][-1].endswith("until the next run that reaches vm2, which still dials it")
+    assert "configuration" in planned["steps"]
+    assert planned["before"] == {}
+    links = {link["alias"]: link for link in planned["wiring"]["links"]}
+    assert (links["redis"]["clients"], links["plain"]["clients"]) == (["vm3"], ["vm2"])
+    assert ADDRESSES["vm2"] not in links["redis"]["admitted"]
 
 
 def test_links_that_a_host_stores_name_no_host_that_the_controller_connects_to(play):
