@@ -7,12 +7,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 
 # what is in the place of a file or a directory
 _OBSTACLES = {
     errno.ELOOP: "is a symbolic link",
+    errno.EMLINK: "is a hard link to another file",
     errno.ENOTDIR: "is a symbolic link or a file, and not a directory",
     errno.EISDIR: "is a directory",
 }
@@ -42,6 +44,9 @@ def set_permissions(path: str, owner: int, mode: int, flags: int = 0, group: int
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | flags)
     try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISDIR(status.st_mode) and status.st_nlink > 1:
+            raise OSError(errno.EMLINK, os.strerror(errno.EMLINK), path)
         os.fchown(descriptor, owner, group_of(owner) if group is None else group)
         # after the owner, whose change clears bits
         os.fchmod(descriptor, mode)

@@ -78,7 +78,7 @@ def userland_proxy(arguments: list[str], read_config: Callable[[str], str]) -> b
     except FileNotFoundError:
         # without the option the file is optional
         return True if path is None else None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     setting = settings.get("userland-proxy", True) if isinstance(settings, dict) else None
     return setting if isinstance(setting, bool) else None

@@ -67,7 +67,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _hapro
 ANSWER_SECONDS = 15
 NOT_RUNNING = (FileNotFoundError, ConnectionRefusedError)
 # an entry of `show acl`: its number, and the file of the hosts that a server side authorizes
-ADMITTED = re.compile(r"^(\d+) \([^)]*/admitted\.lst\)", re.M)
+ADMITTED = re.compile(r"^(\d+) \([^)\n]*/admitted\.lst\)", re.M)
 
 
 def admitted_hosts(ask):

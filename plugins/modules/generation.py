@@ -232,9 +232,11 @@ class Generations:
                         # a name may stand for several addresses, of which each is a server
                         addresses = (target["address"] or "").split(", ")
                         servers = [f"{target['name']}.replica{number}" for number in range(1, len(addresses) + 1)]
-                        held.update({(alias, server): parse_endpoint(address) for server, address in zip(servers, addresses)})
                         if len(addresses) == 1:
-                            held[alias, target["name"]] = parse_endpoint(addresses[0])
+                            servers.append(target["name"])
+                        # another container of the side cannot replace an answer
+                        for server, address in zip(servers, addresses * len(servers)):
+                            held.setdefault((alias, server), parse_endpoint(address))
         return {server: address[0] for server, address in held.items() if address and is_address(address[0])}
 
     def _write(self, generation, files):

@@ -52,11 +52,6 @@ def read(path: str) -> str:
     return ""
 
 
-def read_proc(name: str) -> str:
-    """Return the text of a file below ``/proc/net``, empty if the kernel has none."""
-    return read(f"/proc/net/{name}")
-
-
 def outside() -> dict[int, str]:
     """Return version of IP -> the address from which this host reaches others. Nothing is sent."""
     addresses = {}
@@ -104,17 +99,19 @@ def userland_proxy() -> bool | None:
     """Return whether the Docker Engine of this host runs with its userland proxy, or None if it cannot be known."""
     settings = set()
     for process in glob.glob(f"{PROC}/[0-9]*"):
-        arguments = read(f"{process}/cmdline").split("\0")[:-1]
-        if not arguments or os.path.basename(arguments[0]) != "dockerd":
+        program = ""
+        # any user can start a process with another name and a command line of any length
+        with contextlib.suppress(OSError):
+            program = os.path.basename(os.readlink(f"{process}/exe")).partition(" ")[0]
+        if program != "dockerd":
             continue
         try:
-            # any user can start a process with this name
             is_of_root = os.stat(process).st_uid in (0, os.geteuid())
             is_of_host = is_of_root and all(os.path.samefile(f"{process}/ns/{name}", f"{PROC}/self/ns/{name}") for name in NAMESPACES)
         except OSError:
             return None
         if is_of_host:
-            settings.add(docker.userland_proxy(arguments, read_config))
+            settings.add(docker.userland_proxy(read(f"{process}/cmdline").split("\0")[:-1], read_config))
     # several engines with different settings: the process does not tell which of them answers on the socket
     return settings.pop() if len(settings) == 1 else None
 
@@ -175,8 +172,8 @@ def main() -> None:
         state = disk.state(state_dir, module.params["hash_key"] or os.urandom(32).hex())
     except PermissionError as error:
         module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
-    if_inet6 = read_proc("if_inet6")
-    addresses = kernel.own_addresses(read_proc("fib_trie"), if_inet6)
+    if_inet6 = read("/proc/net/if_inet6")
+    addresses = kernel.own_addresses(read("/proc/net/fib_trie"), if_inet6)
     module.exit_json(
         changed=False,
         mesh=mesh,
@@ -186,7 +183,7 @@ def main() -> None:
         python={"executable": sys.executable, "missing": [name for name in LIBRARIES if importlib.util.find_spec(name) is None]},
         addresses=addresses,
         facts=kernel.facts(interfaces(), if_inet6, outside(), addresses),
-        listening=[listener for protocol, file in LISTENERS for listener in kernel.sockets(read_proc(file), protocol)],
+        listening=[listener for protocol, file in LISTENERS for listener in kernel.sockets(read(f"/proc/net/{file}"), protocol)],
         nameservers=next(filter(None, map(kernel.nameservers, map(read, RESOLVERS))), []),
         disk=disk.disk(state_dir),
         **observe_docker(module.params, module.params["network"] or mesh_names.in_mesh(mesh_names.NETWORK, mesh), mesh),

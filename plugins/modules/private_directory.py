@@ -79,6 +79,7 @@ import os
 import stat
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _endpoints as endpoints
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._files import describe_failure, group_of, make_directory, write_file
 
@@ -96,17 +97,17 @@ def owned(path, owner, mode):
 
 
 def differs(path, owner, content):
-    """Tell whether a file is not what it should be.
+    """Return whether a file has another owner, mode, or content. Its user can replace it with anything.
 
     :param str path: the file
     :param int owner: numeric user ID
-    :param bytes content: what it should hold
+    :param bytes content: the content that it should have
     :rtype: bool
     """
-    if not os.path.isfile(path) or os.path.islink(path) or not owned(path, owner, permissions.PRIVATE_FILE):
+    try:
+        return not owned(path, owner, permissions.PRIVATE_FILE) or endpoints.read_file(path, len(content)) != content
+    except OSError:
         return True
-    with open(path, "rb") as file:
-        return file.read() != content
 
 
 def main():

@@ -568,9 +568,10 @@ def start_process(tmp_path, monkeypatch):
     monkeypatch.setattr(observe, "PROC", str(tmp_path / "proc"))
     monkeypatch.setattr(docker_part, "DEFAULT_CONFIG", str(tmp_path / "daemon.json"))
 
-    def start(pid, *command, namespaces="host"):
+    def start(pid, *command, namespaces="host", program=None):
         directory = tmp_path / "proc" / str(pid)
         (directory / "ns").mkdir(parents=True)
+        (directory / "exe").symlink_to(f"/usr/bin/{os.path.basename(program or (*command, 'kthreadd')[0])}")
         (directory / "cmdline").write_text("".join(f"{argument}\0" for argument in command))
         for name in observe.NAMESPACES:
             path = tmp_path / f"{name}-{namespaces}"
@@ -599,16 +600,28 @@ def test_userland_proxy_ignores_processes_of_other_users(start_process, tmp_path
     start_process(10, "dockerd")
     start_process(11, "dockerd", "--userland-proxy=false")
     os.chown(tmp_path / "proc/11", 1234, 1234)
+    # a setuid program with another name belongs to root
+    start_process(12, "dockerd", "--userland-proxy=false", program="su")
     assert observe.userland_proxy() is True
 
 
-@pytest.mark.parametrize("kind", ["device", "pipe", "too long"])
+def test_userland_proxy_reads_no_command_line_of_another_program(start_process, monkeypatch):
+    """It can have any length."""
+    start_process(10, "dockerd")
+    start_process(11, "app")
+    monkeypatch.setattr(observe, "read", lambda path, read=observe.read: pytest.fail(path) if "/11/" in path else read(path))
+    assert observe.userland_proxy() is True
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "too long", "too deep"])
 def test_userland_proxy_is_unknown_if_the_file_is_no_configuration(start_process, tmp_path, kind):
     path = "/dev/zero" if kind == "device" else str(tmp_path / "file")
     if kind == "pipe":
         os.mkfifo(path)
     elif kind == "too long":
         (tmp_path / "file").write_text(" " * observe.MAX_CONFIG_BYTES + "{}")
+    elif kind == "too deep":
+        (tmp_path / "file").write_text("[" * 200_000)
     start_process(10, "dockerd", f"--config-file={path}")
     assert observe.userland_proxy() is None
 
@@ -763,7 +776,7 @@ def test_libraries_that_are_missing_are_told(tmp_path):
 
 
 def test_a_kernel_without_ipv6_is_none_that_fails():
-    assert observe.read_proc("nothing_of_the_kind") == ""
+    assert observe.read("/proc/net/nothing_of_the_kind") == ""
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import stat
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_disk as observation
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
-from ansible_collections.crosshost.ambassador.plugins.module_utils._files import make_directory, write_file
+from ansible_collections.crosshost.ambassador.plugins.module_utils._files import make_directory, set_permissions, write_file
 from ansible_collections.crosshost.ambassador.plugins.module_utils._permissions import HAPROXY_UID
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._controller import make_private_directories
 from conftest import named, run_module
@@ -110,6 +110,15 @@ def test_wrong_owners_and_modes_are_found(state):
         assert permissions.find_wrong(str(state)) == [(name, os.geteuid(), permissions.side_mode(owner), owner)]
         os.chown(state / name, -1, owner)
     assert permissions.find_wrong(str(state)) == []
+
+
+def test_hard_link_to_another_file_is_refused(tmp_path):
+    """The user of a container can replace a directory in its own directory with such a link."""
+    (tmp_path / "other").touch(0o640)
+    (tmp_path / "metrics").hardlink_to(tmp_path / "other")
+    with pytest.raises(OSError, match="Too many links"):
+        set_permissions(str(tmp_path / "metrics"), os.geteuid(), 0o700)
+    assert stat.S_IMODE((tmp_path / "other").stat().st_mode) == 0o640
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_kernel import sockets
-from ansible_collections.crosshost.ambassador.plugins.modules.observation_info import LISTENERS, read_proc
+from ansible_collections.crosshost.ambassador.plugins.modules.observation_info import LISTENERS, read
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_ports import find_ipv6_port_problems, find_port_problems
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 
@@ -19,7 +19,7 @@ def want(address, port, **changes):
 def problems(*wanted, own=(), others=(), addresses=("198.18.0.11",), listening=None, mesh=None):
     """Return what is said where containers publish this, and whoever listens on this machine does."""
     if listening is None:
-        listening = [one for protocol, name in LISTENERS for one in sockets(read_proc(name), protocol)]
+        listening = [one for protocol, name in LISTENERS for one in sockets(read(f"/proc/net/{name}"), protocol)]
     containers = {NAME: {"publishes": list(own), "mesh": "default"}, "web": {"publishes": list(others), "mesh": mesh}}
     observed = {"containers": containers, "addresses": list(addresses), "listening": listening}
     return find_port_problems({"publish": list(wanted)}, [NAME], observed)

@@ -69,6 +69,13 @@ def test_user_can_read_but_not_replace_files_if_only_root_writes(path):
         assert found(path) == ({**as_wanted(64999), "redis_client": (0, 64999, 0o750)}, FILES)
 
 
+def test_replaces_a_file_of_any_length_without_reading_it(path):
+    write(path)
+    os.truncate(path / "app", 1 << 40)
+    assert write(path)["written"] == ["app"]
+    assert found(path)[1] == FILES
+
+
 def test_repairs_the_parent_directory_if_asked(path):
     write(path)
     path.parent.chmod(0o750)
