@@ -46,7 +46,7 @@ _value:
 import re
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
-from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
 
 RUN_ID = re.compile(r"run_id:(\w+)")
 

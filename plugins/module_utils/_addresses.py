@@ -9,8 +9,6 @@ import ipaddress
 import re
 from typing import Any
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint, fact_name  # noqa: F401
-
 
 def parse_endpoint(value: Any) -> tuple[str, int] | None:
     """Split ``host:port`` or ``[IPv6]:port``. Return the host without brackets and the port, or None for anything else."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils._mesh import (  # noqa: F401 - the names of a mesh are part of this vocabulary
+from ansible_collections.crosshost.ambassador.plugins.module_utils._mesh import (
     ALL,
     DEFAULT,
     LABEL,
@@ -24,6 +24,8 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils._mesh import 
     problem,
 )
 
+# the controller reads the names of a mesh from here as well
+__all__ = ["ALL", "DEFAULT", "LABEL", "LINKS", "MESH_LABEL", "METRICS", "NETWORK", "STATE_DIR", "in_mesh", "problem"]
 # a container of a side: its mesh, its side, its number
 AMBASSADOR = re.compile(rf"ambassador(?:_({MESH.pattern}))?_(server|client)(?:_([2-9]|[1-9][0-9]+))?")
 # the same, and a temporary container, as Docker's DNS compares names

@@ -7,7 +7,8 @@ from __future__ import annotations
 import re
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
-from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, overlap, parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import overlap, parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_changes import find_differences, needs_recreate
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import ENDPOINT_DIRECTORY, describe_container
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import is_link_network

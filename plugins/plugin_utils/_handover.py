@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, is_own, overlap, parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_own, overlap, parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import unpacked
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import side_variables, variable_prefix

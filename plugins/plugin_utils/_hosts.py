@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import fact_name, is_address, is_dialable, spelled
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address, is_dialable, spelled
+from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import fact_name
 
 # A DNS name of several labels (RFC 1123, section 2.1): the meaning of one label would depend on the host that resolves it. HAProxy
 # requests an SRV record for a name that begins with `_` (RFC 2782), and addresses for all others.

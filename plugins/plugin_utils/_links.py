@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import (
-    endpoint,
     is_address,
     parse_endpoint,
     unmapped,
 )
+from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import (
     ENGINE_NAMES,
     ENGINES,
@@ -106,7 +106,8 @@ class Link:
     @property
     def service(self) -> Endpoint:
         """The backend of a link with a server side."""
-        assert self.backend
+        if not self.backend:
+            raise ValueError(f"link {self.alias} has no server side")
         return self.backend
 
     @property
@@ -296,7 +297,8 @@ def service_on_host(link: Link) -> str:
 
 def describe_cycle(link: Link, key: str, value: Any, host: str) -> str:
     """Return the problem of a key that leads back to its link through what the link opens on a host."""
-    assert link.local
+    if not link.local:
+        raise ValueError(f"link {link.alias} opens no local address")
     return (
         f"Link {link.name}, key {key}: {value!r} leads back to the link, because the link opens {endpoint(*link.local)} on host"
         f" {host} (key local). Set {key} to the service, or local to another port."

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
-from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, overlap
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import overlap
+from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import CERTIFIED, Hosts, certified
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._links import Link, Mesh, asked_features, describe_cycle, service_on_host
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import BALANCES, ENGINES, HOST, WILDCARDS

@@ -8,7 +8,8 @@ import ipaddress
 import json
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
-from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, is_address, parse_address
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address, parse_address
+from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
 from ansible_collections.crosshost.ambassador.plugins.module_utils._permissions import HAPROXY_UID
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import (
     ENDPOINT_DIRECTORY,

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import targets_of
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_changes import Change, format_differences, needs_recreate
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import find_default_route

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
-from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, overlap
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import overlap
+from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_changes import find_differences, format_differences
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._metrics import describe_metrics_container, parse_metrics_address

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
-from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, is_address, is_dialable, overlap, spelled
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address, is_dialable, overlap, spelled
+from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import (
     certified,
     host_address,

@@ -8,8 +8,8 @@ import datetime
 import re
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
-from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint
 from ansible_collections.crosshost.ambassador.plugins.module_utils._names import name_side_container
+from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import seen_from, told
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_network import find_alias_problems

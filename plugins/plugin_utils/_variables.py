@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._side import SideLink
 
 Variables = dict[str, str]

@@ -2,7 +2,8 @@
 
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.link_variables import FilterModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import endpoint, parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified, host_address, source_addresses
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import SCHEMA
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._values import WITHOUT_PORT
