@@ -43,7 +43,7 @@ def test_owners_and_modes_do_not_depend_on_the_umask(vm1, vm2):
         assert set(host.check_output(f"stat -c '%U %a' {public}").splitlines()) == {"root 755"}
         assert host.check_output(f"stat -c '%U %g %a' {state}/{side}") == "root 99 750"
         assert set(host.check_output(f"stat -c '%U %a' {state}/{side}/current/*").splitlines()) == {"root 644"}
-        assert host.check_output(f"stat -c '%u %a' {state}/identity {state}/identity/key.pem").splitlines() == ["99 700", "99 600"]
+        assert host.check_output(f"stat -c '%u %a' {state}/identity {state}/identity/key.pem").splitlines() == ["0 750", "99 600"]
 
 
 def test_a_second_link_has_ports_of_its_own(vm1, vm2, asked):
