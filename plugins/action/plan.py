@@ -149,7 +149,7 @@ class ActionModule(ActionBase):
         if found["warnings"] and self.origin:
             found["warnings"] = [f"{warning} The map is that of {self.origin}." for warning in found["warnings"]]
         if self.part in SIDES and not found["problems"]:
-            found["warnings"] += self.play.find_open_port_warnings()
+            found["warnings"] += self.play.list_open_port_warnings()
         result.update(
             found, open=bool(found["problems"] or found["ask"] or found["steps"] or lines), lines=lines, leaving=self.leaving, changed=False
         )
@@ -285,7 +285,7 @@ class ActionModule(ActionBase):
         return str(variables.get("redis_server_name") or names.in_mesh("redis_server", self.mesh))
 
     def _waiting(self, wiring):
-        """Return the hosts that may still dial what the map asks for no more, and why."""
+        """Return host -> reason, of the hosts that may still connect to links which the map no longer has."""
         held = handover.former(self.observed["sides"].get("server", {}), self.settings)
         # most hosts serve what the map asks for, and need not look at all others
         if held is not None and not handover.left(wiring, held):

@@ -77,7 +77,7 @@ def describe_ambassador(side, wiring, settings, scripts, observed, place=1, give
     """
     directory, engine = f"{settings['state_dir']}/{side}", settings["engine"]
     uid = UIDS[engine]
-    # consumers dial the aliases; on the server side nobody dials the ambassador by name
+    # consumers connect to the aliases; no client connects to the ambassador of a server side by name
     aliases = names_of(wiring["links"]) if side == "client" else []
     name = names.name_side_container(side, observed["mesh"], place)
     address = choose_addresses(name, settings["network"], observed, given) if aliases else {}

@@ -103,8 +103,8 @@ def select_place(wiring, place):
 def add_replicas(wiring, network, observed):
     """Return the wiring of a server side with the ``replicas`` of each link: how many containers its backend's name may stand for.
 
-    One, where no more answer to it, and no room is kept; else twice as many as there are, eight at least, so that a service that is scaled
-    further needs no run.
+    It is 1 if at most one container answers to the name. Otherwise it is twice the number of containers, and at least 8, so that further
+    containers of the service need no run.
 
     :param dict wiring: the wiring of the side
     :param str network: the network of the ambassadors

@@ -124,7 +124,7 @@ def _keep_third_party_networks(container, found):
 
 
 def _find_unused_ports(found, wanted, new):
-    """Return the ports that a container publishes and nobody asks for, if they can stay: nothing listens there, and they are in no way.
+    """Return the ports that a container publishes without a link, if they can stay: nothing listens there, and no other port conflicts.
 
     :rtype: list[str]
     """

@@ -1,10 +1,10 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a server side goes on serving, though the map asks for it no more, until nobody dials it. Pure Python without Ansible.
+"""Links that a server side serves until all client sides have switched, although the map no longer has them. Pure Python without Ansible.
 
-A link that leaves a host, a client that leaves a link, and the port and address that a link leaves, are served as before until all client
-sides have turned: a generation of a server side holds its wiring, and the next one is made of both. What is left is given up once every
-host that dialled it was seen to dial it no more.
+A generation of a server side stores its wiring, and the next generation serves both: the links of the map, and the stored ones.
+The side removes former links, ports, and addresses after the run has seen that no client connects to them.
+It waits for no client that left a link: such a client is refused as soon as the client sides have had the time to switch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring impor
 FORMAT = 1
 # the keys of each stored link
 WHOLE = {"alias", "listen", "protocol", "admitted", "clients", "targets", "also"}
-# what happens to that which the map asks for no more
+# what happens to links that the map no longer has: they stay, they stay until clients have switched, or they are removed
 KEEP, TURNED, DROP = "keep", "turned", "drop"
 
 
@@ -236,10 +236,10 @@ def _places(publish):
 
 
 def left(wiring, held):
-    """Return who may dial what a server side serves now, and the map asks for no more.
+    """Return the clients of links, ports, and addresses that a server side serves and the map no longer has.
 
     :param dict wiring: the wiring of the side, as the map has it
-    :param dict | None held: the one that it has, see :func:`former`
+    :param dict | None held: the wiring that the side stores, see :func:`former`
     :return: link, names of client hosts, and the ports and addresses that are left (None: all)
     :rtype: list[tuple[dict, list[str], tuple[set[int], set[str]] | None]]
     """
@@ -298,13 +298,13 @@ def _former_names(observations):
 
 
 def waiting(wiring, held, host, observations, inventory, failed):
-    """Tell which hosts keep a server side from giving up what the map asks for no more.
+    """Return the hosts for which a server side keeps links that the map no longer has.
 
     :param dict wiring: the wiring of the side, as the map has it
     :param dict | None held: the one that it has; None where nothing is known of it, and then every host that failed may dial it
     :param str host: inventory name of the server host
     :param dict[str, dict] observations: host -> what this run has observed of it last, of those that it has
-    :param inventory: names of all hosts that there are: of others nobody will hear again
+    :param inventory: names of all hosts; a host that is not among them never answers again
     :param failed: names of the hosts at which this run has failed
     :return: host -> why, in words for people
     :rtype: dict[str, str]

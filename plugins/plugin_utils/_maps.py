@@ -116,7 +116,7 @@ def unresolved(host, error, pieces):
 
 
 def two_controllers(host, own, other, theirs):
-    """Tell that two hosts of one run come to different directories on the controller, so that each would be given a CA of its own.
+    """Return the problem that two hosts of one run have different directories on the controller, because each would get its own CA.
 
     :param str host: inventory name of the host
     :param str own: its directory
@@ -131,7 +131,7 @@ def two_controllers(host, own, other, theirs):
 
 
 def two_meshes(host, own, other, theirs):
-    """Tell that two hosts of one map are in different meshes, each of which takes the other for somebody else's.
+    """Return the problem that two hosts of one map are in different meshes. Each mesh refuses the containers of the other.
 
     :param str host: inventory name of the host
     :param str own: its mesh

@@ -106,7 +106,7 @@ class Play:
         others = [host for host in self.hosts if host != self.host and host not in self.failed]
         return [host for host in others if self.read_plan(host, CLIENT_PLANNED).get("late")]
 
-    def find_open_port_warnings(self) -> list[str]:
+    def list_open_port_warnings(self) -> list[str]:
         """Return the warnings about open ports. Only a host that may be the first one to warn looks at others."""
         if not find_open_port_warnings(self.host, self._read_engine_version(self.host)):
             return []

@@ -282,7 +282,7 @@ def is_backend(backend, name, network):
 def link_of(links, said, host, defined=True, own=()):
     """Return the link that a client consumes.
 
-    That is the link that is said. Otherwise, it is the only link with `check: redis`, the only link, or `redis`.
+    That is the link that the user named. Otherwise, it is the only link with `check: redis`, the only link, or `redis`.
     Links to the Redis server of the role come before all others, and any of them will do.
 
     :param list[dict] links: the links of the client side

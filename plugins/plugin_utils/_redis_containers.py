@@ -16,7 +16,7 @@ def describe_redis_server(name, settings):
     :rtype: dict
     """
     command = ["/etc/ambassador/redis.conf", "--aclfile", "/etc/ambassador/users.acl", "--dir", "/data", "--appendonly", "yes"]
-    # no protected mode: it would let in loopback only; the network of the ambassadors is the fence, and the users are
+    # protected mode would authorize only loopback; the network of the ambassadors and the users of Redis limit access instead
     command += ["--protected-mode", "no"]
     return describe_container(
         name,

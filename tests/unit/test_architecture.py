@@ -2,6 +2,7 @@
 
 import ast
 import fnmatch
+import functools
 import re
 
 import pytest
@@ -11,6 +12,7 @@ PREFIX = "ansible_collections.crosshost.ambassador.plugins."
 FOLDERS = ("modules", "module_utils", "plugin_utils", "action", "filter", "lookup")
 
 
+@functools.cache
 def rooms():
     """Return room -> (patterns of its files, rooms that it imports)."""
     table = (ROOT / "ARCHITECTURE.md").read_text().partition("| room |")[2].partition("\n\n")[0]
@@ -22,6 +24,7 @@ def files():
     return sorted(f"{folder}/{path.stem}" for folder in FOLDERS for path in (ROOT / "plugins" / folder).glob("*.py"))
 
 
+@functools.cache
 def rooms_of(file):
     return [room for room, (patterns, _) in rooms().items() if any(fnmatch.fnmatchcase(file, pattern) for pattern in patterns)]
 

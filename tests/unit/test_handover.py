@@ -12,7 +12,7 @@ from simulation import Fleet, Host
 
 HOSTVARS = {f"vm{number}": {"ambassador_address": f"198.18.0.1{number}"} for number in (1, 2, 3)}
 ADDRESSES = ["198.18.0.11"]
-TOLD = {"engine": "haproxy", "tls": True}
+SETTINGS = {"engine": "haproxy", "tls": True}
 REDIS = {"port": 6379, "servers": "vm1", "clients": "vm2", "backend": "redis_server:6379"}
 PLAIN = {"port": 6380, "publish": 6379, "servers": "vm1", "clients": "vm2:vm3", "backend": "plain:6379"}
 
@@ -31,8 +31,8 @@ def wiring(tls=True, **links):
 
 def served(now, before, tls=True):
     """What a side serves that is to change from one map to another."""
-    told = {"engine": "haproxy", "tls": tls}
-    held = handover.former({"wiring": packing.packed(handover.text(wiring(tls, **before), told).encode())}, told)
+    settings = {"engine": "haproxy", "tls": tls}
+    held = handover.former({"wiring": packing.packed(handover.text(wiring(tls, **before), settings).encode())}, settings)
     return handover.both(wiring(tls, **now), held, ADDRESSES)
 
 
@@ -47,9 +47,9 @@ def backends(found):
     return {alias: tuple(found["variables"][f"{name}_{key}"] for key in ("ADDR", "PORT")) for alias, name in names.items()}
 
 
-def held(told=TOLD, **links):
+def held(settings=SETTINGS, **links):
     """What is read of a side that serves links."""
-    return handover.former({"wiring": packing.packed(handover.text(wiring(**links), told).encode())}, TOLD)
+    return handover.former({"wiring": packing.packed(handover.text(wiring(**links), settings).encode())}, SETTINGS)
 
 
 def aliases(found):
@@ -94,7 +94,7 @@ def test_a_link_on_another_port_is_served_on_both():
     assert [(link["alias"], link["listen"], link["also"]) for link in found["links"]] == [("plain", 7000, [6379])]
     assert [one["port"] for one in found["publish"]] == [7000, 6379]
     # and on that before as well, where nobody has given it up yet
-    again = handover.former({"wiring": packing.packed(handover.text(found, TOLD).encode())}, TOLD)
+    again = handover.former({"wiring": packing.packed(handover.text(found, SETTINGS).encode())}, SETTINGS)
     third = handover.both(wiring(plain={**PLAIN, "publish": 7001}), again, ADDRESSES)
     assert [(link["listen"], link["also"]) for link in third["links"]] == [(7001, [7000, 6379])]
 
@@ -120,7 +120,7 @@ def test_over_tls_a_port_is_served_under_both_aliases_after_a_change_from_port_t
     assert places(back) == {"redis": [6379], "redis:6379": [6379], "redis:6380": [6380]}
     assert backends(back) == {"redis": ("redis_server", "6379"), "redis:6379": (backend, "6379"), "redis:6380": (backend, "6380")}
     # the next run does not change what is kept
-    again = handover.former({"wiring": packing.packed(handover.text(found, TOLD).encode())}, TOLD)
+    again = handover.former({"wiring": packing.packed(handover.text(found, SETTINGS).encode())}, SETTINGS)
     assert handover.both(wiring(**several), again, ADDRESSES) == found
 
 
@@ -147,20 +147,20 @@ def test_without_tls_a_link_keeps_the_ports_that_no_other_link_has_now():
 
 def test_reads_the_files_of_earlier_releases():
     """They have no names, numbers, and containers of links, and no addresses of clients."""
-    content = json.loads(handover.text(wiring(redis=REDIS, plain=PLAIN), TOLD))
+    content = json.loads(handover.text(wiring(redis=REDIS, plain=PLAIN), SETTINGS))
     del content["sources"]
     for link in content["links"]:
         for key in ("name", "number", "place"):
             del link[key]
-    before = handover.former({"wiring": packing.packed(json.dumps(content).encode())}, TOLD)
+    before = handover.former({"wiring": packing.packed(json.dumps(content).encode())}, SETTINGS)
     found = handover.both(wiring(redis=SEVERAL), before, ADDRESSES)
     assert places(found) == {"redis:6379": [6379], "redis:6380": [6380], "redis": [6379], "plain": [6379]}
     assert backends(found)["plain"] == ("plain", "6379")
 
 
 def test_without_tls_a_port_that_is_another_links_now_is_that_ones():
-    plain, told = {"plain": {**PLAIN, "publish": 7000}, "redis": {**REDIS, "publish": 6379}}, {"engine": "haproxy", "tls": False}
-    before = handover.former({"wiring": packing.packed(handover.text(wiring(plain=PLAIN), told).encode())}, told)
+    plain, settings = {"plain": {**PLAIN, "publish": 7000}, "redis": {**REDIS, "publish": 6379}}, {"engine": "haproxy", "tls": False}
+    before = handover.former({"wiring": packing.packed(handover.text(wiring(plain=PLAIN), settings).encode())}, settings)
     assert [(link["alias"], link["also"]) for link in handover.both(wiring(**plain), before, ADDRESSES)["links"]] == [
         ("plain", []),
         ("redis", []),
@@ -204,8 +204,8 @@ def test_the_old_port_is_given_up_when_nobody_dials_it(place, found):
     ("now", "before"),
     [
         ({"redis": REDIS}, None),
-        ({"redis": REDIS}, {"told": {"engine": "nftables", "tls": True}, "plain": PLAIN}),
-        ({"redis": REDIS}, {"told": {"engine": "haproxy", "tls": False}, "plain": PLAIN}),
+        ({"redis": REDIS}, {"settings": {"engine": "nftables", "tls": True}, "plain": PLAIN}),
+        ({"redis": REDIS}, {"settings": {"engine": "haproxy", "tls": False}, "plain": PLAIN}),
         # its variables are those of another one
         ({"PLAIN": PLAIN}, {"plain": PLAIN}),
         # a side that serves nothing any more is left as it is
@@ -220,10 +220,10 @@ def test_what_cannot_be_served_beside_the_new_is_not(now, before):
 
 @pytest.mark.parametrize("content", ["{}", "[]", "1", '"x"', "null", '{"links": 1}', '{"links": [{}]}', '{"engine": "haproxy"}'])
 def test_a_file_of_another_form_says_nothing(content):
-    assert handover.former({"wiring": packing.packed(content.encode())}, TOLD) is None
-    held = {"engine": TOLD["engine"], "tls": TOLD["tls"], "links": [], "publish": []}
-    assert handover.former({"wiring": packing.packed(json.dumps(held).encode())}, TOLD) == {**held, "sources": {}}
-    assert handover.former({"wiring": packing.packed(json.dumps({**held, "format": 1}).encode())}, TOLD) == {**held, "sources": {}}
+    assert handover.former({"wiring": packing.packed(content.encode())}, SETTINGS) is None
+    held = {"engine": SETTINGS["engine"], "tls": SETTINGS["tls"], "links": [], "publish": []}
+    assert handover.former({"wiring": packing.packed(json.dumps(held).encode())}, SETTINGS) == {**held, "sources": {}}
+    assert handover.former({"wiring": packing.packed(json.dumps({**held, "format": 1}).encode())}, SETTINGS) == {**held, "sources": {}}
     for changes in (
         {"links": [{"alias": "a", "listen": 1}]},
         {"publish": [{}]},
@@ -232,18 +232,18 @@ def test_a_file_of_another_form_says_nothing(content):
         {"format": 2},
         {"format": "x"},
     ):
-        assert handover.former({"wiring": packing.packed(json.dumps({**held, **changes}).encode())}, TOLD) is None
+        assert handover.former({"wiring": packing.packed(json.dumps({**held, **changes}).encode())}, SETTINGS) is None
 
 
 @pytest.mark.parametrize("text", ["", "x", base64.b64encode(b"x").decode(), base64.b64encode(zlib.compress(b"{")).decode()])
 def test_a_file_that_cannot_be_read_says_nothing(text):
-    assert handover.former({"wiring": text}, TOLD) is None
-    assert handover.former({}, TOLD) is None
+    assert handover.former({"wiring": text}, SETTINGS) is None
+    assert handover.former({}, SETTINGS) is None
 
 
-@pytest.mark.parametrize("told", [TOLD, PLAINTEXT, {"engine": "nftables", "tls": False}])
-def test_a_side_loses_a_client_whatever_its_engine_was_and_whether_it_had_tls(told):
-    side = {"running": "a" * 12, "wiring": packing.packed(handover.text(wiring(told["tls"], redis=REDIS), told).encode())}
+@pytest.mark.parametrize("settings", [SETTINGS, PLAINTEXT, {"engine": "nftables", "tls": False}])
+def test_a_side_loses_a_client_whatever_its_engine_was_and_whether_it_had_tls(settings):
+    side = {"running": "a" * 12, "wiring": packing.packed(handover.text(wiring(settings["tls"], redis=REDIS), settings).encode())}
     for tls in (True, False):
         assert not handover.removes_clients(side, wiring(tls, redis=REDIS), tls)
         assert not handover.removes_clients(side, wiring(tls, redis={**REDIS, "clients": "vm2:vm3"}), tls)
@@ -334,7 +334,7 @@ BOMB = base64.b64encode(zlib.compress(b"[" + b" " * (packing.MAX_PACKED_BYTES + 
 def test_text_that_cannot_be_unpacked_is_refused(text):
     with pytest.raises(ValueError, match=r"."):
         unpacked(text)
-    assert handover.former({"wiring": text}, TOLD) is None
+    assert handover.former({"wiring": text}, SETTINGS) is None
 
 
 def test_host_that_reports_the_certificate_of_another_one_does_not_answer_for_it():
