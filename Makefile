@@ -12,7 +12,7 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 FIRST := anywhere default examples move secure
 SECOND = $(filter-out $(FIRST) live installed,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 
-.PHONY: help demo test test-first test-second static lint unit browser scenarios docs readmes release galaxy hosts versions newcomer harness matrix figures bench cost lab venv clean
+.PHONY: help demo test test-first test-second test-rest static lint unit browser scenarios docs readmes release galaxy hosts versions newcomer harness matrix figures bench cost lab venv clean
 help:                ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST) | column -t -s:
 
@@ -21,7 +21,7 @@ demo: venv lab       ## two hosts, the whole chain, a PONG and what carried it
 
 test: venv lab       ## the linters, the unit tests, the status page, the scenarios (as root, or with sudo without a password)
 	@# the scenarios of one lab leave half of the processor idle; the other tests have a lower priority
-	$(MAKE) --jobs=3 test-first test-second static browser
+	tests/together test-first test-second test-rest
 	$(MAKE) scenarios ONLY=live
 	tests/matrix scenario
 
@@ -30,6 +30,8 @@ test-first: venv
 
 test-second: venv
 	lab/lab second $(MAKE) scenarios ONLY="$(SECOND)"
+
+test-rest: static browser
 
 static: lint unit docs release  ## the linters, the documentation, and on both versions of ansible-core the unit tests and what Galaxy asks
 	nice tests/galaxy short
