@@ -14,6 +14,8 @@ myst_heading_anchors = 3
 
 html_theme = "furo"
 html_copy_source = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 highlight_language = "YAML+Jinja"
 nitpicky = True
 # pages of Ansible and of other collections, which are not here
