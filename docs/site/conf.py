@@ -16,7 +16,7 @@ html_theme = "furo"
 html_copy_source = False
 html_static_path = ["static"]
 html_css_files = ["site.css"]
-highlight_language = "YAML+Jinja"
+highlight_language = "none"
 nitpicky = True
 # pages of Ansible and of other collections, which are not here
 nitpick_ignore_regex = [

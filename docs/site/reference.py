@@ -139,10 +139,11 @@ def variables_page():
     for role in ROLES:
         spec = yaml.safe_load((readmes.ROOT / "roles" / role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]
         parts += [f"## {role}", "", f"{spec['short_description']}: [README](../roles/{role}/README.md).", ""]
-        parts += ["| variable | type | default | meaning |", "|---|---|---|---|"]
-        # links of a README lead to other READMEs
-        rows = [readmes.row(name, option, role).replace("](../", "](../roles/") for name, option in spec["options"].items()]
-        parts += [*rows, ""]
+        for name, option in spec["options"].items():
+            # links of a README lead to other READMEs
+            _, kind, default, meaning = re.split(r" (?<!\\)\| ", readmes.row(name, option, role).replace("](../", "](../roles/")[2:-2])
+            value = default.replace("\\|", "|")
+            parts += [f"### {name}", "", meaning.replace("\\|", "|"), "", f"- type: {kind}", f"- default: {value}", ""]
     return "\n".join(parts)
 
 
