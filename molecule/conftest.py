@@ -16,13 +16,16 @@ RATE = 20 if os.environ.get("FIGURES") else 10
 PATIENT = "--timeout 5"
 FAILURES = ROOT / ".cache" / "failures"
 FIGURES = """\
-# What consumers saw
+# Effect of changes and failures on clients
 
-Written by `make figures`: the scenarios `live` and `move`, with consumers on vm2 that open 20 connections a second, and keep
-two open. A failure is an attempt that got no answer or a wrong one; the longest gap lies between two answers, and holds a
-client's own time-out where a server did not answer at all. The link that is not the changed one is in the rows of `postgresql`.
+`make figures` writes this page with the scenarios `live` and `move`.
+Clients on vm2 open 20 connections per second, and keep two connections open.
 
-| what happened | link | attempts | failures | longest gap, ms | long connections broken | writes acknowledged | lost |
+- A failure is an attempt without an answer, or with a wrong answer.
+- The longest gap is the longest time between two answers. It includes the timeout of the client if a server does not answer.
+- Most events change the link `redis`. The rows of `postgresql` show the effect on another link of the same hosts.
+
+| event | link | attempts | failures | longest gap, ms | long connections broken | writes acknowledged | lost |
 |---|---|---|---|---|---|---|---|
 """
 

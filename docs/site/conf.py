@@ -14,7 +14,9 @@ myst_heading_anchors = 3
 
 html_theme = "furo"
 html_copy_source = False
-highlight_language = "YAML+Jinja"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+highlight_language = "none"
 nitpicky = True
 # pages of Ansible and of other collections, which are not here
 nitpick_ignore_regex = [

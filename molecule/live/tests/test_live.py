@@ -91,7 +91,7 @@ SETTINGS = {
     ),
     "settings as before": [],
     "local opened": ["--limit=vm2", *given(local="127.0.0.1:6390")],
-    "local given up": ["--limit=vm2"],
+    "local removed": ["--limit=vm2"],
     # as when the controller is killed between both sides, or the client host is away
     "published on another port, server side only": ["--limit=VM1", *PUBLISHED],
     "published on another port": PUBLISHED,
@@ -162,8 +162,8 @@ def test_a_backend_made_anew_elsewhere_is_followed(vm1, playbook, load, figures)
     until(vm1, "docker exec redis_server redis-cli ping | grep -q PONG")
     redis.more(40)
     ours, others = redis.stop()["total"], postgresql.stop()["total"]
-    figures("backend made anew, another address", "redis", ours)
-    figures("backend made anew, another address", "postgresql", others)
+    figures("backend recreated, another address", "redis", ours)
+    figures("backend recreated, another address", "postgresql", others)
     assert inspect(vm1, "redis_server")["Id"] != before["Id"]
     # what is inside it when it is killed cannot be sent again: it might have been done
     assert only_inside(ours), json.dumps(ours)
