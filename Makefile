@@ -54,8 +54,9 @@ scenarios: lab       ## the molecule scenarios, on the lab's hosts; some of them
 docs: venv           ## the documentation site, in .cache/site/html
 	nice docs/site/build
 
-readmes: venv        ## the README of every role, written anew from its argument_specs.yml
+readmes: venv        ## the README of every role, from its argument_specs.yml, and docs/messages.md, from the messages
 	python docs/site/readmes.py
+	python docs/site/messages.py
 
 release: venv        ## the tarball for Galaxy, its bill of materials (CycloneDX), and the checksums of both, in .cache/release
 	rm -rf .cache/release

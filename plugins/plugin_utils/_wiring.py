@@ -4,7 +4,7 @@
 
 Pure Python without Ansible, so that the roles, the tests and other tools call the same function.
 :class:`Wiring` parses and validates a map of links once; :meth:`Wiring.side` resolves it for one host and side.
-Mistakes of the user never raise: they are collected as sentences in ``problems``, so that one run shows them all.
+Mistakes of the user never raise: they are collected in ``problems``, and one run shows them all.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import Hosts
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._links import Link, Mesh, describe_type, parse_entry
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._map_checks import find_problems
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Place, Problem
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_map import MapMessage
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._resolution import Resolver
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import ENGINES, HOST, SIDES
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._side import SideLink, SideWiring
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._values import join_choices
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import side_variables
 
 
@@ -54,17 +57,15 @@ class Wiring:
         self._mesh = Mesh(engine, ipv6, tls, mesh, network or names.in_mesh(names.NETWORK, mesh))
         # the host patterns of all links without a problem, in their order
         self._patterns: dict[str, None] = {}
-        #: problems of the map itself, a sentence each
-        self.problems: list[str] = []
+        #: problems of the map itself
+        self.problems: list[Problem] = []
         #: the links without a problem, by alias
         self.links: dict[str, Link] = {}
         if engine not in ENGINES:
-            self.problems.append(f"ambassador_engine: expected one of {', '.join(ENGINES)}, found {engine!r}; set one of these.")
+            place = Place(variable="ambassador_engine")
+            self.problems.append(MapMessage.ENGINE_UNKNOWN.at(place, engine=repr(engine), engines=join_choices(list(ENGINES))))
         if not hasattr(links, "items"):
-            self.problems.append(
-                f"ambassador_links: expected a map of aliases to settings, found {describe_type(links)}; see the README's example"
-                " (on the command line: -e '{\"ambassador_links\": {…}}')."
-            )
+            self.problems.append(MapMessage.MAP_INVALID.at(Place(variable="ambassador_links"), kind=describe_type(links)))
             return
         for name, settings in links.items():
             if only is None or self._names_host(settings, only):
@@ -100,7 +101,7 @@ class Wiring:
         :raises ValueError: for a side that is neither
         """
         if side not in SIDES:
-            raise ValueError(f"side: expected one of {', '.join(SIDES)}, found {side!r}")
+            raise ValueError(f"{side!r} is not a side: {', '.join(SIDES)}")
         resolver = Resolver(self.links, self._mesh, host, side, hostvars, self.problems)
         for link in self.links.values():
             if side == "server" and host in link.servers:
@@ -112,12 +113,12 @@ class Wiring:
         return wiring
 
 
-def names_of(links: list[SideLink]) -> list[str]:
+def list_names(links: list[SideLink]) -> list[str]:
     """Return the names that clients of a client side dial."""
     return list(dict.fromkeys(link["name"] for link in links))
 
 
-def listens(link: SideLink) -> list[int]:
+def list_listening_ports(link: SideLink) -> list[int]:
     """Return the ports on which a side listens for a link."""
     return [link["listen"], *link["also"]]
 
@@ -126,7 +127,7 @@ def ports(links: list[SideLink]) -> dict[int, list[str]]:
     """Return port -> aliases of the links that a side serves on the port, in the order of the ports."""
     aliases: dict[int, list[str]] = {}
     for link in links:
-        for port in listens(link):
+        for port in list_listening_ports(link):
             aliases.setdefault(port, []).append(link["alias"])
     return dict(sorted(aliases.items()))
 
@@ -143,7 +144,7 @@ def networks(links: list[SideLink], side: str) -> dict[str, list[str]]:
     return {network: list(dict.fromkeys(aliases[network])) if side == "client" else [] for network in sorted(aliases)}
 
 
-def on_host(wiring: SideWiring, address: str) -> SideWiring:
+def resolve_host_backend(wiring: SideWiring, address: str) -> SideWiring:
     """Return the wiring of a server side with the address at which containers reach the host, in the place of the backend ``host``."""
     links, variables = [], dict(wiring["variables"])
     for link in wiring["links"]:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import textwrap
 
 import jinja2
@@ -18,6 +19,9 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema impor
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 from conftest import ROOT
 from simulation import Fleet, Host
+
+sys.path.insert(0, str(ROOT / "docs/site"))
+import messages
 
 PAGES = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
 
@@ -214,6 +218,11 @@ def sentences():
             # what Jinja says itself stands in quotes
             for said in [" ".join(text.split()), *re.findall(r"undef\('(.*?)'", text)]:
                 found.append([None if part.startswith("{{") else part for part in re.split(r"({{.*?}})", said)])
+    # a message follows its place
+    fields = re.compile(r"\{\w+\}")
+    for message in (message for enum in messages.find_enums() for message in enum):
+        first, *others = fields.split(f"{{place}}{message.cause} {message.remedy}".strip())
+        found.append([first, *(part for text in others for part in (None, text.replace("{{", "{").replace("}}", "}")))])
     # one that says little by itself is any sentence
     telling = [parts for parts in found if len("".join(filter(None, parts))) > 40]
     return ["".join(".*" if part is None else re.escape(part) for part in parts) for parts in telling]
