@@ -11,8 +11,8 @@ version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-
-    Returns the variables that Docker's links gave a container, for a link of the map as its consumers dial it - at its alias, on the
-    network of the ambassadors. They stay the same wherever the link leads.
+    Returns the variables that Docker's links gave a container, for a link of the map. They have the alias, which consumers dial on the
+    network of the ambassadors, and they stay the same if the link forwards to other hosts.
 options:
   _input:
     description: The map of links, C(ambassador_links).

@@ -270,7 +270,7 @@ def test_a_map_that_lacks_a_link_of_another_host_is_refused_and_links_of_others_
     for wrong in (["redis"], "redis", 6379):
         play.links = wrong
         for host, side in (("vm1", "server"), ("vm2", "client")):
-            assert "expected a map of aliases to settings" in play.plan(host, side)["problems"][0]
+            assert "and not a map from aliases to settings" in play.plan(host, side)["problems"][0]
 
 
 def test_files_are_marked_as_the_user_wants_them_marked(play):
