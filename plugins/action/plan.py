@@ -14,6 +14,7 @@ import re
 from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import digest, keyed
@@ -283,7 +284,7 @@ class ActionModule(ActionBase):
     def _redis_name(self, servers):
         """Return the name of the container of the role redis_server: the first host stands for all, because a link has one backend."""
         variables = self.hostvars[servers[0]] if servers else {}
-        return str(variables.get("redis_server_name") or names.in_mesh("redis_server", self.mesh))
+        return str(variables.get("redis_server_name") or mesh_names.in_mesh("redis_server", self.mesh))
 
     def _waiting(self, wiring):
         """Return host -> reason, of the hosts that may still connect to links which the map no longer has."""

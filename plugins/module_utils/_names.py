@@ -1,6 +1,6 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The names of containers and files of a mesh, from mesh, side, and number. Pure Python without Ansible.
+"""The names of containers and files of a mesh, from mesh, side, and number. :mod:`_mesh` has the mesh itself. Pure Python without Ansible.
 
 A name of several words has the mesh after its first word, ``ambassador_blue_server``. A single word, or a path, ends with the mesh,
 ``ambassador-blue``. Names of the mesh ``default`` do not have the mesh.
@@ -10,21 +10,8 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils._mesh import (
-    ALL,
-    DEFAULT,
-    LABEL,
-    LINKS,
-    MESH,
-    MESH_LABEL,
-    METRICS,
-    NETWORK,
-    STATE_DIR,
-    in_mesh,
-)
+from ansible_collections.crosshost.ambassador.plugins.module_utils._mesh import DEFAULT, MESH, in_mesh
 
-# files of the controller read the names of a mesh from here as well
-__all__ = ["ALL", "DEFAULT", "LABEL", "LINKS", "MESH_LABEL", "METRICS", "NETWORK", "STATE_DIR", "in_mesh"]
 # a container of a side: its mesh, its side, its number
 AMBASSADOR = re.compile(rf"ambassador(?:_({MESH.pattern}))?_(server|client)(?:_([2-9]|[1-9][0-9]+))?")
 # a container of a side, or a temporary container, as Docker's DNS compares names

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 import json
 
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address, parse_address
 from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
@@ -64,7 +65,7 @@ def describe_metrics_container(host, shown, settings, observed):
         targets += [{"targets": ["@host@"], "labels": {"__metrics_path__": f"/{path}/{page}", **labels, "page": page}} for page in PAGES]
         volumes.append(
             format_volume(
-                f"{settings['state_dir']}/{side}/{names.name_run_directory(number)}/{names.METRICS}", f"{ENDPOINT_DIRECTORY}/{path}"
+                f"{settings['state_dir']}/{side}/{names.name_run_directory(number)}/{mesh_names.METRICS}", f"{ENDPOINT_DIRECTORY}/{path}"
             )
         )
         backends += [

@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import parse_size
 
@@ -228,7 +229,7 @@ def wrong(user, password, where):
     return []
 
 
-def judge(given, kept, held, directory, mesh=names.DEFAULT, end="", hashed=digest):
+def judge(given, kept, held, directory, mesh=mesh_names.DEFAULT, end="", hashed=digest):
     """Tell whether passwords may be used, or made.
 
     :param dict[str, str] given: user -> the password that was given, empty where none was

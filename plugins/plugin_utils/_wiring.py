@@ -14,7 +14,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import Hosts
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._links import Link, Mesh, describe_type, parse_entry
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._map_checks import find_problems
@@ -48,13 +48,13 @@ class Wiring:
         engine: str = "haproxy",
         ipv6: bool = False,
         tls: bool = False,
-        mesh: str = names.DEFAULT,
+        mesh: str = mesh_names.DEFAULT,
         network: str | None = None,
         only: Callable[[str], bool] | None = None,
     ):
         self._only = only
         self._hosts_of = functools.lru_cache(maxsize=None)(lambda pattern: Hosts(hosts_of(pattern)))
-        self._mesh = Mesh(engine, ipv6, tls, mesh, network or names.in_mesh(names.NETWORK, mesh))
+        self._mesh = Mesh(engine, ipv6, tls, mesh, network or mesh_names.in_mesh(mesh_names.NETWORK, mesh))
         # the host patterns of all links without a problem, in their order
         self._patterns: dict[str, None] = {}
         #: problems of the map itself

@@ -13,6 +13,7 @@ import jinja2
 import pytest
 import yaml
 from ansible_collections.crosshost.ambassador.plugins.action.plan import known_variables
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import SCHEMA
@@ -295,7 +296,7 @@ def test_it_is_told_what_every_change_of_the_map_costs(key):
     said = costs()[key]
     for name, side, told in (("vm1", "server", said[0]), ("vm2", "client", said[1])):
         there = {
-            names.name_side_container(side, names.DEFAULT, number): found["id"]
+            names.name_side_container(side, mesh_names.DEFAULT, number): found["id"]
             for number, found in find_side_containers(side, hosts[name].observed).items()
         }
         # nothing is made anew, whatever the change

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.in_mesh import FilterModule
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils._mesh import find_mesh_problem
 
@@ -28,7 +29,7 @@ def test_refuses_all_as_a_mesh_because_status_shows_all_meshes_with_it():
 
 
 def test_names_of_the_default_mesh_do_not_have_the_mesh():
-    in_default = [names.in_mesh(name, "default") for name in ("ambassador", "/var/lib/ambassador", "ambassador_server")]
+    in_default = [mesh_names.in_mesh(name, "default") for name in ("ambassador", "/var/lib/ambassador", "ambassador_server")]
     assert in_default == ["ambassador", "/var/lib/ambassador", "ambassador_server"]
     assert names.name_side_container("client", number=2) == "ambassador_client_2"
     assert (names.name_temporary_container(), names.name_temporary_container(number=3)) == (
