@@ -164,7 +164,7 @@ class MapMessage(Message):
 
     VARIABLE_CONFLICT = "link {other} sets the same variable {variable}.", "Rename one of the links."
     PORT_CONFLICT = (
-        "{others} and this link publish the same port {port} on the server side of {hosts}.",
+        "this link and {others} publish the same port {port} on the server side of {hosts}.",
         "Set publish of all but one link to another port.",
     )
     PORT_CONFLICT_OF_PORTS = (

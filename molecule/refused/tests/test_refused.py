@@ -57,7 +57,7 @@ def test_all_mistakes_of_the_map_at_once(refuse, rehearsal):
         "Link nowhere, key servers: no host of the inventory matches 'vm9'. Add the group, or correct the name.",
         "Link nobody, key clients: no host of the inventory matches 'vm9'. Add the group, or correct the name.",
         "Link under_score: 'under_score' is not a valid alias. Rename the link.",
-        "Link redis, key port: link twice and this link publish the same port 6379 on the server side of vm1.",
+        "Link redis, key port: this link and link twice publish the same port 6379 on the server side of vm1.",
         "Link several, key ports: the link also has the key port with the value 6379. Remove port,",
         "Link MY-CACHE: link my-cache sets the same variable MY_CACHE_PORT. Rename one of the links.",
     ):
