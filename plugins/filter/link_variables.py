@@ -72,7 +72,7 @@ def link_variables(links: Any, alias: str) -> dict[str, str]:
     by_port, problems = split_ports(alias, settings) if "ports" in settings else ({alias: settings}, [])
     variables: dict[str, str] = {}
     for each in by_port.values():
-        reader = Reader(alias, each, each, hosts_of=lambda pattern: [])
+        reader = Reader(alias, each, each, list_hosts=lambda pattern: [])
         port = parse_port(reader, SCHEMA["port"], each.get("port"))
         protocol = parse_choice(reader, SCHEMA["protocol"], each.get("protocol", SCHEMA["protocol"].default))
         problems += reader.problems

@@ -78,7 +78,7 @@ def overlap(endpoint: tuple[str, int], other: tuple[str, int]) -> bool:
     return endpoint[1] == other[1] and (len(addresses) == 1 or is_everywhere)
 
 
-def is_own(address: str, addresses: list[str]) -> bool:
+def is_host_address(address: str, addresses: list[str]) -> bool:
     """Return whether a host can listen on an address: one of its addresses, the loopback, or all.
 
     :param address: IPv4 or IPv6 address

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_own, overlap, parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_host_address, overlap, parse_endpoint
 from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certificate_name
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import unpacked
@@ -140,7 +140,7 @@ def both(wiring, held, addresses, inventory=()):
     for one in held["publish"]:
         at = (one["port"], one["protocol"])
         free = not any(overlap((one["address"], one["port"]), (address, one["port"])) for address in places.get(at, ()))
-        if free and at in kept and is_own(one["address"], addresses):
+        if free and at in kept and is_host_address(one["address"], addresses):
             publish.append(one)
             places.setdefault(at, []).append(one["address"])
     sources = {**held["sources"], **wiring["sources"]}

@@ -116,26 +116,26 @@ class Link:
         return len(self.targets or self.servers) > 1
 
 
-def parse_entry(name: Any, settings: Any, hosts_of: Callable[[str], list[str]], has_ipv6: bool) -> tuple[dict[str, Link], list[Problem]]:
+def parse_entry(name: Any, settings: Any, list_hosts: Callable[[str], list[str]], has_ipv6: bool) -> tuple[dict[str, Link], list[Problem]]:
     """Return the links of an entry of the map, by alias, and its problems. With problems, the links are not complete.
 
     :param name: the alias in the map
     :param settings: its settings
-    :param hosts_of: returns the hosts that a pattern matches
+    :param list_hosts: returns the hosts that a pattern matches
     :param has_ipv6: whether the networks of the ambassadors have IPv6
     """
     if not hasattr(settings, "items"):
-        reader = Reader(name, {}, {}, hosts_of)
+        reader = Reader(name, {}, {}, list_hosts)
         _check_name(reader)
         reader.refuse(MapMessage.LINK_INVALID, kind=describe_type(settings))
         return {}, reader.problems
     if "ports" not in settings:
-        reader = Reader(name, settings, settings, hosts_of)
+        reader = Reader(name, settings, settings, list_hosts)
         return {name: _parse_link(name, reader, has_ipv6)}, reader.problems
     links = {}
     settings_by_alias, problems = split_ports(name, settings)
     for alias, settings_of_port in settings_by_alias.items():
-        reader = Reader(name, settings_of_port, settings, hosts_of)
+        reader = Reader(name, settings_of_port, settings, list_hosts)
         links[alias] = _parse_link(alias, reader, has_ipv6)
         links[alias].shares_publish = links[alias].has_publish and len(settings_by_alias) > 1
         problems += reader.problems
@@ -152,7 +152,7 @@ def split_ports(name: Any, settings: Mapping[str, Any]) -> tuple[dict[str, dict[
     :param settings: its settings
     :source: Docker's documentation, "Legacy container links", section "Environment variables", for the order
     """
-    reader, ports = Reader(name, settings, settings, hosts_of=lambda pattern: []), settings["ports"]
+    reader, ports = Reader(name, settings, settings, list_hosts=lambda pattern: []), settings["ports"]
     for key in ("port", "protocol"):
         if key in settings:
             reader.refuse(MapMessage.PORTS_CONFLICT, "ports", key=key, value=format_value(settings[key]))

@@ -47,7 +47,7 @@ class Reader:
     settings: Mapping[str, Any]
     #: the settings as the user wrote them: with `ports`, and without the port that each link of them has
     written: Mapping[str, Any]
-    hosts_of: Callable[[str], list[str]]
+    list_hosts: Callable[[str], list[str]]
     problems: list[Problem] = dataclasses.field(default_factory=list)
 
     @property
@@ -156,7 +156,7 @@ def parse_hosts(reader: Reader, key: Key, value: Any) -> list[str]:
     if not isinstance(value, str) or not value.strip():
         reader.refuse_value(MapMessage.PATTERN_INVALID, key)
         return []
-    hosts = reader.hosts_of(value)
+    hosts = reader.list_hosts(value)
     if not hosts:
         reader.refuse_value(MapMessage.PATTERN_WITHOUT_HOSTS, key)
     return hosts

@@ -31,7 +31,7 @@ class Wiring:
     """A map of links, parsed, validated and matched with the inventory's hosts.
 
     :param links: the map as the user wrote it: alias -> settings
-    :param hosts_of: host pattern -> names of the hosts that it matches, in the order of the inventory
+    :param list_hosts: host pattern -> names of the hosts that it matches, in the order of the inventory
     :param engine: the engine of the ambassadors
     :param ipv6: whether the ambassadors' networks have IPv6
     :param tls: whether ambassadors speak TLS with each other
@@ -44,7 +44,7 @@ class Wiring:
     def __init__(
         self,
         links: Any,
-        hosts_of: Callable[[str], list[str]],
+        list_hosts: Callable[[str], list[str]],
         engine: str = "haproxy",
         ipv6: bool = False,
         tls: bool = False,
@@ -53,7 +53,7 @@ class Wiring:
         only: Callable[[str], bool] | None = None,
     ):
         self._only = only
-        self._hosts_of = functools.lru_cache(maxsize=None)(lambda pattern: Hosts(hosts_of(pattern)))
+        self._list_hosts = functools.lru_cache(maxsize=None)(lambda pattern: Hosts(list_hosts(pattern)))
         self._mesh = Mesh(engine, ipv6, tls, mesh, network or mesh_names.in_mesh(mesh_names.NETWORK, mesh))
         # the host patterns of all links without a problem, in their order
         self._patterns: dict[str, None] = {}
@@ -81,7 +81,7 @@ class Wiring:
 
     def _add(self, name: str, settings: Any) -> None:
         """Add the links of an entry of the map, or its problems."""
-        links, problems = parse_entry(name, settings, self._hosts_of, self._mesh.ipv6)
+        links, problems = parse_entry(name, settings, self._list_hosts, self._mesh.ipv6)
         self.problems += dict.fromkeys(problems)
         if not problems:
             self.links.update(links)
@@ -90,7 +90,7 @@ class Wiring:
     @functools.cached_property
     def hosts(self) -> Hosts:
         """Names of all hosts of the map."""
-        return Hosts(dict.fromkeys(itertools.chain.from_iterable(map(self._hosts_of, self._patterns))))
+        return Hosts(dict.fromkeys(itertools.chain.from_iterable(map(self._list_hosts, self._patterns))))
 
     def side(self, host: str, side: str, hostvars: Mapping[str, Any]) -> SideWiring:
         """Return the wiring of one host and side.
