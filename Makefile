@@ -56,9 +56,10 @@ scenarios: lab       ## the molecule scenarios, on the lab's hosts; some of them
 docs: venv           ## the documentation site, in .cache/site/html
 	nice docs/site/build
 
-readmes: venv        ## the README of every role, docs/keys.md, and docs/variables.md, written from argument_specs.yml and the schema
+readmes: venv        ## the README of every role, docs/keys.md, docs/variables.md, and docs/messages.md
 	python docs/site/readmes.py
 	python docs/site/reference.py
+	python docs/site/messages.py
 
 release: venv        ## the tarball for Galaxy, its bill of materials (CycloneDX), and the checksums of both, in .cache/release
 	rm -rf .cache/release

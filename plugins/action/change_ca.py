@@ -9,7 +9,7 @@ import os
 import time
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._files import write_file
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _certificates as certificates
@@ -22,7 +22,7 @@ OPTIONS = {
     "step": {"type": "str", "choices": ["revoke", "trust", "sign", "forget"], "required": True},
     "directory": {"type": "path", "required": True},
     "host": {"type": "str", "default": ""},
-    "mesh": {"type": "str", "default": names.DEFAULT},
+    "mesh": {"type": "str", "default": mesh_names.DEFAULT},
     "separated": {"type": "bool", "default": False},
 }
 # the one that signs, the one that comes, and the one that goes

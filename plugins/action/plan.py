@@ -14,6 +14,7 @@ import re
 from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import digest, keyed
@@ -23,7 +24,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _maps 
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _passwords as passwords
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._inventory import AllVariables, hosts_of, names_host
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._inventory import AllVariables, make_host_matcher, make_pattern_resolver
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import client_side, text_of, whole
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._pipeline import ResolvedSide, plan_resolved_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES, plan_unseen
@@ -109,8 +110,8 @@ class ActionModule(ActionBase):
             **arguments["settings"],
             "controller_dir": os.path.realpath(os.path.expanduser(arguments["settings"]["controller_dir"])),
         }
-        for sentence in maps.misspelt(task_vars, known_variables()):
-            self._display.warning(sentence)
+        for warning in maps.find_misspelled_variables(task_vars, known_variables()):
+            self._display.warning(str(warning))
         self.hostvars = AllVariables(task_vars["hostvars"])
         self.play = Play(self.host, self.mesh, task_vars, self.hostvars)
         self.tls = TlsReader(self.host, self.observed, self.settings, self.play)
@@ -189,7 +190,7 @@ class ActionModule(ActionBase):
             pieces = {}
             for host in self.variables["groups"]["all"]:
                 pieces |= {name: value for name, value in self.play.read_variables(host).items() if name.startswith(f"{maps.NAME}__")}
-            self.problems, self._map_text = maps.unresolved(self.host, str(error), pieces), "{}"
+            self.problems, self._map_text = maps.explain_unresolved_map(self.host, str(error), pieces), "{}"
             return {}
 
     # -- the ambassadors ----------------------------------------------------------------------------------------------
@@ -197,18 +198,19 @@ class ActionModule(ActionBase):
     def _wiring(self, side):
         """Return the map, resolved for this host and a side; without links, where it is not defined."""
         groups = self.variables["groups"]
-        known = hosts_of(groups, self.variables["hostvars"])
+        known = make_pattern_resolver(groups, self.variables["hostvars"])
         links = self.links if self.links is not None else {}
         # the first host has parsed the whole map for all
         is_parsed = self._is_compared and self._reference.get("map_settings") == self._map_settings
         own = self.variables.get("group_names")
         own = [name for name, hosts in groups.items() if self.host in hosts] if own is None else own
-        is_named = names_host(self.host, own, groups, self.variables["hostvars"], known)
+        is_named = make_host_matcher(self.host, own, groups, self.variables["hostvars"], known)
         self.wiring = Wiring(links, known, *self._map_settings, is_named if is_parsed else None)
         if is_parsed:
             self._first = self._reference.get("map_first")
-        resolved = plain(self.wiring.side(self.host, side, self.hostvars))
-        resolved["problems"] = self.problems or self._map_problems(known) or resolved["problems"]
+        wiring = self.wiring.side(self.host, side, self.hostvars)
+        resolved = plain(wiring)
+        resolved["problems"] = self.problems or self._map_problems(known) or wiring["problems"]
         return resolved
 
     @property
@@ -231,7 +233,7 @@ class ActionModule(ActionBase):
     def _map_problems(self, known):
         """Return what is wrong with the map as this host sees it, beside another host of the run that has planned already."""
         if self.links is None:
-            problem = maps.undefined(self.host, self.observed, list(self.variables))
+            problem = maps.find_undefined_map(self.host, self.observed, list(self.variables))
             return [problem] if problem else []
         if self.part == "server" or not hasattr(self.links, "items") or self._is_compared:
             return []
@@ -246,7 +248,7 @@ class ActionModule(ActionBase):
                 continue
             theirs = json.loads(planned["map"])
             if other in self.wiring.hosts or theirs:
-                return maps.differences(self.host, self.links, other, theirs, named)
+                return maps.compare_maps(self.host, self.links, other, theirs, named)
         return []
 
     def _side(self):
@@ -282,7 +284,7 @@ class ActionModule(ActionBase):
     def _redis_name(self, servers):
         """Return the name of the container of the role redis_server: the first host stands for all, because a link has one backend."""
         variables = self.hostvars[servers[0]] if servers else {}
-        return str(variables.get("redis_server_name") or names.in_mesh("redis_server", self.mesh))
+        return str(variables.get("redis_server_name") or mesh_names.in_mesh("redis_server", self.mesh))
 
     def _waiting(self, wiring):
         """Return host -> reason, of the hosts that may still connect to links which the map no longer has."""
@@ -311,10 +313,10 @@ class ActionModule(ActionBase):
         # once a run, not once a host for each host: the first looks at all, and all at the first
         first = self._first
         others = [host for host in self.play.hosts if host in self.wiring.hosts and host != first] if first == self.host else [first]
-        asked = [(self.play.mesh_of, self.mesh, maps.two_meshes)]
+        asked = [(self.play.mesh_of, self.mesh, maps.refuse_two_meshes)]
         # a CA that was given is one for all
         if not self.settings["ca"]:
-            asked.insert(0, (self.play.controller_directory_of, self.settings["controller_dir"], maps.two_controllers))
+            asked.insert(0, (self.play.controller_directory_of, self.settings["controller_dir"], maps.refuse_two_controllers))
         for of, holds, told in asked:
             own = of(self.host)
             # one that a playbook says for all is not in the host's variables

@@ -10,7 +10,7 @@ import time
 from ansible.plugins.action import ActionBase
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._files import write_file
-from ansible_collections.crosshost.ambassador.plugins.module_utils._names import DEFAULT
+from ansible_collections.crosshost.ambassador.plugins.module_utils._mesh import DEFAULT
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _certificates as certificates
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _signing as signing

@@ -10,7 +10,7 @@ import pathlib
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
-from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _page as page
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _status as status
@@ -50,7 +50,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Judge, show, and write the page where one is asked for."""
         result = super().run(tmp, task_vars)
-        __, arguments = self.validate_argument_spec({"mesh": {"type": "str", "default": names.DEFAULT}, "page": {"type": "path"}})
+        __, arguments = self.validate_argument_spec({"mesh": {"type": "str", "default": mesh_names.DEFAULT}, "page": {"type": "path"}})
         path = arguments["page"] and pathlib.Path(arguments["page"])
         problem = controller.facts_problem(task_vars) or (path and page.problem(path, arguments["mesh"]))
         if problem:
@@ -59,7 +59,7 @@ class ActionModule(ActionBase):
         problem = page.misplaced(self._task.args.get("page"), {host: found.get("status_page") for host, found in variables.items()})
         if problem:
             return {**result, "failed": True, "msg": problem}
-        if arguments["mesh"] == names.ALL:
+        if arguments["mesh"] == mesh_names.ALL:
             told = meshes({host: found.get(MESHES) or {} for host, found in variables.items()})
             return {**result, "lines": self._show([(line, None) for line in told])}
         now = datetime.datetime.now(datetime.UTC)

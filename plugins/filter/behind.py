@@ -35,7 +35,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show who is behind
+- name: Show the hosts that are behind
   ansible.builtin.debug:
     msg: >-
       {{ ansible_play_hosts_all | crosshost.ambassador.behind(ansible_play_hosts, hostvars, lookup('ansible.builtin.file', 'ca.pem')) }}
@@ -49,31 +49,32 @@ _value:
 """
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED
 
 
-def behind(hosts, reached, hostvars, authorities):
-    """Return the hosts that do not trust the CAs of this controller yet, as the end of the last run of site saw them.
+def behind(hosts: list[str], reached: list[str], hostvars: Mapping[str, Any], authorities: str) -> list[str]:
+    """Return the hosts that do not trust the CAs of this controller yet, from the observations at the end of the last run of site.
 
-    :param list[str] hosts: all hosts of the play
-    :param list[str] reached: those that could be reached
+    :param hosts: all hosts of the play
+    :param reached: the hosts that the run reached
     :param hostvars: the magic variable
-    :param str authorities: ``ca.pem`` of the controller
-    :rtype: list[str]
+    :param authorities: ``ca.pem`` of the controller
     """
-    wanted = hashlib.sha256(authorities.encode()).hexdigest()
-    found = []
+    sha256 = hashlib.sha256(authorities.encode()).hexdigest()
+    hosts_behind = []
     for host in hosts:
         try:
             sides = (hostvars[host].get(OBSERVED) or {}).get("sides", {})
-            is_behind = any(side["files"].get("ca.pem", wanted) != wanted for side in sides.values())
+            is_behind = any(side["files"].get("ca.pem", sha256) != sha256 for side in sides.values())
         except (AttributeError, KeyError, TypeError):
             # an answer that cannot be read
             is_behind = True
         if is_behind or host not in reached:
-            found.append(host)
-    return found
+            hosts_behind.append(host)
+    return hosts_behind
 
 
 class FilterModule:

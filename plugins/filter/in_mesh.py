@@ -36,7 +36,7 @@ _value:
   type: str
 """
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils._names import in_mesh
+from ansible_collections.crosshost.ambassador.plugins.module_utils._mesh import in_mesh
 
 
 class FilterModule:

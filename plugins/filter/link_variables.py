@@ -11,8 +11,8 @@ version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-
-    Returns the variables that Docker's links gave a container, for a link of the map as its consumers dial it - at its alias, on the
-    network of the ambassadors. They stay the same wherever the link leads.
+    Returns the variables that Docker's links gave a container, for a link of the map. They have the alias, which consumers dial on the
+    network of the ambassadors, and they stay the same if the link forwards to other hosts.
 options:
   _input:
     description: The map of links, C(ambassador_links).
@@ -47,32 +47,41 @@ _value:
     REDIS_NAME: /consumer/redis
 """
 
+from typing import Any
+
 from ansible.errors import AnsibleFilterError
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._links import split_ports
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_map import MapMessage
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import SCHEMA
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._values import format_name, is_port
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._values import (
+    Reader,
+    format_name,
+    format_value,
+    parse_choice,
+    parse_port,
+)
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import consumer_variables
 
 
-def link_variables(links, alias):
+def link_variables(links: Any, alias: str) -> dict[str, str]:
     """Return the link variables of a consumer: see the documentation above."""
     if not hasattr(links, "items") or alias not in links:
-        known = ", ".join(map(format_name, links)) if hasattr(links, "items") else "none"
-        raise AnsibleFilterError(f"link_variables: expected a link of the map, found {alias!r} (the map has {known}); correct it.")
-    settings, found = links[alias] if hasattr(links[alias], "items") else {}, {}
+        aliases = ", ".join(map(format_name, links)) if hasattr(links, "items") else ""
+        raise AnsibleFilterError(str(MapMessage.LINK_UNKNOWN.at(alias=format_value(alias), aliases=aliases or "not defined")))
+    settings = links[alias] if hasattr(links[alias], "items") else {}
     by_port, problems = split_ports(alias, settings) if "ports" in settings else ({alias: settings}, [])
+    variables: dict[str, str] = {}
+    for each in by_port.values():
+        reader = Reader(alias, each, each, list_hosts=lambda pattern: [])
+        port = parse_port(reader, SCHEMA["port"], each.get("port"))
+        protocol = parse_choice(reader, SCHEMA["protocol"], each.get("protocol", SCHEMA["protocol"].default))
+        problems += reader.problems
+        if port and protocol:
+            # of several ports, the first has the variables without a port
+            variables = {**consumer_variables(alias, port, protocol), **variables}
     if problems:
-        raise AnsibleFilterError("\n".join(problems))
-    for one in by_port.values():
-        port = one.get("port")
-        if not is_port(port):
-            raise AnsibleFilterError(f"link {format_name(alias)}, port: expected a port from 1 to 65535, found {port!r}; correct it.")
-        if one.get("protocol", "tcp") not in SCHEMA["protocol"].choices:
-            choices, protocol = ", ".join(SCHEMA["protocol"].choices), one["protocol"]
-            raise AnsibleFilterError(f"link {format_name(alias)}, protocol: expected one of {choices}, found {protocol!r}; correct it.")
-        # of several the first has the variables without a port
-        found = {**consumer_variables(alias, int(port), one.get("protocol", "tcp")), **found}
-    return found
+        raise AnsibleFilterError("\n".join(map(str, problems)))
+    return variables
 
 
 class FilterModule:

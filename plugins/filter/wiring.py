@@ -1,6 +1,6 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The filter that hands the wiring to the roles."""
+"""The filter that returns the wiring of a host and side."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ version_added: 0.1.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - Parses and validates C(ambassador_links) and resolves it against the inventory for one host and side.
-  - Mistakes do not fail the filter; they are returned as sentences, all at once.
+  - Mistakes do not fail the filter. It returns all of them as sentences.
 options:
   _input:
     description: The map of links, C(ambassador_links).
@@ -56,7 +56,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: What this host forwards to where
+- name: Show where this host forwards its links to
   ansible.builtin.debug:
     msg: >-
       {{ ambassador_links | crosshost.ambassador.wiring(host=inventory_hostname, side='client', groups=groups, hostvars=hostvars) }}
@@ -66,15 +66,15 @@ RETURN = r"""
 _value:
   description:
     - The wiring of the side.
-    - C(problems), a list of sentences, empty where the map is right and every address is known.
+    - C(problems), a list of sentences, empty if the map is right and every address is known.
     - >-
       C(unknown), the hosts whose facts are needed and missing, C(unknown_problems), the problems about these hosts, and C(hosts), all hosts
       of the map.
-    - C(addresses), of the hosts whose address is known its C(origin) and the C(others) that they have.
-    - C(sources), of the hosts that connect to a server side the addresses that are known.
-    - C(holder), the name of the side's ambassador.
-    - C(variables), the link variables that are the side's input.
-    - C(publish), what is opened on the host, a list of C(alias), C(key), C(address), C(port), C(container_port),
+    - C(addresses), for each host with a known address, its C(origin) and the C(others) of the host.
+    - C(sources), the known addresses of each host that connects to a server side.
+    - C(holder), the name of the ambassador of the side.
+    - C(variables), the link variables that are the input of the side.
+    - C(publish), the ports that the side opens on the host, a list of C(alias), C(key), C(address), C(port), C(container_port),
       C(protocol).
     - >-
       C(links), a list of C(alias), C(listen), C(protocol), C(check), C(balance), C(wait), C(drain), C(send_proxy),
@@ -83,14 +83,30 @@ _value:
   type: dict
 """
 
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._inventory import AllVariables, hosts_of
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._inventory import AllVariables, make_pattern_resolver
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 
 
-def wiring(links, host, side, groups, hostvars, engine="haproxy", ipv6=False, tls=False, mesh="default", network=None):
+def wiring(
+    links: Any,
+    host: str,
+    side: str,
+    groups: Mapping[str, list[str]],
+    hostvars: Mapping[str, Any],
+    engine: str = "haproxy",
+    ipv6: bool = False,
+    tls: bool = False,
+    mesh: str = "default",
+    network: str | None = None,
+) -> dict[str, Any]:
     """Resolve the map of links for one host and side: see the documentation above and ``Wiring.side``."""
-    resolved = Wiring(links, hosts_of(groups, hostvars), engine, ipv6, tls, mesh, network)
-    return {**resolved.side(host, side, AllVariables(hostvars)), "hosts": list(resolved.hosts)}
+    resolved = Wiring(links, make_pattern_resolver(groups, hostvars), engine, ipv6, tls, mesh, network)
+    wired = resolved.side(host, side, AllVariables(hostvars))
+    sentences = {key: [str(problem) for problem in wired[key]] for key in ("problems", "unknown_problems")}
+    return {**wired, **sentences, "hosts": list(resolved.hosts)}
 
 
 class FilterModule:

@@ -26,69 +26,63 @@ def is_address(value: Any) -> bool:
         return False
 
 
-def parse_address(value):
-    """Split ``address:port``, as :func:`parse_endpoint` does; the address is as :func:`spelled` returns it."""
-    found = parse_endpoint(value)
-    return found and (spelled(found[0]), found[1])
+def parse_address(value: Any) -> tuple[str, int] | None:
+    """Split ``address:port``, as :func:`parse_endpoint` does; the address is as :func:`normalize_address` returns it."""
+    parts = parse_endpoint(value)
+    return parts and (normalize_address(parts[0]), parts[1])
 
 
-def spelled(address):
-    """Return an address in the one spelling that the kernel, Docker and HAProxy have for it, with which it is compared.
+def normalize_address(address: str) -> str:
+    """Return an address as the kernel, Docker, and HAProxy write it, to compare it with theirs. Other strings are returned unchanged.
 
     An IPv6 address that is mapped to an IPv4 address becomes that address.
 
-    :param str address: IPv4 or IPv6 address; anything else is returned as it is
-    :rtype: str
     :source: RFC 5952
     """
-    return str(unmapped(address)) if is_address(address) else address
+    return str(parse_ip(address)) if is_address(address) else address
 
 
-def is_dialable(value):
-    """Tell whether a value is a literal IP address of one host that another host can dial.
+def is_dialable(value: Any) -> bool:
+    """Return whether a value is a literal IP address of one host that another host can dial.
 
-    :param value: anything
-    :rtype: bool
     :source: RFC 6890, the special-purpose address registries
     """
     return isinstance(value, str) and _is_dialable(value)
 
 
-# the same few addresses, for every link that leads to them
+# all links to a host have the same address
 @functools.lru_cache(maxsize=65536)
-def _is_dialable(value):
+def _is_dialable(value: str) -> bool:
     if not is_address(value):
         return False
-    address = unmapped(value)
+    address = parse_ip(value)
     special = address.is_link_local or address.is_loopback or address.is_multicast or address.is_unspecified
     return not special and str(address) != "255.255.255.255"
 
 
-def unmapped(value):
-    """Return an address, and the IPv4 address in the place of an IPv6 address that is mapped to it (RFC 4291, section 2.5.5.2)."""
+def parse_ip(value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return an IP address, or the IPv4 address that an IPv6 address is mapped to (RFC 4291, section 2.5.5.2)."""
     address = ipaddress.ip_address(value)
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def overlap(one, other):
-    """Tell whether two listening sockets ask for the same address and port.
+def overlap(endpoint: tuple[str, int], other: tuple[str, int]) -> bool:
+    """Return whether two listening sockets use the same address and port.
 
-    :param tuple[str, int] one: address and port
-    :param tuple[str, int] other: address and port
-    :rtype: bool
+    :param endpoint: address and port
+    :param other: address and port
     """
-    addresses = {one[0], other[0]}
+    addresses = {endpoint[0], other[0]}
     # `::` of a program takes the ports of IPv4 as well
     is_everywhere = "::" in addresses or ("0.0.0.0" in addresses and not any(":" in address for address in addresses))
-    return one[1] == other[1] and (len(addresses) == 1 or is_everywhere)
+    return endpoint[1] == other[1] and (len(addresses) == 1 or is_everywhere)
 
 
-def is_own(address, addresses):
-    """Tell whether a host can listen on an address: one of its own, the loopback, or all.
+def is_host_address(address: str, addresses: list[str]) -> bool:
+    """Return whether a host can listen on an address: one of its addresses, the loopback, or all.
 
-    :param str address: IPv4 or IPv6 address
-    :param list[str] addresses: all addresses of the host
-    :rtype: bool
+    :param address: IPv4 or IPv6 address
+    :param addresses: all addresses of the host
     """
-    found = ipaddress.ip_address(address)
-    return found.is_unspecified or found.is_loopback or str(found) in addresses
+    parsed = ipaddress.ip_address(address)
+    return parsed.is_unspecified or parsed.is_loopback or str(parsed) in addresses

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from typing import TypedDict
 
 # the module that compares the clocks starts a moment after the time of the controller was read
 MAX_OFFSET_SECONDS = 60
@@ -12,58 +13,58 @@ REMEDY = "Set the clock of {host}, for example with chrony."
 UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
 
 
-def format_offset(offset):
-    """Return by how much a clock differs from that of the controller: ``2 hours behind``.
+class Lifetime(TypedDict):
+    """The lifetime of a certificate, in seconds since the epoch."""
 
-    :param int offset: seconds by which the clock is ahead, negative if it is behind
-    :rtype: str
+    not_before: float
+    not_after: float
+
+
+def format_offset(offset: int) -> str:
+    """Return by how much a clock differs from that of the controller: ``2 hours behind the clock of the controller``.
+
+    :param offset: seconds by which the clock is ahead, negative if it is behind
     """
     seconds, unit = next(((seconds, unit) for seconds, unit in UNITS if abs(offset) >= 2 * seconds), UNITS[-1])
     return f"{abs(offset) // seconds} {unit} {'ahead of' if offset > 0 else 'behind'} the clock of the controller"
 
 
-def is_off(offset):
-    """Tell whether a clock differs noticeably from that of the controller.
+def is_off(offset: int | None) -> bool:
+    """Return whether a clock differs noticeably from that of the controller.
 
-    :param int | None offset: seconds by which the clock is ahead; None if it is not known
-    :rtype: bool
+    :param offset: seconds by which the clock is ahead; None if it is not known
     """
     return offset is not None and abs(offset) > MAX_OFFSET_SECONDS
 
 
-def warnings(host, offset):
+def warnings(host: str, offset: int | None) -> list[str]:
     """Return a warning if the clock of a host differs noticeably from that of the controller.
 
-    :param str host: inventory name of the host
-    :param int | None offset: seconds by which its clock is ahead; None if it is not known
-    :rtype: list[str]
+    :param host: inventory name of the host
+    :param offset: seconds by which its clock is ahead; None if it is not known
     """
-    return [f"The clock of host {host} is {format_offset(offset)}. {REMEDY.format(host=host)}"] if is_off(offset) else []
+    if offset is None or not is_off(offset):
+        return []
+    return [f"The clock of host {host} is {format_offset(offset)}. {REMEDY.format(host=host)}"]
 
 
-def is_valid(certificate, now):
-    """Tell whether a time is within the lifetime of a certificate.
-
-    :param dict certificate: with ``not_before`` and ``not_after``, seconds since the epoch
-    :param float now: the time, in seconds since the epoch
-    :rtype: bool
-    """
+def is_valid(certificate: Lifetime, now: float) -> bool:
+    """Return whether a time, in seconds since the epoch, is within the lifetime of a certificate."""
     return certificate["not_before"] <= now < certificate["not_after"]
 
 
-def invalid_by_clock(name, certificate, host, offset, now):
+def invalid_by_clock(name: str, certificate: Lifetime | None, host: str, offset: int | None, now: float) -> str | None:
     """Return why a wrong clock makes a host refuse a valid certificate, or None if it does not.
 
-    :param str name: name of the holder of the certificate, for the message
-    :param dict | None certificate: with ``not_before`` and ``not_after``, seconds since the epoch
-    :param str host: inventory name of the host that verifies it
-    :param int | None offset: seconds by which the clock of that host is ahead; None if it is not known
-    :param float now: the time of the controller, in seconds since the epoch
-    :rtype: str | None
+    :param name: name of the holder of the certificate, for the message
+    :param certificate: its lifetime
+    :param host: inventory name of the host that verifies it
+    :param offset: seconds by which the clock of that host is ahead; None if it is not known
+    :param now: the time of the controller, in seconds since the epoch
     """
     if not certificate or offset is None or is_valid(certificate, now + offset) or not is_valid(certificate, now):
         return None
     begins = certificate["not_before"] > now + offset
-    limit = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(certificate["not_before" if begins else "not_after"]))
+    limit = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(certificate["not_before"] if begins else certificate["not_after"]))
     lifetime = f"is not valid before {limit}" if begins else f"expires {limit}"
     return f"the certificate of {name} {lifetime}, and the clock of {host} is {format_offset(offset)}"

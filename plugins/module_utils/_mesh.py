@@ -20,13 +20,14 @@ LABEL, MESH_LABEL = "crosshost.ambassador", "crosshost.ambassador.mesh"
 MESH = re.compile(r"[a-z][a-z0-9-]{0,29}")
 
 
-def problem(mesh):
-    """Return the message for a wrong name of a mesh, or None."""
-    if isinstance(mesh, str) and MESH.fullmatch(mesh) and mesh != ALL:
+def find_mesh_problem(mesh: object) -> str | None:
+    """Return the message about a wrong name of a mesh, or None."""
+    if mesh == ALL:
+        return "Variable ambassador_mesh: all is reserved, because the playbook status shows all meshes with it. Use another name."
+    if isinstance(mesh, str) and MESH.fullmatch(mesh):
         return None
-    expected = "a name of a letter, then letters, digits and hyphens, in lower case, at most 30"
-    expected += f" (and not {ALL}, with which the playbook status shows all that there are)" if mesh == ALL else ""
-    return f"ambassador_mesh: expected {expected}, found {mesh!r}; correct it."
+    remedy = "Use a letter, then letters, digits, and hyphens, in lower case, at most 30 characters."
+    return f"Variable ambassador_mesh: {mesh!r} is not a valid name of a mesh. {remedy}"
 
 
 def in_mesh(name: str, mesh: str) -> str:

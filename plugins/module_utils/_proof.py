@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils._dial import TIMED_OUT
 from ansible_collections.crosshost.ambassador.plugins.module_utils._engines import proved
@@ -228,7 +229,7 @@ def clock_reason(target, host, lifetimes, clocks, now):
     return None
 
 
-def proof(info, links, host, side, before, dialled=None, addresses=None, authorities=None, mesh=names.DEFAULT, times=None, local=None):
+def proof(info, links, host, side, before, dialled=None, addresses=None, authorities=None, mesh=mesh_names.DEFAULT, times=None, local=None):
     """Judge the links of one side.
 
     :param dict info: what the module ``ambassador_info`` says of the side now; or ``msg``, why it says nothing

@@ -165,7 +165,7 @@ def main() -> None:
     )
     mesh, controller_time = module.params["mesh"], module.params["controller_time"]
     clock_offset = None if controller_time is None else round(time.time() - controller_time)
-    if problem := mesh_names.problem(mesh):
+    if problem := mesh_names.find_mesh_problem(mesh):
         module.fail_json(msg=problem)
     state_dir = module.params["state_dir"] or mesh_names.in_mesh(mesh_names.STATE_DIR, mesh)
     try:

@@ -138,6 +138,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _engines as engines
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils._dial import dial_all, dial_all_local
 from ansible_collections.crosshost.ambassador.plugins.module_utils._docker_engine import (
@@ -189,7 +190,7 @@ def main():
             "dial": {"type": "list", "elements": "dict", "default": []},
             "local": {"type": "list", "elements": "dict", "default": []},
             "network": {"type": "str"},
-            "mesh": {"type": "str", "default": names.DEFAULT},
+            "mesh": {"type": "str", "default": mesh_names.DEFAULT},
             "patience": {"type": "int", "default": 5},
             **ARGUMENTS,
         },

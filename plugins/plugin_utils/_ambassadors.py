@@ -20,7 +20,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_ne
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import select_place
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_ports import format_ports
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import side_variables
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import names_of, networks
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import list_names, networks
 
 # variable of a container: its place, if that is not the first one
 PLACE_VARIABLE = "AMBASSADOR_PLACE"
@@ -78,7 +78,7 @@ def describe_ambassador(side, wiring, settings, scripts, observed, place=1, give
     directory, engine = f"{settings['state_dir']}/{side}", settings["engine"]
     uid = UIDS[engine]
     # consumers connect to the aliases; no client connects to the ambassador of a server side by name
-    aliases = names_of(wiring["links"]) if side == "client" else []
+    aliases = list_names(wiring["links"]) if side == "client" else []
     name = names.name_side_container(side, observed["mesh"], place)
     address = choose_addresses(name, settings["network"], observed, given) if aliases else {}
     # a container ignores links of other places
@@ -133,5 +133,5 @@ def describe_ambassador(side, wiring, settings, scripts, observed, place=1, give
         own = {"entrypoint": ["haproxy"], "command": ["-W", "-db", "-S", "/run/ambassador/master.sock,mode,600"]}
         own["command"] += ["-f", "/etc/ambassador/current/links.cfg", "-f", "/etc/ambassador/current/haproxy.cfg"]
         volumes += [format_volume(f"{settings['state_dir']}/identity", "/etc/ambassador-identity")] if settings["tls"] else []
-    volumes.append(format_volume(f"{directory}/{names.run(place)}", ENDPOINT_DIRECTORY, True))
+    volumes.append(format_volume(f"{directory}/{names.name_run_directory(place)}", ENDPOINT_DIRECTORY, True))
     return describe_container(name, settings["image"], **common, **own, env=environment, volumes=volumes)

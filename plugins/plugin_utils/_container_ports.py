@@ -162,8 +162,8 @@ def describe_side_container(container, number, side, publish, mesh, place=1):
     publish = sorted(publish)
     if number == place:
         return describe_container(**{**container, "publish": publish})
-    endpoints = rf"/{names.run(place)}(?=:{ENDPOINT_DIRECTORY}:)"
-    volumes = [re.sub(endpoints, f"/{names.run(number)}", volume) for volume in container["volumes"]]
+    endpoints = rf"/{names.name_run_directory(place)}(?=:{ENDPOINT_DIRECTORY}:)"
+    volumes = [re.sub(endpoints, f"/{names.name_run_directory(number)}", volume) for volume in container["volumes"]]
     # only published ports are open in the container: a port that its link no longer has is closed
     env = {**container["env"], LOCAL_VARIABLE: "1"} if side == "client" else container["env"]
     own = {

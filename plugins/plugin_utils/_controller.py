@@ -90,11 +90,10 @@ def overriding_facts(variables):
     return sorted(name for name in facts if is_own_variable(name))
 
 
-def is_own_variable(name):
+def is_own_variable(name: str) -> bool:
     """Return whether a name is that of a variable of Ansible, of the collection, of its playbooks, or of a global of templates.
 
-    :param str name: the name of a fact. Ansible removes the prefix ``ansible_``
-    :rtype: bool
+    :param name: the name of a fact. Ansible removes the prefix ``ansible_``
     """
     names = (name, f"ansible_{name}")
     return name in TEMPLATE_GLOBALS or not OWN_VARIABLES.isdisjoint(names) or name.startswith(OWN_PREFIXES)

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_own, overlap, parse_endpoint
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_host_address, overlap, parse_endpoint
 from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certificate_name
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import unpacked
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import side_variables, variable_prefix
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import listens
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import list_listening_ports
 
 # the format of the stored wiring; version 1.0.0 of the collection wrote none
 FORMAT = 1
@@ -120,7 +120,7 @@ def both(wiring, held, addresses, inventory=()):
     prefixes = {variable_prefix(alias) for alias in links}
     variables, kept = dict(wiring["variables"]), set()
     for link in held["links"]:
-        at = [(port, link["protocol"]) for port in listens(link)]
+        at = [(port, link["protocol"]) for port in list_listening_ports(link)]
         ports = [port for port, protocol in at if (port, protocol) not in holders]
         aliases = dict.fromkeys([link["alias"], *filter(None, map(holders.get, at))])
         successor = next((links[alias] for alias in aliases if alias in links and _succeeds(links[alias], link)), None)
@@ -140,7 +140,7 @@ def both(wiring, held, addresses, inventory=()):
     for one in held["publish"]:
         at = (one["port"], one["protocol"])
         free = not any(overlap((one["address"], one["port"]), (address, one["port"])) for address in places.get(at, ()))
-        if free and at in kept and is_own(one["address"], addresses):
+        if free and at in kept and is_host_address(one["address"], addresses):
             publish.append(one)
             places.setdefault(at, []).append(one["address"])
     sources = {**held["sources"], **wiring["sources"]}
@@ -177,7 +177,7 @@ def _without_departed(link, successor, held, inventory):
     """
     departed = _departed_of(link, successor, inventory)
     # with TLS names of certificates, without it addresses
-    names = {name for client in departed for name in (certified(client), *held["sources"].get(client, ()))}
+    names = {name for client in departed for name in (certificate_name(client), *held["sources"].get(client, ()))}
     return {
         "clients": [client for client in link["clients"] if client not in departed],
         "admitted": [name for name in link["admitted"] if name not in names],
@@ -252,7 +252,7 @@ def left(wiring, held):
         if gone or not same:
             found.append((link, gone, None))
         if same:
-            ports, at = set(listens(link)) - {same["listen"]}, (same["listen"], same["protocol"])
+            ports, at = set(list_listening_ports(link)) - {same["listen"]}, (same["listen"], same["protocol"])
             addresses = set(served.get(at, ())) - set(kept.get(at, ()))
             stay = [client for client in link["clients"] if client in clients]
             if stay and (ports or addresses):
@@ -280,7 +280,7 @@ def dials(link, host, held, observed, places=None):
             found = parse_endpoint(target["address"])
             ours = target["name"] == host or (found and endpoint(*found) in published)
             # a target without an address may have any
-            if is_other and found and found[1] not in listens(link):
+            if is_other and found and found[1] not in list_listening_ports(link):
                 continue
             if ours and (not places or not found or found[1] in places[0] or found[0] in places[1]):
                 return True
@@ -292,7 +292,7 @@ def _former_names(observations):
     found = {}
     for host, observed in observations.items():
         shown = observed["sides"].get("client", {}).get("certificate")
-        if shown and shown["name"] != certified(host):
+        if shown and shown["name"] != certificate_name(host):
             found[shown["name"]] = host
     return found
 
@@ -315,7 +315,7 @@ def waiting(wiring, held, host, observations, inventory, failed):
     clients_now = {link["alias"]: link["clients"] for link in wiring["links"]}
     for link, clients, places in left(wiring, held):
         # a host of the inventory was not renamed, whatever name another host reports
-        for client in (name if name in inventory else renamed.get(certified(name), name) for name in clients):
+        for client in (name if name in inventory else renamed.get(certificate_name(name), name) for name in clients):
             # a client that left a link is refused, whatever it still does
             if client not in inventory or client in found or client not in clients_now.get(link["alias"], [client]):
                 continue

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address, is_dialable, spelled
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address, is_dialable, normalize_address
 from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import fact_name
 
 # A DNS name of several labels (RFC 1123, section 2.1): the meaning of one label would depend on the host that resolves it. HAProxy
@@ -18,8 +18,8 @@ DNS_NAME = re.compile(r"(?=.{1,253}$)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)+(?!-)(
 # variable of every host that a run has observed
 OBSERVED = "__ambassador_engine_observed"
 # names that a certificate can hold: the characters of a dNSName, and the length of RFC 5280, appendix A.1, ub-common-name
-CERTIFIED = re.compile(r"[A-Za-z0-9_.:-]+")
-CERTIFIED_LENGTH = 64
+CERTIFICATE_CHARACTERS = re.compile(r"[A-Za-z0-9_.:-]+")
+CERTIFICATE_NAME_LENGTH = 64
 
 
 class Variables(Protocol):
@@ -43,12 +43,12 @@ class Hosts(list[str]):
         return name in self._set
 
 
-def certified(host: str) -> str:
+def certificate_name(host: str) -> str:
     """Return the name of a host in its certificate: its own name, or a part of a name that is too long, with a hash.
 
     :param host: inventory name of the host
     """
-    if len(host) <= CERTIFIED_LENGTH:
+    if len(host) <= CERTIFICATE_NAME_LENGTH:
         return host
     # a label of a DNS name has 63 characters at most
     return f"{host[:46]}-{hashlib.sha256(host.encode()).hexdigest()[:16]}"
@@ -64,7 +64,7 @@ def is_record_name(value: object) -> bool:
     return isinstance(value, str) and value.startswith("_") and bool(DNS_NAME.fullmatch(value))
 
 
-def host_address(variables: Variables) -> tuple[str | None, str]:
+def find_host_address(variables: Variables) -> tuple[str | None, str]:
     """Return the address at which other hosts reach a host, and its source. Without an address, return None and where it is missing.
 
     The sources, in this order: ``ambassador_address``, the interface ``ambassador_interface``, the default IPv4 fact, the default IPv6
@@ -74,11 +74,11 @@ def host_address(variables: Variables) -> tuple[str | None, str]:
     """
     address = variables.get("ambassador_address")
     if address:
-        return spelled(str(address)), "ambassador_address"
-    facts = network_facts(variables)
+        return normalize_address(str(address)), "ambassador_address"
+    facts = read_network_facts(variables)
     interface = variables.get("ambassador_interface")
     if interface:
-        address = next(filter(is_dialable, _interface_addresses(facts.get(fact_name(str(interface))))), None)
+        address = next(filter(is_dialable, _read_interface(facts.get(fact_name(str(interface))))), None)
         return address and str(address), f"interface {interface} (ambassador_interface)"
     for family in ("default_ipv4", "default_ipv6"):
         fact = facts.get(family) or {}
@@ -88,35 +88,36 @@ def host_address(variables: Variables) -> tuple[str | None, str]:
     return None, "facts default_ipv4 and default_ipv6"
 
 
-def source_addresses(variables: Variables) -> list[str]:
+def list_source_addresses(variables: Variables) -> list[str]:
     """Return the addresses from which a host connects to other hosts, from its variables and facts. Behind NAT, the addresses differ."""
-    facts = network_facts(variables)
-    defaults = [(facts.get(family) or {}).get("address") for family in ("default_ipv4", "default_ipv6")]
-    return sorted({spelled(address) for address in [host_address(variables)[0], *defaults] if is_dialable(address)})
+    facts = read_network_facts(variables)
+    addresses: list[Any] = [(facts.get(family) or {}).get("address") for family in ("default_ipv4", "default_ipv6")]
+    addresses.append(find_host_address(variables)[0])
+    return sorted({normalize_address(address) for address in addresses if is_dialable(address)})
 
 
-def network_facts(variables: Variables) -> dict[str, Any]:
+def read_network_facts(variables: Variables) -> dict[str, Any]:
     """Return the network facts of a host that this run observed, or else the facts that Ansible gathered."""
     return (variables.get(OBSERVED) or {}).get("facts") or variables.get("ansible_facts") or {}
 
 
-def other_addresses(variables: Variables, address: str) -> list[str]:
-    """Return the addresses in the facts of a host that other hosts could dial, except one address."""
-    return [str(other) for other in _all_addresses(variables) if is_dialable(other) and other != address]
+def list_other_addresses(variables: Variables, address: str) -> list[str]:
+    """Return the addresses in the facts of a host that other hosts can dial, except one address."""
+    return [str(other) for other in _list_addresses(variables) if is_dialable(other) and other != address]
 
 
-def own_addresses(variables: Variables) -> set[str]:
+def list_host_addresses(variables: Variables) -> set[str]:
     """Return the addresses of a host, from its variables and facts."""
-    addresses = [host_address(variables)[0], variables.get("ambassador_bind"), *_all_addresses(variables)]
-    return {spelled(address) for address in addresses if is_address(address)}
+    addresses = [find_host_address(variables)[0], variables.get("ambassador_bind"), *_list_addresses(variables)]
+    return {normalize_address(address) for address in addresses if is_address(address)}
 
 
-def _all_addresses(variables: Variables) -> list[str]:
-    facts = network_facts(variables)
+def _list_addresses(variables: Variables) -> list[str]:
+    facts = read_network_facts(variables)
     return [*(facts.get("all_ipv4_addresses") or []), *(facts.get("all_ipv6_addresses") or [])]
 
 
-def _interface_addresses(fact: Any) -> Iterator[Any]:
+def _read_interface(fact: Any) -> Iterator[Any]:
     """Yield the addresses of an interface, IPv4 first. Facts of other things have none."""
     if hasattr(fact, "get"):
         ipv4, ipv6 = fact.get("ipv4"), fact.get("ipv6")

@@ -7,15 +7,17 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import (
     is_address,
     parse_endpoint,
-    unmapped,
+    parse_ip,
 )
 from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Place, Problem
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_map import MapMessage
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import (
     ENGINE_NAMES,
     ENGINES,
@@ -28,10 +30,8 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema impor
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._values import (
     BACKEND_HOST,
     PARSERS,
-    WITHOUT_PORT,
     Endpoint,
     Reader,
-    format_name,
     format_value,
     is_port,
 )
@@ -116,33 +116,33 @@ class Link:
         return len(self.targets or self.servers) > 1
 
 
-def parse_entry(name: Any, settings: Any, hosts_of: Callable[[str], list[str]], has_ipv6: bool) -> tuple[dict[str, Link], list[str]]:
+def parse_entry(name: Any, settings: Any, list_hosts: Callable[[str], list[str]], has_ipv6: bool) -> tuple[dict[str, Link], list[Problem]]:
     """Return the links of an entry of the map, by alias, and its problems. With problems, the links are not complete.
 
     :param name: the alias in the map
     :param settings: its settings
-    :param hosts_of: returns the hosts that a pattern matches
+    :param list_hosts: returns the hosts that a pattern matches
     :param has_ipv6: whether the networks of the ambassadors have IPv6
     """
     if not hasattr(settings, "items"):
-        reader = Reader(name, {}, {}, hosts_of)
+        reader = Reader(name, {}, {}, list_hosts)
         _check_name(reader)
-        reader.refuse(None, "a map of settings", describe_type(settings), "see the README's example")
+        reader.refuse(MapMessage.LINK_INVALID, kind=describe_type(settings))
         return {}, reader.problems
     if "ports" not in settings:
-        reader = Reader(name, settings, settings, hosts_of)
+        reader = Reader(name, settings, settings, list_hosts)
         return {name: _parse_link(name, reader, has_ipv6)}, reader.problems
     links = {}
     settings_by_alias, problems = split_ports(name, settings)
     for alias, settings_of_port in settings_by_alias.items():
-        reader = Reader(name, settings_of_port, settings, hosts_of)
+        reader = Reader(name, settings_of_port, settings, list_hosts)
         links[alias] = _parse_link(alias, reader, has_ipv6)
         links[alias].shares_publish = links[alias].has_publish and len(settings_by_alias) > 1
         problems += reader.problems
     return links, problems
 
 
-def split_ports(name: Any, settings: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+def split_ports(name: Any, settings: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
     """Return the settings of a link with `ports` as settings of links with one `port` each, and the problems of `ports`.
 
     The aliases have the port after the name: ``rabbit:5672`` or ``dns:53-udp``. They come in the order in which Docker's links took the
@@ -152,18 +152,17 @@ def split_ports(name: Any, settings: Mapping[str, Any]) -> tuple[dict[str, dict[
     :param settings: its settings
     :source: Docker's documentation, "Legacy container links", section "Environment variables", for the order
     """
-    reader, ports = Reader(name, settings, settings, hosts_of=lambda pattern: []), settings["ports"]
+    reader, ports = Reader(name, settings, settings, list_hosts=lambda pattern: []), settings["ports"]
     for key in ("port", "protocol"):
         if key in settings:
-            remedy = f"remove {key} (ports: [53, 53/udp] says both)"
-            reader.refuse("ports", f"no {key} beside it", f"{key} {settings[key]!r}", remedy)
+            reader.refuse(MapMessage.PORTS_CONFLICT, "ports", key=key, value=format_value(settings[key]))
     matches = [PORT_OF_PORTS.fullmatch(str(port)) for port in ports] if isinstance(ports, list) else []
     if not matches or not all(match and is_port(match[1]) for match in matches):
-        reader.refuse_value(SCHEMA["ports"], "a list of ports from 1 to 65535, with /udp behind one of UDP")
+        reader.refuse_value(MapMessage.PORTS_INVALID, SCHEMA["ports"])
         return {}, reader.problems
     pairs = sorted({(int(match[1]), match[2] or "tcp") for match in matches if match})
     if len(pairs) < len(matches):
-        reader.refuse_value(SCHEMA["ports"], "every port once", "remove one")
+        reader.refuse_value(MapMessage.PORTS_DUPLICATE, SCHEMA["ports"])
     settings_by_alias = {}
     for port, protocol in pairs:
         settings_of_port = {key: value for key, value in settings.items() if key != "ports"}
@@ -174,7 +173,7 @@ def split_ports(name: Any, settings: Mapping[str, Any]) -> tuple[dict[str, dict[
         values = settings.get(key)
         for value in values if isinstance(values, list) else [values]:
             if parse_endpoint(value):
-                reader.refuse(key, WITHOUT_PORT, format_value(value))
+                reader.refuse(MapMessage.ADDRESS_INVALID_WITH_PORTS, key, value=format_value(value))
     return settings_by_alias, reader.problems
 
 
@@ -196,7 +195,10 @@ def _parse_link(alias: str, reader: Reader, has_ipv6: bool) -> Link:
     link = Link(alias, reader.name, reader.written.get("backend"), [], "publish" in settings)
     for key, parse in PARSERS:
         if key.name in settings and (has_server_side or not key.is_server_only):
-            setattr(link, key.name, parse(reader, key, settings[key.name]))
+            if settings[key.name] is None:
+                reader.refuse(MapMessage.VALUE_MISSING, key.name)
+            else:
+                setattr(link, key.name, parse(reader, key, settings[key.name]))
     if not link.has_publish:
         link.publish = link.port
     for key in FEATURE_KEYS:
@@ -206,47 +208,42 @@ def _parse_link(alias: str, reader: Reader, has_ipv6: bool) -> Link:
             link.features.append(f"{key.name} {value}" if key.engines_of_choice else key.name)
     if link.send_proxy and link.balance == "source":
         # HAProxy hands a connection with a header on to itself, without the address of the consumer
-        expected, remedy = "first, roundrobin or leastconn with send_proxy", "change balance or remove send_proxy"
-        reader.refuse_value(SCHEMA["balance"], expected, remedy)
+        reader.refuse_value(MapMessage.BALANCE_WITH_SEND_PROXY, SCHEMA["balance"])
     if link.backend:
-        unreachable = list(_backend_problems(link))
-        reader.problems += unreachable
-        if not unreachable and ":" in link.backend[0] and not has_ipv6 and "network" not in settings:
-            found, remedy = f"{link.backend_as_written} and no IPv6", "set ambassador_ipv6 to true, or name the container"
-            reader.refuse("backend", "a service that the network of the ambassadors reaches", found, remedy)
+        problem = _check_backend(link)
+        if problem:
+            reader.problems.append(problem)
+        elif ":" in link.backend[0] and not has_ipv6 and "network" not in settings:
+            reader.refuse(MapMessage.BACKEND_NEEDS_IPV6, "backend", backend=link.backend_as_written)
     return link
 
 
 def _check_name(reader: Reader) -> None:
     """Refuse a name that is not an alias."""
     if not isinstance(reader.name, str) or not LABEL.fullmatch(reader.name):
-        expected = "a DNS label as alias (a letter, then letters, digits or hyphens, at most 63)"
+        reader.refuse(MapMessage.ALIAS_INVALID, alias=format_value(reader.name))
     elif RESERVED.fullmatch(reader.name):
-        expected = "an alias that is not reserved (localhost, h2, ambassador, ambassador-…)"
-    else:
-        return
-    reader.refuse(None, expected, format_value(reader.name), "rename the link")
+        reader.refuse(MapMessage.ALIAS_RESERVED, alias=format_value(reader.name))
 
 
 def _check_keys(reader: Reader, has_server_side: bool) -> None:
     """Refuse keys that do not exist, and keys of a server side in a link without one. Require keys that are missing."""
-    name, settings = format_name(reader.name), reader.settings
+    settings = reader.settings
     for key in settings:
         if key in REMOVED:
-            reader.problems.append(f"Link {name}, key {key}: no longer supported. {REMOVED[key]} Remove the key.")
+            reader.refuse(MapMessage.KEY_REMOVED, key, reason=REMOVED[key])
         elif key not in SCHEMA:
             close = difflib.get_close_matches(str(key), SCHEMA, 1)
-            remedy = f"did you mean {close[0]}" if close else "remove it"
-            reader.refuse(None, f"only the keys {', '.join(SCHEMA)}", format_value(key), remedy)
+            if close:
+                reader.refuse(MapMessage.KEY_MISSPELLED, key=format_value(key), suggestion=close[0])
+            else:
+                reader.refuse(MapMessage.KEY_UNKNOWN, key=format_value(key), keys=", ".join(SCHEMA))
     for key in _REQUIRED_KEYS if has_server_side else _ALWAYS_REQUIRED_KEYS:
         if key not in settings:
-            reader.refuse(None, f"the key {key}", "none", f"add {key} to the link")
+            reader.refuse(MapMessage.KEY_MISSING, key=key)
     for key in () if has_server_side else _SERVER_ONLY_KEYS:
         if key in settings:
-            reader.problems.append(
-                f"Link {name}, key {key}: {format_value(reader.written[key])} is not used, because a link with targets and without"
-                f" servers has no server side. Remove {key}, or add servers."
-            )
+            reader.refuse(MapMessage.KEY_UNUSED, key, key=key)
 
 
 _REQUIRED_KEYS = [key.name for key in SCHEMA.values() if key.required is not Required.NEVER]
@@ -254,33 +251,30 @@ _ALWAYS_REQUIRED_KEYS = [key.name for key in SCHEMA.values() if key.required is 
 _SERVER_ONLY_KEYS = [key.name for key in SCHEMA.values() if key.is_server_only]
 
 
-def _backend_problems(link: Link) -> Iterator[str]:
-    """Yield the problem of a backend that containers do not reach, or that is the ambassador itself."""
-    name, host = link.service[0], service_on_host(link)
-    place = f"Link {link.name}, key backend: {link.backend_as_written!r}"
-    itself = f"{place} is the ambassador itself, which has an address of its own. Use {host} for a program on the server host."
+def _check_backend(link: Link) -> Problem | None:
+    """Return the problem of a backend that containers do not reach, or that is the ambassador itself."""
+    name, values = link.service[0], {"backend": repr(link.backend_as_written), "service": service_on_host(link)}
+    place = Place(link=link.name, key="backend")
     if is_address(name):
-        address = unmapped(name)
+        address = parse_ip(name)
         if address.is_loopback or address.is_unspecified:
-            yield itself
-        elif address.is_multicast or str(address) == "255.255.255.255" or (address.version == 6 and address.is_link_local):
-            yield f"{place} is not an address of one host that a container reaches. Use {host} for a program on the server host."
+            return MapMessage.BACKEND_IS_ITSELF.at(place, **values)
+        if address.is_multicast or str(address) == "255.255.255.255" or (address.version == 6 and address.is_link_local):
+            return MapMessage.BACKEND_NOT_REACHABLE.at(place, **values)
     elif name == HOST:
-        return
+        return None
     elif link.network:
         if not BACKEND_HOST.fullmatch(f"{name}.{link.network}"):
-            yield (
-                f"Link {link.name}, key network: Docker's DNS cannot resolve {name}.{link.network}. Rename the network: between two dots"
-                " are 1 to 63 characters, at the end is no dot, and all has at most 253 characters."
-            )
+            return MapMessage.NETWORK_NOT_RESOLVABLE.at(Place(link=link.name, key="network"), name=f"{name}.{link.network}")
     elif CONTAINER_NAMES.fullmatch(name):
-        yield itself
+        return MapMessage.BACKEND_IS_ITSELF.at(place, **values)
     elif NUMERIC.fullmatch(name):
-        yield f"{place} is neither a complete IP address nor a name that DNS resolves. Write the whole address, or rename the container."
+        return MapMessage.BACKEND_NOT_RESOLVABLE.at(place, **values)
+    return None
 
 
-def asked_features(link: Link, engine: str) -> list[str]:
-    """Return what a link asks of an engine, in the words of ``ENGINES``."""
+def list_required_features(link: Link, engine: str) -> list[str]:
+    """Return the features that a link requires of an engine, as ``ENGINES`` has them."""
     features = list(link.features)
     if not all(is_address(address) for address, __ in link.targets or []):
         features.append(Ability.DNS)
@@ -295,17 +289,15 @@ def service_on_host(link: Link) -> str:
     return HOST if link.alias != link.name else f"{HOST}:{link.service[1]}"
 
 
-def describe_cycle(link: Link, key: str, value: Any, host: str) -> str:
-    """Return the problem of a key that leads back to its link through what the link opens on a host."""
+def describe_cycle(link: Link, key: str, value: Any, host: str) -> Problem:
+    """Return the problem of a key that returns to its link through an address that the link opens on a host."""
     if not link.local:
         raise ValueError(f"link {link.alias} opens no local address")
-    return (
-        f"Link {link.name}, key {key}: {value!r} leads back to the link, because the link opens {endpoint(*link.local)} on host"
-        f" {host} (key local). Set {key} to the service, or local to another port."
-    )
+    place = Place(link=link.name, key=key)
+    return MapMessage.LINK_CYCLE.at(place, value=repr(value), local=endpoint(*link.local), host=host, key=key)
 
 
 def describe_type(value: Any) -> str:
-    """Return the type of a value as a message prints it."""
+    """Return the type of a value as a message prints it: ``the value is a string``."""
     kinds = ((str, "a string"), (bool, "a boolean"), ((int, float), "a number"), ((list, tuple), "a list"))
-    return next((name for types, name in kinds if isinstance(value, types)), "nothing" if value is None else "something else")
+    return next((name for types, name in kinds if isinstance(value, types)), "empty" if value is None else "of another type")

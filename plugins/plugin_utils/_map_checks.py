@@ -11,22 +11,28 @@ from collections.abc import Iterator
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import overlap
 from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import CERTIFIED, Hosts, certified
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._links import Link, Mesh, asked_features, describe_cycle, service_on_host
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import BALANCES, ENGINES, HOST, WILDCARDS
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import CERTIFICATE_CHARACTERS, Hosts, certificate_name
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._links import (
+    Link,
+    Mesh,
+    describe_cycle,
+    list_required_features,
+    service_on_host,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Place, Problem
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_map import MapMessage
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import BALANCES, ENGINES, HOST, WILDCARDS, Ability
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import link_variables, variable_prefix
 
 # characters that haproxy.cfg.j2 replaces in the name of a server, and names of servers there that are not names of hosts
 SERVER_CHARACTERS = re.compile(r"[^A-Za-z0-9_.:-]")
 SERVER_NAME = re.compile(r"\..*|.*\.replica[0-9]+")
-# the consequence of links without TLS
-UNENCRYPTED = "what the links carry can be read and changed on its way, and anyone can connect"
 
 Links = dict[str, Link]
 
 
-def find_problems(links: Links, hosts: Hosts, mesh: Mesh) -> list[str]:
-    """Return the problems that only the whole map shows, a sentence each.
+def find_problems(links: Links, hosts: Hosts, mesh: Mesh) -> list[Problem]:
+    """Return the problems that only the whole map shows.
 
     :param links: the links without a problem of their own, by alias
     :param hosts: names of all hosts of the map
@@ -46,7 +52,7 @@ def find_problems(links: Links, hosts: Hosts, mesh: Mesh) -> list[str]:
     return list(itertools.chain.from_iterable(checks))
 
 
-def _variable_problems(links: Links) -> Iterator[str]:
+def _variable_problems(links: Links) -> Iterator[Problem]:
     """Yield the links that would set the same variables."""
     holders: dict[str, str] = {}
     for alias, link in links.items():
@@ -65,11 +71,11 @@ def _variable_problems(links: Links) -> Iterator[str]:
             if holders.get(variable, link.name) != link.name
         }
         for other, variable in clashes.items():
-            yield f"links {other} and {alias}: expected variables of their own, found {variable} in both; rename one."
+            yield MapMessage.VARIABLE_CONFLICT.at(Place(link=alias), other=other, variable=variable)
         holders.update(dict.fromkeys([drain, *variables], link.name))
 
 
-def _port_problems(links: Links) -> Iterator[str]:
+def _port_problems(links: Links) -> Iterator[Problem]:
     """Yield the links that publish the same port on a server host."""
     candidates: dict[tuple[int, str], list[Link]] = {}
     for link in links.values():
@@ -87,30 +93,32 @@ def _port_problems(links: Links) -> Iterator[str]:
         for clash, hosts in clashes.items():
             name, *others = dict.fromkeys(links[alias].name for alias in clash)
             key = "publish" if any(links[alias].has_publish for alias in clash) else "port"
-            yield (
-                f"links {', '.join(clash)}: expected a listening port of their own, found {key} {port} more than once"
-                f" on the server side of {_join_some(hosts)}; set publish of all but one to another port."
-                if others
-                else f"link {name}, publish: expected a listening port for each of its ports, found {port} for all of them;"
-                " remove publish, or set ambassador_tls to true."
-            )
+            if others:
+                first, *conflicting = clash
+                label = f"link{'s' if len(conflicting) > 1 else ''} {', '.join(conflicting)}"
+                yield MapMessage.PORT_CONFLICT.at(Place(link=first, key=key), others=label, port=port, hosts=_join_some(hosts))
+            else:
+                yield MapMessage.PORT_CONFLICT_OF_PORTS.at(Place(link=name, key="publish"), port=port)
 
 
-def _local_problems(links: Links) -> Iterator[str]:
+def _local_problems(links: Links) -> Iterator[Problem]:
     """Yield the links that open the same address and port on a client host."""
     opening = [(link, link.local) for link in links.values() if link.local]
     for number, (link, local) in enumerate(opening):
         for other, other_local in opening[:number]:
             hosts = [host for host in link.clients if host in other.clients]
             if hosts and link.protocol == other.protocol and overlap(local, other_local):
-                yield (
-                    f"links {other.alias}, {link.alias}: expected a local of their own, found {endpoint(*other_local)}"
-                    f" and {endpoint(*local)} on the client side of {_join_some(hosts)}; change one."
+                yield MapMessage.LOCAL_CONFLICT.at(
+                    Place(link=link.alias, key="local"),
+                    local=endpoint(*local),
+                    other=other.alias,
+                    other_local=endpoint(*other_local),
+                    hosts=_join_some(hosts),
                 )
 
 
-def _cycle_problems(links: Links, mesh: Mesh) -> Iterator[str]:
-    """Yield the links whose backend is an ambassador, or an alias or a ``local`` that leads back to the link."""
+def _cycle_problems(links: Links, mesh: Mesh) -> Iterator[Problem]:
+    """Yield the links whose backend is an ambassador, or an alias or a ``local`` that returns to the link."""
     by_name: dict[str, list[Link]] = {}
     for link in links.values():
         # Docker's names have no case
@@ -119,12 +127,12 @@ def _cycle_problems(links: Links, mesh: Mesh) -> Iterator[str]:
     for link in links.values():
         if link.backend:
             if names.PROXY.fullmatch(link.backend[0].partition(".")[0]):
-                yield f"link {link.alias}, backend: expected a service, found the ambassador {link.backend[0]}; name the service."
+                yield MapMessage.BACKEND_IS_AMBASSADOR.at(Place(link=link.alias, key="backend"), name=link.backend[0])
             yield from _follow(link, links, by_name, opening, mesh)
 
 
-def _follow(link: Link, links: Links, by_name: dict[str, list[Link]], opening: list[Link], mesh: Mesh) -> Iterator[str]:
-    """Follow a backend from link to link on the hosts that serve them, and yield a problem if the way leads back to its link."""
+def _follow(link: Link, links: Links, by_name: dict[str, list[Link]], opening: list[Link], mesh: Mesh) -> Iterator[Problem]:
+    """Follow a backend from link to link on the hosts that serve them, and yield a problem if they return to the first link."""
     visited: set[tuple[str, str]] = set()
     queue = [(link.alias, host) for host in link.servers]
     while queue:
@@ -136,10 +144,7 @@ def _follow(link: Link, links: Links, by_name: dict[str, list[Link]], opening: l
         named = [other for other in _named_links(last, by_name, mesh) if host in other.clients]
         opened = [other for other in opening if _is_opened_by(last, other) and host in other.clients]
         if any(other.name == link.name for other in named):
-            yield (
-                f"link {link.alias}, backend: expected a name that does not lead back to the link, found that {last.service[0]!r} is"
-                f" its own alias on {host} (the traffic would go round); give the container another name."
-            )
+            yield MapMessage.BACKEND_IS_ALIAS.at(Place(link=link.alias, key="backend"), name=repr(last.service[0]), host=host)
             return
         if any(other.name == link.name for other in opened):
             yield describe_cycle(link, "backend", link.backend_as_written, host)
@@ -148,7 +153,7 @@ def _follow(link: Link, links: Links, by_name: dict[str, list[Link]], opening: l
 
 
 def _named_links(link: Link, by_name: dict[str, list[Link]], mesh: Mesh) -> list[Link]:
-    """Return the links to whose client side the name of a backend leads, if the client side is on the same host.
+    """Return the links whose client side has the name of a backend, if the client side is on the same host.
 
     Docker knows a container by its names on each of its networks, and by these names followed by a dot and the network.
     """
@@ -168,7 +173,7 @@ def _is_opened_by(link: Link, other: Link) -> bool:
     return link.backend == other.local or (name == HOST and port == other.local[1] and other.local[0] in WILDCARDS)
 
 
-def _server_name_problems(links: Links, hosts: Hosts) -> Iterator[str]:
+def _server_name_problems(links: Links, hosts: Hosts) -> Iterator[Problem]:
     """Yield the names of servers in haproxy.cfg that are not unique in their link: the backend, and the hosts that serve the link."""
     # a map can have many hosts, and few have another name there
     renamed = {host: name for host in hosts for name in [SERVER_CHARACTERS.sub("_", host)] if name != host}
@@ -181,95 +186,81 @@ def _server_name_problems(links: Links, hosts: Hosts) -> Iterator[str]:
             by_name.setdefault(renamed.get(host, host), []).append(host)
         for name, same in by_name.items():
             if len(same) > 1:
-                yield (
-                    f"Link {link.alias}, key servers: HAProxy has one name, {name}, for the hosts {', '.join(same)}. Rename all but one of"
-                    " them in the inventory."
-                )
+                yield MapMessage.SERVER_NAME_CONFLICT.at(Place(link=link.alias, key="servers"), name=name, hosts=", ".join(same))
         for host in servers:
             if host in reserved:
-                yield (
-                    f"Link {link.alias}, key servers: HAProxy has names like {host} for servers of its own. Rename the host in the"
-                    " inventory; its name must not begin with a dot, or end with .replica and a number."
-                )
+                yield MapMessage.SERVER_NAME_RESERVED.at(Place(link=link.alias, key="servers"), host=host)
+        place = Place(link=link.name, key="backend")
         if SERVER_NAME.fullmatch(backend):
-            yield (
-                f"Link {link.name}, key backend: HAProxy has names like {backend} for servers of its own. Rename the container; its"
-                " name must not end with .replica and a number."
-            )
+            yield MapMessage.BACKEND_NAME_RESERVED.at(place, name=backend)
         elif len(servers) > 1 and (backend in servers or backend in by_name):
-            yield (
-                f"Link {link.name}, key backend: {link.backend_as_written!r} has the name of the server host {backend}. A backend"
-                f" is a container of each server host. Use another name for the container, or {service_on_host(link)} for a program on the"
-                " server host."
-            )
+            written, service = repr(link.backend_as_written), service_on_host(link)
+            yield MapMessage.BACKEND_NAME_CONFLICT.at(place, backend=written, host=backend, service=service)
 
 
-def _certificate_problems(links: Links, hosts: Hosts) -> Iterator[str]:
+def _certificate_problems(links: Links, hosts: Hosts) -> Iterator[Problem]:
     """Yield the hosts whose names no certificate can hold, or whose certificates would have the same name."""
-    invalid = [host for host in hosts if not CERTIFIED.fullmatch(host)]
-    identities: dict[str, list[str]] = {}
+    invalid = [host for host in hosts if not CERTIFICATE_CHARACTERS.fullmatch(host)]
+    hosts_by_name: dict[str, list[str]] = {}
     for host in hosts:
         # DNS names have no case: RFC 4343
-        identities.setdefault(certified(host).lower(), []).append(host)
-    for name, same in identities.items():
+        hosts_by_name.setdefault(certificate_name(host).lower(), []).append(host)
+    for name, same in hosts_by_name.items():
         if len(same) > 1:
-            yield (
-                f"Hosts {', '.join(same)}: their certificates would be for the same name, {name}."
-                " Rename all but one of them in the inventory."
-            )
+            yield MapMessage.CERTIFICATE_NAME_CONFLICT.at(hosts=", ".join(same), name=name)
     for link in links.values():
         for host in invalid:
             if host in link.servers or host in link.clients:
-                yield (
-                    f"link {link.alias}: expected names of hosts that a certificate can hold (letters, digits and _.:-), found"
-                    f" {host!r}; rename the host in the inventory, or set ambassador_tls to false."
-                )
+                yield MapMessage.CERTIFICATE_NAME_INVALID.at(Place(link=link.alias), host=repr(host))
         if link.targets and len(link.servers) not in (0, 1, len(link.targets)):
-            yield (
-                f"link {link.alias}, targets: expected one for each of its servers ({', '.join(link.servers)}), whose names are verified,"
-                f" found {len(link.targets)}; correct targets or servers."
-            )
+            place, servers = Place(link=link.alias, key="targets"), ", ".join(link.servers)
+            yield MapMessage.TARGETS_NOT_PER_SERVER.at(place, count=len(link.targets), servers=servers)
 
 
-def _ability_problems(links: Links, mesh: Mesh) -> Iterator[str]:
-    """Yield what the map asks of its engine and the engine cannot do, with the engines that can."""
+def _ability_problems(links: Links, mesh: Mesh) -> Iterator[Problem]:
+    """Yield the features that the map requires and the engine lacks, with the engines that have them."""
     lacks: dict[str, list[str]] = {}
     for engine, missing in ENGINES.items():
-        needed = {feature for link in links.values() for feature in asked_features(link, engine)}
-        lacks[engine] = [feature for feature in missing if feature in needed or (feature == "TLS" and mesh.tls)]
-    if "TLS" in lacks[mesh.engine]:
-        able = [engine for engine, missing in lacks.items() if "TLS" not in missing]
-        fit = [engine for engine in able if not lacks[engine]]
-        blocked = "" if fit else f" ({', '.join(f'{engine} encrypts, but cannot do {_join(lacks[engine])}' for engine in able)})"
-        yield (
-            f"ambassador_engine: expected one that encrypts, as ambassador_tls asks for, found {mesh.engine}; set"
-            + (f" ambassador_engine to {', '.join(fit)}, or" if fit else "")
-            + f" ambassador_tls to false, and {UNENCRYPTED}{blocked}."
-        )
+        required = {feature for link in links.values() for feature in list_required_features(link, engine)}
+        lacks[engine] = [feature for feature in missing if feature in required or (feature == Ability.TLS and mesh.tls)]
+    if Ability.TLS in lacks[mesh.engine]:
+        place, able = Place(variable="ambassador_engine"), [engine for engine, missing in lacks.items() if Ability.TLS not in missing]
+        suitable = [engine for engine in able if not lacks[engine]]
+        if suitable:
+            yield MapMessage.ENGINE_WITHOUT_TLS.at(place, engine=mesh.engine, engines=_join(suitable))
+        else:
+            yield MapMessage.NO_ENGINE_WITH_TLS.at(place, engine=mesh.engine, others=_describe_lacks(able, lacks))
     for link in links.values():
-        for feature in asked_features(link, mesh.engine):
+        for feature in list_required_features(link, mesh.engine):
             if feature in lacks[mesh.engine]:
-                yield (
-                    f"link {link.alias}: expected what engine {mesh.engine} can do, found {feature}, which it cannot;"
-                    f" {_ability_remedy(link, feature, mesh.engine, lacks)}."
-                )
+                yield _find_ability_remedy(link, feature, mesh.engine, lacks)
 
 
-def _ability_remedy(link: Link, feature: str, engine: str, lacks: dict[str, list[str]]) -> str:
-    """Return how to get a feature that the engine lacks, or to do without it.
+def _find_ability_remedy(link: Link, feature: str, engine: str, lacks: dict[str, list[str]]) -> Problem:
+    """Return the problem of a feature that the engine lacks, with its remedy: another engine, or no such feature.
 
-    :param lacks: engine -> features that the map asks for and the engine lacks
+    :param lacks: engine -> features that the map requires and the engine lacks
     """
+    place, values = Place(link=link.alias), {"engine": engine, "feature": str(feature)}
     able = [name for name, missing in ENGINES.items() if feature not in missing]
-    fit = [name for name in able if not lacks[name]]
-    unencrypted = [name for name in able if lacks[name] == ["TLS"]]
-    balances = [balance for balance in BALANCES if balance not in ENGINES[engine]]
-    instead = f"ask for {_join(balances)}" if link.has_several and balances and feature in BALANCES else "remove it"
-    if fit:
-        return f"set ambassador_engine to {', '.join(fit)} or {instead}"
+    suitable = [name for name in able if not lacks[name]]
+    unencrypted = [name for name in able if lacks[name] == [Ability.TLS]]
+    balances = [balance for balance in BALANCES if balance not in ENGINES[engine]] if link.has_several and feature in BALANCES else []
+    if suitable and balances:
+        return MapMessage.BALANCE_UNSUPPORTED.at(place, **values, engines=_join(suitable), balances=_join(balances))
+    if suitable:
+        return MapMessage.FEATURE_UNSUPPORTED.at(place, **values, engines=_join(suitable))
     if unencrypted:
-        return f"{instead}, or set ambassador_engine to {', '.join(unencrypted)} and ambassador_tls to false, and {UNENCRYPTED}"
-    return f"{instead} ({', '.join(f'{name} can, but not {_join(lacks[name])}' for name in able)})"
+        return MapMessage.FEATURE_UNSUPPORTED_WITH_TLS.at(place, **values, engines=_join(unencrypted))
+    others = _describe_lacks(able, lacks)
+    if balances:
+        return MapMessage.BALANCES_CONFLICT.at(place, **values, others=others, balances=_join(balances))
+    return MapMessage.FEATURES_CONFLICT.at(place, **values, others=others)
+
+
+def _describe_lacks(engines: list[str], lacks: dict[str, list[str]]) -> str:
+    """Return the features that engines lack, as a message prints them."""
+    return " and ".join(f"{engine} does not support {_join(lacks[engine])}" for engine in engines)
 
 
 def _join(features: list[str]) -> str:

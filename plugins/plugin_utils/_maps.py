@@ -1,145 +1,119 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The map as the hosts of a run see it: whether it is there at all, and whether all see the same one. Pure Python without Ansible."""
+"""The map as the hosts of a run have it: whether it is defined, and whether all hosts have the same one. Pure Python without Ansible."""
 
 from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._names import AMBASSADOR
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Place, Problem
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_map import MapMessage
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._values import format_name
 
 NAME = "ambassador_links"
 
 
-def undefined(host, observed, names):
-    """Tell what is wrong with a map that is not defined: a host that holds links is not to lose them for a mistake.
+def find_undefined_map(host: str, observed: dict[str, Any], variables: Iterable[str]) -> Problem | None:
+    """Return the problem of a map that is not defined for a host that has links, because a mistake must not remove them.
 
-    :param str host: inventory name of the host
-    :param dict observed: the observation
-    :param list[str] names: names of all variables of the host
-    :return: a sentence, or None where the host holds nothing of this collection's
-    :rtype: str | None
+    :param host: inventory name of the host
+    :param observed: the observation
+    :param variables: names of all variables of the host
     """
-    held = sorted({alias for side in observed["sides"].values() for alias in side["links"]})
-    ours = sorted(name for name, found in observed["containers"].items() if found["ours"] and AMBASSADOR.fullmatch(found["ours"]))
-    if not held and not observed["sides"] and not ours:
+    links = sorted({alias for side in observed["sides"].values() for alias in side["links"]})
+    containers = [name for name, container in observed["containers"].items() if AMBASSADOR.fullmatch(container["ours"] or "")]
+    if not links and not observed["sides"] and not containers:
         return None
-    close = [name for name in difflib.get_close_matches(NAME, names, 3, 0.85) if name != NAME]
-    meant = f" (did you mean {close[0]}?)" if close else ""
-    holds = f"links {', '.join(held)}" if held else f"{', '.join(ours) or 'an ambassador'} of an earlier run"
-    return (
-        f"host {host}: expected the map of links in {NAME}, found it undefined{meant}, on a host that holds {holds};"
-        f" define {NAME} for this host (group_vars/all beside the inventory is the usual place), or set it to {{}} to remove all links."
-    )
+    deployed = f"links {', '.join(links)}" if links else f"{', '.join(sorted(containers)) or 'an ambassador'} of an earlier run"
+    similar = [name for name in difflib.get_close_matches(NAME, variables, 3, 0.85) if name != NAME]
+    if similar:
+        return MapMessage.MAP_MISSPELLED.at(Place(host=host), deployed=deployed, similar=similar[0])
+    return MapMessage.MAP_UNDEFINED.at(Place(host=host), deployed=deployed)
 
 
-def misspelt(names, known):
-    """Tell which variables look like one of this collection and are none: Ansible passes over what nobody reads.
+def find_misspelled_variables(variables: Iterable[str], known: Collection[str]) -> list[Problem]:
+    """Return a warning for each variable that looks like a variable of this collection and is none. Ansible ignores such variables.
 
-    :param names: names of all variables of a host
-    :param known: names of the variables that are read
-    :return: a sentence for each
-    :rtype: list[str]
+    :param variables: names of all variables of a host
+    :param known: names of the variables that the collection reads
     """
-    # what begins otherwise is somebody else's, and is not looked at: there are hundreds
-    ours = sorted(name for name in names if name.startswith(("amb", "redis_")) and name not in known)
-    close = {name: [one for one in difflib.get_close_matches(name, known, 1, 0.9) if not name.startswith(f"{one}_")] for name in ours}
-    return [
-        f"{name}: expected a variable of this collection, found that none has this name; did you mean {found[0]}?"
-        for name, found in close.items()
-        if found
-    ]
-
-
-def differences(host, mine, other, theirs, named):
-    """Tell in which links two hosts see another map.
-
-    :param str host: inventory name of the host
-    :param dict mine: the map that it sees
-    :param str other: inventory name of the other host
-    :param dict | None theirs: the map that that one sees, None where it sees none
-    :param named: callable: settings of a link -> names of the hosts that it names
-    :return: a sentence for each link that names one of both
-    :rtype: list[str]
-    """
-    if theirs is None:
-        return [
-            f"{NAME}: expected the same map on all hosts that its links name, found one on {host} and none on {other};"
-            " define it for both (group_vars/all beside the inventory is the usual place)."
-        ]
+    # variables of other software begin otherwise: there are hundreds
+    unknown = sorted(name for name in variables if name.startswith(("amb", "redis_")) and name not in known)
     problems = []
-    for alias in dict.fromkeys([*mine, *theirs]):
-        one, another = mine.get(alias), theirs.get(alias)
-        if one == another or not {host, other} & (set(named(one)) | set(named(another))):
-            continue
-        if one is None or another is None:
-            there, lacking = (host, other) if another is None else (other, host)
-            what = f"the link on {there} and none on {lacking}"
-        elif not isinstance(one, dict) or not isinstance(another, dict):
-            what = f"{_shown(one)} on {host} and {_shown(another)} on {other}"
-        else:
-            key = next(key for key in dict.fromkeys([*one, *another]) if one.get(key) != another.get(key))
-            what = f"{key} {_shown(one.get(key))} on {host} and {_shown(another.get(key))} on {other}"
-        problems.append(
-            f"link {format_name(alias)}: expected the same map on all hosts that its links name, found {what};"
-            " define it once for both (group_vars/all beside the inventory is the usual place)."
-        )
+    for name in unknown:
+        # a longer name can be a variable of the user
+        similar = [match for match in difflib.get_close_matches(name, known, 1, 0.9) if not name.startswith(f"{match}_")]
+        if similar:
+            problems.append(MapMessage.VARIABLE_MISSPELLED.at(Place(variable=name), suggestion=similar[0]))
     return problems
 
 
-def _shown(value):
-    return "none" if value is None else json.dumps(value, ensure_ascii=False)
+def compare_maps(
+    host: str, links: Mapping[str, Any], other: str, other_links: Mapping[str, Any] | None, list_hosts: Callable[[Any], Iterable[str]]
+) -> list[Problem]:
+    """Return the links that differ between the maps of two hosts, as far as they name one of the hosts.
 
-
-def unresolved(host, error, pieces):
-    """Tell why a map cannot be resolved.
-
-    :param str host: inventory name of the host
-    :param str error: the words of Ansible
-    :param dict[str, dict] pieces: variable -> piece of the map, of all hosts, where the map is merged from pieces
-    :rtype: list[str]
+    :param host: inventory name of the host
+    :param links: its map
+    :param other: inventory name of the other host
+    :param other_links: the map of the other host, None if it has none
+    :param list_hosts: settings of a link -> names of the hosts that the link names
     """
-    holders = {}
+    if other_links is None:
+        return [MapMessage.MAP_MISSING_ON_HOST.at(Place(variable=NAME), host=host, other=other)]
+    problems = []
+    for alias in dict.fromkeys([*links, *other_links]):
+        settings, other_settings = links.get(alias), other_links.get(alias)
+        if settings == other_settings or not {host, other} & {*list_hosts(settings), *list_hosts(other_settings)}:
+            continue
+        place = Place(link=format_name(alias))
+        if settings is None or other_settings is None:
+            with_link, without_link = (host, other) if other_settings is None else (other, host)
+            problems.append(MapMessage.LINK_MISSING_ON_HOST.at(place, host=with_link, other=without_link))
+            continue
+        value, other_value = settings, other_settings
+        if isinstance(settings, dict) and isinstance(other_settings, dict):
+            key = next(key for key in dict.fromkeys([*settings, *other_settings]) if settings.get(key) != other_settings.get(key))
+            place = Place(link=format_name(alias), key=format_name(key))
+            value, other_value = settings.get(key), other_settings.get(key)
+        values = {"value": _format_json(value), "other_value": _format_json(other_value)}
+        problems.append(MapMessage.LINK_DIFFERS.at(place, host=host, other=other, **values))
+    return problems
+
+
+def _format_json(value: Any) -> str:
+    return "not set" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def explain_unresolved_map(host: str, error: str, pieces: Mapping[str, Any]) -> list[Problem]:
+    """Return why Ansible cannot resolve a map.
+
+    :param host: inventory name of the host
+    :param error: the error of Ansible
+    :param pieces: variable -> piece of the map, of all hosts, if the map is merged from pieces
+    """
+    variables: dict[str, list[str]] = {}
     for name in sorted(pieces):
         for alias in pieces[name] if hasattr(pieces[name], "items") else ():
-            holders.setdefault(str(alias), []).append(name)
-    twice = {alias: names for alias, names in holders.items() if len(names) > 1}
-    if twice:
-        return [
-            f"link {format_name(alias)}: expected one piece of the map to define it, found it in {' and '.join(names)};"
-            " rename one, or remove it."
-            for alias, names in twice.items()
-        ]
-    return [f"host {host}: expected a map of links in {NAME}, found one that cannot be resolved: {error}; correct it."]
-
-
-def two_controllers(host, own, other, theirs):
-    """Return the problem that two hosts of one run have different directories on the controller, because each would get its own CA.
-
-    :param str host: inventory name of the host
-    :param str own: its directory
-    :param str other: inventory name of the other host
-    :param str theirs: the other's directory
-    :rtype: list[str]
-    """
-    return [
-        f"ambassador_controller_dir: expected one directory on the controller for all hosts of a run, found {theirs} for {other} and {own}"
-        f" for {host} (each beside its own inventory); set ambassador_controller_dir to one of them for all hosts."
+            variables.setdefault(str(alias), []).append(name)
+    problems = [
+        MapMessage.LINK_DEFINED_TWICE.at(Place(link=format_name(alias)), variables=" and ".join(names))
+        for alias, names in variables.items()
+        if len(names) > 1
     ]
+    return problems or [MapMessage.MAP_UNRESOLVED.at(Place(host=host, variable=NAME), error=error.rstrip("."))]
 
 
-def two_meshes(host, own, other, theirs):
-    """Return the problem that two hosts of one map are in different meshes. Each mesh refuses the containers of the other.
+def refuse_two_controllers(host: str, directory: str, other: str, other_directory: str) -> list[Problem]:
+    """Return the problem that two hosts of a run have different directories on the controller, because each would get its own CA."""
+    place, directories = Place(variable="ambassador_controller_dir"), {"directory": directory, "other_directory": other_directory}
+    return [MapMessage.CONTROLLER_DIRECTORIES_DIFFER.at(place, host=host, other=other, **directories)]
 
-    :param str host: inventory name of the host
-    :param str own: its mesh
-    :param str other: inventory name of the other host
-    :param str theirs: the other's mesh
-    :rtype: list[str]
-    """
-    return [
-        f"ambassador_mesh: expected one mesh for all hosts of a run, found {theirs} for {other} and {own} for {host}; set it once for all"
-        " (group_vars/all beside the inventory is the usual place)."
-    ]
+
+def refuse_two_meshes(host: str, mesh: str, other: str, other_mesh: str) -> list[Problem]:
+    """Return the problem that two hosts of a map are in different meshes. Each mesh refuses the containers of the other."""
+    return [MapMessage.MESHES_DIFFER.at(Place(variable="ambassador_mesh"), host=host, mesh=mesh, other=other, other_mesh=other_mesh)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 import json
 
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address, parse_address
 from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
@@ -52,7 +53,7 @@ def describe_metrics_container(host, shown, settings, observed):
     address, port = parse_metrics_address(settings["metrics"])
     network = observed["networks"].get(settings["network"])
     own = find_gateways(network["pools"], observed["addresses"]) if network and ipaddress.ip_address(address).is_loopback else []
-    paths = {names.numbered(side, number): (side, number) for side, number in shown}
+    paths = {names.add_number(side, number): (side, number) for side, number in shown}
     targets, volumes, backends = [], [], []
     for path, (side, number) in paths.items():
         labels = {
@@ -62,7 +63,11 @@ def describe_metrics_container(host, shown, settings, observed):
             "container": names.name_side_container(side, observed["mesh"], number),
         }
         targets += [{"targets": ["@host@"], "labels": {"__metrics_path__": f"/{path}/{page}", **labels, "page": page}} for page in PAGES]
-        volumes.append(format_volume(f"{settings['state_dir']}/{side}/{names.run(number)}/{names.METRICS}", f"{ENDPOINT_DIRECTORY}/{path}"))
+        volumes.append(
+            format_volume(
+                f"{settings['state_dir']}/{side}/{names.name_run_directory(number)}/{mesh_names.METRICS}", f"{ENDPOINT_DIRECTORY}/{path}"
+            )
+        )
         backends += [
             f"backend {path}",
             "    http-request replace-path /[^/]+(/.*) \\1",
@@ -89,7 +94,7 @@ def describe_metrics_container(host, shown, settings, observed):
         *backends,
     ]
     return describe_container(
-        names.metrics(observed["mesh"]),
+        names.name_metrics_container(observed["mesh"]),
         settings["image"],
         user=f"{HAPROXY_UID}:{HAPROXY_UID}",
         entrypoint=["sh", "-c"],

@@ -13,7 +13,7 @@ import pathlib
 import tempfile
 
 import jinja2
-from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._status import age, server_name, together
 
 TEMPLATES = pathlib.Path(__file__).parents[2] / "playbooks" / "templates"
@@ -25,14 +25,14 @@ ROW, CARD, MAP = 36, (118, 160, 240, 282), (200, 400)
 SHOWN = 6
 
 
-def problem(path, mesh=names.DEFAULT):
+def problem(path, mesh=mesh_names.DEFAULT):
     """Tell why a page cannot be written, or None.
 
     :param pathlib.Path path: the file
     :param str mesh: the mesh
     :rtype: str | None
     """
-    if mesh == names.ALL:
+    if mesh == mesh_names.ALL:
         return f"status_page: expected one mesh, of which there is a page, found ambassador_mesh {mesh}; name one, or leave the page out."
     if path.suffix != ".html":
         return f"status_page: expected the name of a file that ends in .html, found {path}; name another, the JSON goes beside it."

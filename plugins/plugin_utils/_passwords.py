@@ -19,7 +19,7 @@ def path_of(directory, user, mesh):
     :param str mesh: the mesh
     :rtype: str
     """
-    return os.path.join(directory, names.password(user, mesh))
+    return os.path.join(directory, names.name_password_file(user, mesh))
 
 
 def kept(directory, user, mesh):

@@ -21,7 +21,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certifi
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_inputs import Generation, SideInputs
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_side import plan_kept_side, plan_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import ENGINE_NAMES, HAPROXY
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import on_host
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import resolve_host_backend
 
 # the programs of containers, in the files of the role
 SCRIPTS = ("socat.sh", "nftables.sh")
@@ -140,7 +140,7 @@ def _complete_wiring(inputs: ResolvedSide) -> dict:
         return add_subnets(add_places(wiring, observed), settings, observed)
     if inputs.gateways:
         # IPv4 first; before the network is created its gateway is unknown, and the side is planned again
-        wiring = on_host(wiring, min(inputs.gateways, key=lambda address: ":" in address))
+        wiring = resolve_host_backend(wiring, min(inputs.gateways, key=lambda address: ":" in address))
     return handover.with_sources(add_replicas(wiring, settings["network"], observed), inputs.stored_wiring)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypedDict
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import BACKDATED_SECONDS, ListFault
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certificate_name
 
 # a run warns this time before the end of a CA
 CA_WARNING_DAYS = 365
@@ -170,7 +170,7 @@ def find_renewal(host, key, tls):
     if not held:
         return Renewal(RenewalReason.MISSING, "made")
     name, days = held["name"], (held["not_after"] - now) / 86400
-    is_other = name != certified(host)
+    is_other = name != certificate_name(host)
     taken = _list_other_hosts(host, held, tls.get("inventory", ()))
     reasons = [
         (held["serial"] in tls["revoked"], RenewalReason.REVOKED, "revoked"),
@@ -191,8 +191,8 @@ def find_renewal(host, key, tls):
 
 def _list_other_hosts(host, held, inventory):
     """Return the hosts of the inventory, other than its own, for which a certificate is valid."""
-    others = set(held["names"]) - {certified(host)}
-    return sorted(others & {certified(other) for other in inventory}) if others else []
+    others = set(held["names"]) - {certificate_name(host)}
+    return sorted(others & {certificate_name(other) for other in inventory}) if others else []
 
 
 def is_aged(held, now):

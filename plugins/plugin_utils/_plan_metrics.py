@@ -41,7 +41,7 @@ def find_metrics_problems(host, wiring, observed, settings):
     ]
     if publishers:
         return [f"{place} a port that no link has, found {endpoint(*at)} to be {publishers[0]} as well; set one of them to another port."]
-    name = names.metrics(observed["mesh"])
+    name = names.name_metrics_container(observed["mesh"])
     port = {"where": f"host {host}, ambassador_metrics", "key": "metrics", "address": at[0], "port": at[1], "protocol": "tcp"}
     problems = find_container_name_problems(host, name, observed) or find_port_problems({"publish": [port]}, [name], observed)
     return problems + find_ipv6_port_problems(host, [port], observed, settings["ipv6"])
@@ -58,7 +58,7 @@ def add_metrics(plan, side, numbers, observed, settings):
     :return: the description of the container if it changes
     :rtype: list[dict]
     """
-    name, other = names.metrics(observed["mesh"]), SIDES[1 - SIDES.index(side)]
+    name, other = names.name_metrics_container(observed["mesh"]), SIDES[1 - SIDES.index(side)]
     container = observed["containers"].get(name)
     shown = [(side, number) for number in numbers] + [(other, number) for number in find_side_containers(other, observed)]
     is_on = settings["engine"] == "haproxy" and parse_metrics_address(settings["metrics"])

@@ -17,7 +17,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_ne
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import name_all_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import name_container
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import HOST
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import names_of, networks
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import list_names, networks
 
 # Docker's states of containers that answer to no name
 STOPPED_STATES = ("created", "exited", "dead")
@@ -40,12 +40,12 @@ def find_alias_problems(host, wiring, observed, network):
     :rtype: list[str]
     """
     mesh, aliases = observed["mesh"], networks(wiring["links"], "client")
-    aliases[network] = names_of(wiring["links"])
+    aliases[network] = list_names(wiring["links"])
     sides = name_all_containers("client", observed)
     # network, name in lower case -> containers that answer to it, as a sentence names them
     others = {}
     for container_name, container in observed["containers"].items():
-        is_own = container["ours"] in sides or names.standin_number(container["ours"] or "", mesh)
+        is_own = container["ours"] in sides or names.parse_temporary_number(container["ours"] or "", mesh)
         if is_own or container["state"] in STOPPED_STATES:
             continue
         for place, joined in container["networks"].items():

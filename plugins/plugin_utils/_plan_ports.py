@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_own, overlap
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_host_address, overlap
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_ports import parse_listener
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import name_container
 
@@ -46,7 +46,7 @@ def find_port_problems(wiring, own_containers, observed):
             continue
         place = port.get("where") or f"link {port['alias']}"
         sentence = f"{place}: expected to publish port {port['port']} on {port['address']}"
-        if not is_own(port["address"], observed["addresses"]):
+        if not is_host_address(port["address"], observed["addresses"]):
             problems.append(f"{sentence}, found that this host has no such address (NAT?); {REMEDIES[port['key']]}.")
             continue
         holder = next((name for name, ports in others.items() if _is_taken(protocol, at, ports)), None)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import parse_size
@@ -255,6 +255,6 @@ def find_directory_problems(part, name):
 
     :rtype: list[str]
     """
-    if name not in (*SIDES, "identity", names.LINKS):
+    if name not in (*SIDES, "identity", mesh_names.LINKS):
         return []
     return [f"{part}_name: expected another name than those of the ambassadors' directories, found {name}; choose another."]

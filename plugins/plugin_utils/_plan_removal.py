@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES, Plan, make_removal, name_all_containers
@@ -51,7 +52,7 @@ def list_directories(side):
     :param str side: ``server`` or ``client``
     :rtype: list[str]
     """
-    return [side, names.LINKS] if side == "client" else [side]
+    return [side, mesh_names.LINKS] if side == "client" else [side]
 
 
 def add_removal(plan, container_names, directories, observed, settings, volume=None):

@@ -7,7 +7,7 @@ from __future__ import annotations
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._handover import with_servers_of_map
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certificate_name
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import (
     Plan,
     add_image_step,
@@ -181,7 +181,7 @@ def _list_lines(plan, inputs, side_containers):
         container, differences = existing.get(number), side_containers.differences[number]
         if existing and not container:
             lines.append(f"+ container {wanted['name']} on {host}, {_format_purpose(inputs, number, wanted)}")
-        connections = inputs.on_disk.get("connections", {}).get(names.run(number))
+        connections = inputs.on_disk.get("connections", {}).get(names.name_run_directory(number))
         lines += format_joined_networks(host, wanted, container, inputs.observed, inputs.settings)
         lines += format_recreation(host, wanted, container, differences, connections)
     idle = name_containers(side, inputs.observed, side_containers.idle)
@@ -220,7 +220,7 @@ def _make_step_inputs(plan, inputs, side_containers, metrics):
     links = with_servers_of_map(inputs.early_links, inputs.wiring)
     return StepInputs(
         side=inputs.side,
-        certified=certified(inputs.host),
+        certified=certificate_name(inputs.host),
         # an engine that keeps nothing on disk reports nothing of its links
         wiring={"links": links if generation else [], "addresses": inputs.served["addresses"]},
         container=container,

@@ -9,7 +9,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _permi
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import digest, variables_digest
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import unchecked
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_changes import format_differences
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certificate_name
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import make_removal, name_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import find_clock_problems, find_renewal
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_proof import are_all_proved, list_local_ports
@@ -49,7 +49,7 @@ def list_runs(side_containers):
     :rtype: list[str]
     """
     loading = [*side_containers.wanted, *(number for number, is_current in side_containers.idle.items() if is_current)]
-    return [names.run(number) for number in sorted(loading)]
+    return [names.name_run_directory(number) for number in sorted(loading)]
 
 
 def add_configuration_step(plan, inputs, side_containers):
@@ -93,7 +93,7 @@ def add_container_steps(plan, inputs, side_containers):
     if idle or left_over:
         removed = name_containers(inputs.side, inputs.observed, idle) + left_over
         plan.add_step("remove", f"nobody needs {', '.join(removed)}")
-        paths = [f"{inputs.settings['state_dir']}/{inputs.side}/{names.run(number)}" for number in idle]
+        paths = [f"{inputs.settings['state_dir']}/{inputs.side}/{names.name_run_directory(number)}" for number in idle]
         plan.inputs["remove"] = make_removal(removed, paths)
     standins = side_containers.standins
     if standins:
@@ -110,7 +110,7 @@ def add_cut_step(plan, inputs):
     host = inputs.settings["cut"]
     if inputs.tls and host:
         plan.add_step("cut", f"the connections of {host} end")
-        plan.inputs["cut"] = sorted({host, certified(host)})
+        plan.inputs["cut"] = sorted({host, certificate_name(host)})
 
 
 def add_load_step(plan, inputs):

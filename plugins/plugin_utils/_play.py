@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED, Hosts
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import text_of
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import find_open_port_warnings
@@ -81,7 +81,7 @@ class Play:
 
     def mesh_of(self, host: str) -> str:
         """Return the mesh that the variables of a host name."""
-        return self.hostvars[host].get("ambassador_mesh") or names.DEFAULT
+        return self.hostvars[host].get("ambassador_mesh") or mesh_names.DEFAULT
 
     def controller_directory_of(self, host: str) -> str:
         """Return the directory on the controller that the variables of a host name, or the default of the role."""

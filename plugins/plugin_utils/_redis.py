@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import parse_size
 
@@ -228,7 +229,7 @@ def wrong(user, password, where):
     return []
 
 
-def judge(given, kept, held, directory, mesh=names.DEFAULT, end="", hashed=digest):
+def judge(given, kept, held, directory, mesh=mesh_names.DEFAULT, end="", hashed=digest):
     """Tell whether passwords may be used, or made.
 
     :param dict[str, str] given: user -> the password that was given, empty where none was
@@ -243,7 +244,7 @@ def judge(given, kept, held, directory, mesh=names.DEFAULT, end="", hashed=diges
     """
     problems = []
     for user, password in given.items():
-        file = f"{directory}/{names.password(user, mesh)}"
+        file = f"{directory}/{names.name_password_file(user, mesh)}"
         problems += wrong(user, password, "")
         if not password and kept[user] is not None:
             problems += wrong(user, kept[user], f" in {file}")
@@ -255,9 +256,9 @@ def judge(given, kept, held, directory, mesh=names.DEFAULT, end="", hashed=diges
         found = []
         for user in sorted(set(users) & {user for user, password in given.items() if not password}):
             if kept[user] is None:
-                found.append(f"no {names.password(user, mesh)}")
+                found.append(f"no {names.name_password_file(user, mesh)}")
             elif kept[user] and hashed(kept[user] + end) != users[user]:
-                found.append(f"another one in {names.password(user, mesh)}")
+                found.append(f"another one in {names.name_password_file(user, mesh)}")
         if found:
             problems.append(
                 f"host {host}: expected {directory} on the controller to hold the passwords of Redis that this host has, found"

@@ -8,18 +8,20 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
-from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address, is_dialable, overlap, spelled
+from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address, is_dialable, normalize_address, overlap
 from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import (
-    certified,
-    host_address,
+    certificate_name,
+    find_host_address,
     is_dns_name,
     is_record_name,
-    other_addresses,
-    own_addresses,
-    source_addresses,
+    list_host_addresses,
+    list_other_addresses,
+    list_source_addresses,
 )
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._links import Link, Mesh, describe_cycle, service_on_host
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Place, Problem
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_map import MapMessage
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import ENGINES, EVERYWHERE, HOST, WILDCARDS, Ability
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._side import SideLink, SideWiring, Target
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._values import Endpoint
@@ -47,7 +49,7 @@ class Resolver:
     :param problems: problems of the map
     """
 
-    def __init__(self, links: dict[str, Link], mesh: Mesh, host: str, side: str, hostvars: Mapping[str, Any], problems: Iterable[str]):
+    def __init__(self, links: dict[str, Link], mesh: Mesh, host: str, side: str, hostvars: Mapping[str, Any], problems: Iterable[Problem]):
         self._links, self._mesh, self._host, self._hostvars = links, mesh, host, hostvars
         lacks = ENGINES.get(mesh.engine, ())
         self._has_dns, self._has_admission = Ability.DNS not in lacks, Ability.ADMISSION not in lacks
@@ -65,8 +67,9 @@ class Resolver:
             "serves_itself": False,
         }
 
-    def _refuse(self, problem: str) -> None:
-        self.wiring["problems"].append(problem)
+    def _refuse(self, message: MapMessage, place: Place, **values: str) -> None:
+        """Add a problem."""
+        self.wiring["problems"].append(message.at(place, **values))
 
     # -- the server side -----------------------------------------------------------------------------------------
 
@@ -99,9 +102,9 @@ class Resolver:
         hosts = [*link.clients, *peers] if self._has_admission else []
         for host in hosts:
             if host != self._host and host not in self.wiring["sources"]:
-                self.wiring["sources"][host] = source_addresses(self._hostvars[host])
+                self.wiring["sources"][host] = list_source_addresses(self._hostvars[host])
         if self._mesh.tls:
-            admitted = [certified(host) for host in hosts]
+            admitted = [certificate_name(host) for host in hosts]
         else:
             # the host itself connects from the network of its ambassadors
             gateway = ["gateway"] if self._host in hosts else []
@@ -113,12 +116,9 @@ class Resolver:
 
         A client host whose address is not known does not stop the others. It gets no address.
         """
-        address = host_address(self._hostvars[host])[0]
-        if is_dns_name(address) and self._has_dns:
-            self._refuse(
-                f"link {link.alias}: expected an IP address of host {host}, by which it is let in without TLS, found {address}; set"
-                " ambassador_tls to true, or give an address in ambassador_address."
-            )
+        address = find_host_address(self._hostvars[host])[0]
+        if address and is_dns_name(address) and self._has_dns:
+            self._refuse(MapMessage.ADDRESS_NEEDS_TLS, Place(link=link.alias, host=host), address=address)
         if is_server or address is not None:
             return self._address(link, host)
         if host not in self.wiring["unknown"]:
@@ -130,33 +130,26 @@ class Resolver:
         """Return the address that the host publishes on, as far as its variables have one."""
         bind = self._hostvars[self._host].get("ambassador_bind")
         if bind and not is_address(bind):
-            self._refuse(
-                f"link {link.alias}: expected an IP address of host {self._host} to publish on, found {bind!r} in ambassador_bind;"
-                " correct it."
-            )
-        return str(spelled(bind or ""))
+            self._refuse(MapMessage.BIND_INVALID, Place(link=link.alias, host=self._host), address=repr(bind))
+        return normalize_address(str(bind or ""))
 
     def _check_backend(self, link: Link, bind: str) -> None:
         """Refuse a backend that is a port that the ambassadors open on the same host."""
         name, port = link.service
         if name != HOST and not is_address(name):
             return
-        problem, variables = None, self._hostvars[self._host]
-        addresses, is_everywhere = own_addresses(variables), bind in WILDCARDS
-        place = f"Link {link.name}, key backend: {link.backend_as_written!r} is the ambassador itself, which publishes this port on"
+        problem, variables, place = None, self._hostvars[self._host], Place(link=link.name, key="backend")
+        addresses, is_everywhere, backend = list_host_addresses(variables), bind in WILDCARDS, repr(link.backend_as_written)
         if self._is_published(port, link.protocol):
             if name == HOST and is_everywhere:
-                problem = (
-                    f"{place} all addresses of host {self._host}. Set publish to another port, or ambassador_bind of {self._host} to one of"
-                    " its addresses."
-                )
-            elif name in (bind, host_address(variables)[0]) or (is_everywhere and name in addresses):
-                problem = f"{place} this address of host {self._host}. Use {service_on_host(link)} for a program on the host."
+                problem = MapMessage.BACKEND_PUBLISHED_EVERYWHERE.at(place, backend=backend, host=self._host)
+            elif name in (bind, find_host_address(variables)[0]) or (is_everywhere and name in addresses):
+                problem = MapMessage.BACKEND_PUBLISHED.at(place, backend=backend, host=self._host, service=service_on_host(link))
         is_opened = link.local and link.local[0] in WILDCARDS and link.local[1] == port
         if not problem and is_opened and name in addresses and self._host in link.clients:
             problem = describe_cycle(link, "backend", link.backend_as_written, self._host)
         if problem and problem not in self.wiring["problems"]:
-            self._refuse(problem)
+            self.wiring["problems"].append(problem)
 
     def _is_published(self, port: int, protocol: str) -> bool:
         """Return whether the server side of the host publishes a port."""
@@ -192,20 +185,19 @@ class Resolver:
         for served in self._links.values():
             if self._host in served.servers and served.protocol == link.protocol:
                 variables = self._hostvars[self._host]
-                bind = spelled(variables.get("ambassador_bind")) or _published_address(host_address(variables)[0] or "")
+                bind = normalize_address(str(variables.get("ambassador_bind") or ""))
+                bind = bind or _published_address(find_host_address(variables)[0] or "")
                 # without an address of the host, another problem reports that
                 if bind and overlap(local, (bind, served.publish)):
-                    self._refuse(
-                        f"link {link.alias}, local: expected an address and port of its own, found {endpoint(*local)}, where the"
-                        f" server side of {self._host} publishes link {served.alias}; change one."
-                    )
+                    place, address = Place(link=link.alias, key="local"), endpoint(*local)
+                    self._refuse(MapMessage.LOCAL_PUBLISHED, place, host=self._host, other=served.alias, local=address)
 
     def _check_targets(self, link: Link) -> None:
-        """Refuse targets that lead back to the link through ``local`` of links on the same host."""
+        """Refuse targets that return to the link through ``local`` of links on the same host."""
         if not link.targets or not link.local:
             return
         opening = [(other, other.local) for other in self._links.values() if other.local and self._host in other.clients]
-        addresses, visited = own_addresses(self._hostvars[self._host]), set[str]()
+        addresses, visited = list_host_addresses(self._hostvars[self._host]), set[str]()
         queue = [(link, target) for target in link.targets]
         for last, (address, port) in queue:
             for other, (opened, opened_port) in opening:
@@ -214,7 +206,7 @@ class Resolver:
                 if opened != address and not (opened in WILDCARDS and address in addresses):
                     continue
                 if other is link:
-                    self._refuse(describe_cycle(link, "targets", endpoint(address, port), self._host))
+                    self.wiring["problems"].append(describe_cycle(link, "targets", endpoint(address, port), self._host))
                     return
                 visited.add(other.alias)
                 queue += [(other, target) for target in other.targets or []]
@@ -223,46 +215,33 @@ class Resolver:
 
     def _address(self, link: Link, host: str) -> str:
         """Return the address of a host, and refuse an address that other hosts or the engine cannot use."""
-        address, origin = host_address(self._hostvars[host])
+        address, origin = find_host_address(self._hostvars[host])
+        place = Place(link=link.alias, host=host)
         if address is None:
             if host not in self.wiring["unknown"]:
                 self.wiring["unknown"].append(host)
-            self._refuse(
-                f"link {link.alias}: expected an address of host {host}, found none in {origin};"
-                f" set ambassador_address for {host}, or let its facts be gathered."
-            )
+            self._refuse(MapMessage.ADDRESS_MISSING, place, origin=origin, host=host)
             self.wiring["unknown_problems"].append(self.wiring["problems"][-1])
             return ""
         if host not in self.wiring["addresses"]:
-            self.wiring["addresses"][host] = {"origin": origin, "others": other_addresses(self._hostvars[host], address)}
+            self.wiring["addresses"][host] = {"origin": origin, "others": list_other_addresses(self._hostvars[host], address)}
         if is_record_name(address):
-            self._refuse(
-                f"Host {host}, {origin}: {address} begins with an underscore, as only names of SRV records do. Use an IP address, or a DNS"
-                " name that has addresses."
-            )
+            self._refuse(MapMessage.ADDRESS_IS_RECORD, Place(host=host), address=address, origin=origin)
         elif not is_dialable(address) and not is_dns_name(address):
-            self._refuse(
-                f"link {link.alias}: expected a dialable IP address or a DNS name of host {host}, found {address!r} in {origin};"
-                " correct it."
-            )
+            self._refuse(MapMessage.ADDRESS_INVALID, place, address=repr(address), origin=origin)
         if is_dns_name(address) and not self._has_dns:
-            self._refuse(
-                f"link {link.alias}: expected an IP address of host {host}, for engine {self._mesh.engine} asks no DNS, found {address} in"
-                f" {origin}; set ambassador_engine to haproxy, or give an address."
-            )
+            self._refuse(MapMessage.ADDRESS_NEEDS_DNS, place, engine=self._mesh.engine, address=address, origin=origin)
         return address
 
     def _check_families(self, link: Link, destinations: list[Destination]) -> None:
         """Refuse IPv6 addresses if the network of the ambassadors has no IPv6."""
         for destination in destinations:
             if ":" in destination.address and not self._mesh.ipv6:
-                target = endpoint(destination.address, destination.port)
-                ipv4 = f"set ambassador_address of {destination.name} to one of IPv4"
-                self._refuse(
-                    f"link {link.alias}: expected a target that the network of the ambassadors reaches, found {target}"
-                    " and a network without IPv6; set ambassador_ipv6 to true, or"
-                    f" {'write an IPv4 address in targets' if link.targets else ipv4}."
-                )
+                place, target = Place(link=link.alias), endpoint(destination.address, destination.port)
+                if link.targets:
+                    self._refuse(MapMessage.TARGET_NEEDS_IPV6, place, target=target)
+                else:
+                    self._refuse(MapMessage.SERVER_NEEDS_IPV6, place, target=target, host=destination.name)
 
     def _publish(self, link: Link, key: str, address: str, port: int, container_port: int) -> None:
         self.wiring["publish"].append(
@@ -319,7 +298,7 @@ class Resolver:
                 "address": address,
                 "port": port,
                 "variable": f"{numbered}_PORT_{number}_{link.protocol.upper()}",
-                "verify": certified(server) if self._mesh.tls and server else None,
+                "verify": certificate_name(server) if self._mesh.tls and server else None,
                 "dns": None if position <= backends else _record_type(address),
                 "on_this_host": position > backends and bool(names.AMBASSADOR.fullmatch(address)),
                 "families": self._families(address),

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Problem
+
 
 class Target(TypedDict):
     """A target of a link on a side, ready for templates."""
@@ -91,11 +93,11 @@ class SideWiring(TypedDict, total=False):
     """The wiring of a host and side."""
 
     #: problems of the map, then problems of this side
-    problems: list[str]
+    problems: list[Problem]
     #: hosts without an address in variables and facts
     unknown: list[str]
-    #: those of the problems that are about hosts in ``unknown``
-    unknown_problems: list[str]
+    #: the problems about hosts in ``unknown``
+    unknown_problems: list[Problem]
     #: the link variables that are the input of the side
     variables: dict[str, str]
     publish: list[Published]

@@ -50,7 +50,9 @@ def find_temporary_containers(observed):
     :rtype: list[str]
     """
     return sorted(
-        name for name, found in observed["containers"].items() if names.standin_number(name, observed["mesh"]) and found["ours"] == name
+        name
+        for name, found in observed["containers"].items()
+        if names.parse_temporary_number(name, observed["mesh"]) and found["ours"] == name
     )
 
 
@@ -61,7 +63,7 @@ def find_free_names(observed, count):
     :param int count: how many
     :rtype: list[str]
     """
-    possible = (names.standin(observed["mesh"], number) for number in itertools.count(1))
+    possible = (names.name_temporary_container(observed["mesh"], number) for number in itertools.count(1))
     return list(itertools.islice((name for name in possible if name not in observed["containers"]), max(count, 0)))
 
 

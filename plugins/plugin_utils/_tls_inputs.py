@@ -12,7 +12,7 @@ from collections.abc import Collection
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _certificates as certificates
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import CERTIFIED, certified
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import CERTIFICATE_CHARACTERS, certificate_name
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import text_of
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import Settings
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import TlsInputs, compute_lifetime, find_renewal
@@ -96,14 +96,14 @@ class TlsReader:
         A host was renamed if no inventory host has that name and no other host has the same key.
         The request for the next certificate proves that the host has the key (:func:`signing.read_request`).
         """
-        if not held or held["name"] == certified(self._host) or not clock.is_valid(held, now):
+        if not held or held["name"] == certificate_name(self._host) or not clock.is_valid(held, now):
             return None
         text, name = self._observed["identity"]["certificate"], held["name"]
         others = [other for host, other in self._play.read_certificates().items() if host != self._host]
         is_copied = certificates.public_key(text) in map(certificates.public_key, others)
         # DNS names have no case
-        is_taken = name.lower() in (certified(host).lower() for host in self._play.variables["groups"]["all"])
-        is_possible = CERTIFIED.fullmatch(name) and not is_copied and not is_taken
+        is_taken = name.lower() in (certificate_name(host).lower() for host in self._play.variables["groups"]["all"])
+        is_possible = CERTIFICATE_CHARACTERS.fullmatch(name) and not is_copied and not is_taken
         return name if is_possible and certificates.proves_name(text, name, self._ca, now) else None
 
     def _list_lifetimes(self, wiring: dict, authorities: list[dict], revoked: Collection[int], now: float) -> dict[str, dict]:

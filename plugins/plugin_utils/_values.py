@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address, is_dialable, parse_address
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import is_dns_name, is_record_name
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Place, Problem
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_map import MapMessage
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import SCHEMA, SRV, Key, Kind
 
 # names of Docker networks, and the networks on which containers have no names
@@ -18,7 +20,6 @@ NETWORK, NAMELESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}"), ("bridge", 
 # the name of a container that DNS can hold (RFC 1035, section 2.3.4), or a DNS name; Docker accepts more
 BACKEND_HOST = re.compile(r"(?=.{1,253}$)(?=[A-Za-z0-9])[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
 DIGITS, FRACTION = re.compile("[0-9]+"), re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,3})?")
-WITHOUT_PORT = "a name or an address without a port, for each of its ports leads to the same one there"
 
 Endpoint = tuple[str, int]
 
@@ -30,7 +31,12 @@ def format_name(name: Any) -> str:
 
 def format_value(value: Any) -> str:
     """Return a value as a message prints it."""
-    return "nothing" if value is None else repr(value)
+    return "an empty value" if value is None else repr(value)
+
+
+def join_choices(choices: Sequence[str]) -> str:
+    """Return choices as a message prints them: ``server or client``, or ``tcp, redis, or none``."""
+    return " or ".join(choices) if len(choices) < 3 else f"{', '.join(choices[:-1])}, or {choices[-1]}"
 
 
 @dataclasses.dataclass(slots=True)
@@ -41,22 +47,26 @@ class Reader:
     settings: Mapping[str, Any]
     #: the settings as the user wrote them: with `ports`, and without the port that each link of them has
     written: Mapping[str, Any]
-    hosts_of: Callable[[str], list[str]]
-    problems: list[str] = dataclasses.field(default_factory=list)
+    list_hosts: Callable[[str], list[str]]
+    problems: list[Problem] = dataclasses.field(default_factory=list)
 
     @property
     def has_ports(self) -> bool:
         """Whether the user wrote `ports`."""
         return self.written is not self.settings
 
-    def refuse(self, key: str | None, expected: str, found: str, remedy: str = "correct it") -> None:
+    def refuse(self, message: MapMessage, key: str = "", /, **values: str | int) -> None:
         """Add a problem of a key, or of the whole link."""
-        place = f"link {format_name(self.name)}" + (f", {key}" if key else "")
-        self.problems.append(f"{place}: expected {expected}, found {found}; {remedy}.")
+        self.problems.append(message.at(Place(link=format_name(self.name), key=key), **values))
 
-    def refuse_value(self, key: Key, expected: str, remedy: str = "correct it") -> None:
+    def refuse_value(self, message: MapMessage, key: Key, /, **values: str | int) -> None:
         """Add a problem of a key, with its value as the user wrote it."""
-        self.refuse(key.name, expected, format_value(self.written[key.name]), remedy)
+        self.refuse(message, key.name, value=format_value(self.written[key.name]), **values)
+
+
+def format_limits(key: Key) -> dict[str, str]:
+    """Return the limits of a key as fields of messages."""
+    return {"minimum": str(key.minimum), "maximum": str(key.maximum)}
 
 
 def is_whole(value: Any, key: Key) -> bool:
@@ -76,7 +86,7 @@ def parse_port(reader: Reader, key: Key, value: Any) -> int | None:
     if is_whole(value, key):
         return int(value)
     # with `ports`, the port is not a value of the user
-    reader.refuse(key.name, f"a port from {key.minimum} to {key.maximum}", format_value(value))
+    reader.refuse(MapMessage.PORT_INVALID, key.name, value=format_value(value), **format_limits(key))
     return None
 
 
@@ -84,7 +94,7 @@ def parse_choice(reader: Reader, key: Key, value: Any) -> str | None:
     """Return one of the choices of a key."""
     if value in key.choices:
         return str(value)
-    reader.refuse(key.name, f"one of {', '.join(key.choices)}", format_value(value))
+    reader.refuse(MapMessage.CHOICE_INVALID, key.name, value=format_value(value), choices=join_choices(key.choices))
     return None
 
 
@@ -92,7 +102,7 @@ def parse_seconds(reader: Reader, key: Key, value: Any) -> int | None:
     """Return whole seconds."""
     if is_whole(value, key):
         return int(value)
-    reader.refuse_value(key, f"whole seconds from {key.minimum} to {key.maximum}")
+    reader.refuse_value(MapMessage.SECONDS_INVALID, key, **format_limits(key))
     return None
 
 
@@ -100,7 +110,7 @@ def parse_fraction(reader: Reader, key: Key, value: Any) -> int | None:
     """Return the milliseconds of a value in seconds."""
     if not isinstance(value, bool) and FRACTION.fullmatch(str(value)) and key.minimum <= float(value) < key.maximum + 1:
         return round(float(value) * 1000)
-    reader.refuse_value(key, f"seconds from {key.minimum} to {key.maximum}")
+    reader.refuse_value(MapMessage.FRACTION_INVALID, key, **format_limits(key))
     return None
 
 
@@ -108,7 +118,7 @@ def parse_number(reader: Reader, key: Key, value: Any) -> int | None:
     """Return a whole number."""
     if is_whole(value, key) and not str(value).startswith("0"):
         return int(value)
-    reader.refuse_value(key, f"a number from {key.minimum} to {key.maximum}")
+    reader.refuse_value(MapMessage.NUMBER_INVALID, key, **format_limits(key))
     return None
 
 
@@ -116,7 +126,7 @@ def parse_boolean(reader: Reader, key: Key, value: Any) -> bool | None:
     """Return a boolean."""
     if isinstance(value, bool):
         return value
-    reader.refuse_value(key, "true or false")
+    reader.refuse_value(MapMessage.BOOLEAN_INVALID, key)
     return None
 
 
@@ -125,7 +135,7 @@ def parse_backend(reader: Reader, key: Key, value: Any) -> Endpoint | None:
     backend = parse_address(value)
     if backend and (is_address(backend[0]) or BACKEND_HOST.fullmatch(backend[0])):
         return backend
-    reader.refuse_value(key, WITHOUT_PORT if reader.has_ports else "name:port, as the server side sees it on its own host")
+    reader.refuse_value(MapMessage.ADDRESS_INVALID_WITH_PORTS if reader.has_ports else MapMessage.BACKEND_INVALID, key)
     return None
 
 
@@ -135,20 +145,20 @@ def parse_local(reader: Reader, key: Key, value: Any) -> Endpoint | None:
     if local and is_address(local[0]):
         return local
     if reader.has_ports:
-        reader.refuse_value(key, WITHOUT_PORT)
-        return None
-    reader.refuse_value(key, "address:port of the client host", f"correct it, for example {key.example}")
+        reader.refuse_value(MapMessage.ADDRESS_INVALID_WITH_PORTS, key)
+    else:
+        reader.refuse_value(MapMessage.LOCAL_INVALID, key, example=key.example)
     return None
 
 
 def parse_hosts(reader: Reader, key: Key, value: Any) -> list[str]:
     """Return the names of the hosts that a pattern matches."""
     if not isinstance(value, str) or not value.strip():
-        reader.refuse_value(key, "a group or host pattern", "name a group of the inventory")
+        reader.refuse_value(MapMessage.PATTERN_INVALID, key)
         return []
-    hosts = reader.hosts_of(value)
+    hosts = reader.list_hosts(value)
     if not hosts:
-        reader.refuse_value(key, "a pattern that matches a host of the inventory", "add the group or correct the name")
+        reader.refuse_value(MapMessage.PATTERN_WITHOUT_HOSTS, key)
     return hosts
 
 
@@ -156,7 +166,7 @@ def parse_network(reader: Reader, key: Key, value: Any) -> str | None:
     """Return the name of a Docker network."""
     if isinstance(value, str) and NETWORK.fullmatch(value) and value not in NAMELESS:
         return value
-    reader.refuse(key.name, f"a Docker network on which containers have names (not {', '.join(NAMELESS)})", format_value(value))
+    reader.refuse(MapMessage.NETWORK_INVALID, key.name, value=format_value(value), nameless=", ".join(NAMELESS))
     return None
 
 
@@ -164,7 +174,7 @@ def parse_networks(reader: Reader, key: Key, value: Any) -> list[str | None]:
     """Return the names of Docker networks."""
     if isinstance(value, list):
         return [parse_network(reader, key, name) for name in value]
-    reader.refuse_value(key, "a list of Docker networks of the client hosts")
+    reader.refuse_value(MapMessage.NETWORKS_INVALID, key)
     return []
 
 
@@ -172,27 +182,22 @@ def parse_targets(reader: Reader, key: Key, value: Any) -> list[Endpoint | None]
     """Return addresses or names of hosts, each with its port, or the name of an SRV record."""
     if isinstance(value, str) and reader.has_ports:
         is_record = reader.written[key.name].startswith(SRV)
-        remedy = "use port for an SRV record, which gives the port" if is_record else "correct it"
-        reader.refuse_value(key, "a list of addresses or DNS names beside ports", remedy)
+        message = MapMessage.TARGETS_RECORD_WITH_PORTS if is_record else MapMessage.TARGETS_INVALID_WITH_PORTS
+        reader.refuse_value(message, key)
         return None
     if isinstance(value, str) and value.startswith(SRV) and is_record_name(value[len(SRV) :]):
         # the record has the ports, and the variables need one
         return [(value[len(SRV) :], reader.settings.get("port", 0))]
     if not isinstance(value, (list, tuple)) or not value:
-        reader.refuse_value(key, "a list of address:port, or srv: and the name of an SRV record", "correct it or remove it")
+        reader.refuse_value(MapMessage.TARGETS_INVALID, key)
         return None
     targets = [parse_address(target) for target in value]
-    one_host = "address:port, with the IP address or the DNS name of one host"
+    invalid = MapMessage.ADDRESS_INVALID_WITH_PORTS if reader.has_ports else MapMessage.TARGET_INVALID
     for written, target in zip(reader.written[key.name], targets, strict=True):
         if target and is_record_name(target[0]):
-            reader.refuse(
-                key.name,
-                one_host,
-                f"{target[0]}, which is the name of an SRV record",
-                f"use targets: {SRV}{target[0]} for all targets and ports of that record, or the name of a host",
-            )
+            reader.refuse(MapMessage.TARGET_IS_RECORD, key.name, name=target[0])
         elif not target or not (is_dialable(target[0]) or is_dns_name(target[0])):
-            reader.refuse(key.name, WITHOUT_PORT if reader.has_ports else one_host, format_value(written))
+            reader.refuse(invalid, key.name, value=format_value(written))
     return targets
 
 

@@ -4,7 +4,7 @@
 
 Pure Python without Ansible, so that the roles, the tests and other tools call the same function.
 :class:`Wiring` parses and validates a map of links once; :meth:`Wiring.side` resolves it for one host and side.
-Mistakes of the user never raise: they are collected as sentences in ``problems``, so that one run shows them all.
+Mistakes of the user never raise: they are collected in ``problems``, and one run shows them all.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import Hosts
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._links import Link, Mesh, describe_type, parse_entry
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._map_checks import find_problems
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Place, Problem
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_map import MapMessage
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._resolution import Resolver
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import ENGINES, HOST, SIDES
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._side import SideLink, SideWiring
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._values import join_choices
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import side_variables
 
 
@@ -28,7 +31,7 @@ class Wiring:
     """A map of links, parsed, validated and matched with the inventory's hosts.
 
     :param links: the map as the user wrote it: alias -> settings
-    :param hosts_of: host pattern -> names of the hosts that it matches, in the order of the inventory
+    :param list_hosts: host pattern -> names of the hosts that it matches, in the order of the inventory
     :param engine: the engine of the ambassadors
     :param ipv6: whether the ambassadors' networks have IPv6
     :param tls: whether ambassadors speak TLS with each other
@@ -41,30 +44,28 @@ class Wiring:
     def __init__(
         self,
         links: Any,
-        hosts_of: Callable[[str], list[str]],
+        list_hosts: Callable[[str], list[str]],
         engine: str = "haproxy",
         ipv6: bool = False,
         tls: bool = False,
-        mesh: str = names.DEFAULT,
+        mesh: str = mesh_names.DEFAULT,
         network: str | None = None,
         only: Callable[[str], bool] | None = None,
     ):
         self._only = only
-        self._hosts_of = functools.lru_cache(maxsize=None)(lambda pattern: Hosts(hosts_of(pattern)))
-        self._mesh = Mesh(engine, ipv6, tls, mesh, network or names.in_mesh(names.NETWORK, mesh))
+        self._list_hosts = functools.lru_cache(maxsize=None)(lambda pattern: Hosts(list_hosts(pattern)))
+        self._mesh = Mesh(engine, ipv6, tls, mesh, network or mesh_names.in_mesh(mesh_names.NETWORK, mesh))
         # the host patterns of all links without a problem, in their order
         self._patterns: dict[str, None] = {}
-        #: problems of the map itself, a sentence each
-        self.problems: list[str] = []
+        #: problems of the map itself
+        self.problems: list[Problem] = []
         #: the links without a problem, by alias
         self.links: dict[str, Link] = {}
         if engine not in ENGINES:
-            self.problems.append(f"ambassador_engine: expected one of {', '.join(ENGINES)}, found {engine!r}; set one of these.")
+            place = Place(variable="ambassador_engine")
+            self.problems.append(MapMessage.ENGINE_UNKNOWN.at(place, engine=repr(engine), engines=join_choices(list(ENGINES))))
         if not hasattr(links, "items"):
-            self.problems.append(
-                f"ambassador_links: expected a map of aliases to settings, found {describe_type(links)}; see the README's example"
-                " (on the command line: -e '{\"ambassador_links\": {…}}')."
-            )
+            self.problems.append(MapMessage.MAP_INVALID.at(Place(variable="ambassador_links"), kind=describe_type(links)))
             return
         for name, settings in links.items():
             if only is None or self._names_host(settings, only):
@@ -80,7 +81,7 @@ class Wiring:
 
     def _add(self, name: str, settings: Any) -> None:
         """Add the links of an entry of the map, or its problems."""
-        links, problems = parse_entry(name, settings, self._hosts_of, self._mesh.ipv6)
+        links, problems = parse_entry(name, settings, self._list_hosts, self._mesh.ipv6)
         self.problems += dict.fromkeys(problems)
         if not problems:
             self.links.update(links)
@@ -89,7 +90,7 @@ class Wiring:
     @functools.cached_property
     def hosts(self) -> Hosts:
         """Names of all hosts of the map."""
-        return Hosts(dict.fromkeys(itertools.chain.from_iterable(map(self._hosts_of, self._patterns))))
+        return Hosts(dict.fromkeys(itertools.chain.from_iterable(map(self._list_hosts, self._patterns))))
 
     def side(self, host: str, side: str, hostvars: Mapping[str, Any]) -> SideWiring:
         """Return the wiring of one host and side.
@@ -100,7 +101,7 @@ class Wiring:
         :raises ValueError: for a side that is neither
         """
         if side not in SIDES:
-            raise ValueError(f"side: expected one of {', '.join(SIDES)}, found {side!r}")
+            raise ValueError(f"{side!r} is not a side: {', '.join(SIDES)}")
         resolver = Resolver(self.links, self._mesh, host, side, hostvars, self.problems)
         for link in self.links.values():
             if side == "server" and host in link.servers:
@@ -112,12 +113,12 @@ class Wiring:
         return wiring
 
 
-def names_of(links: list[SideLink]) -> list[str]:
+def list_names(links: list[SideLink]) -> list[str]:
     """Return the names that clients of a client side dial."""
     return list(dict.fromkeys(link["name"] for link in links))
 
 
-def listens(link: SideLink) -> list[int]:
+def list_listening_ports(link: SideLink) -> list[int]:
     """Return the ports on which a side listens for a link."""
     return [link["listen"], *link["also"]]
 
@@ -126,7 +127,7 @@ def ports(links: list[SideLink]) -> dict[int, list[str]]:
     """Return port -> aliases of the links that a side serves on the port, in the order of the ports."""
     aliases: dict[int, list[str]] = {}
     for link in links:
-        for port in listens(link):
+        for port in list_listening_ports(link):
             aliases.setdefault(port, []).append(link["alias"])
     return dict(sorted(aliases.items()))
 
@@ -143,7 +144,7 @@ def networks(links: list[SideLink], side: str) -> dict[str, list[str]]:
     return {network: list(dict.fromkeys(aliases[network])) if side == "client" else [] for network in sorted(aliases)}
 
 
-def on_host(wiring: SideWiring, address: str) -> SideWiring:
+def resolve_host_backend(wiring: SideWiring, address: str) -> SideWiring:
     """Return the wiring of a server side with the address at which containers reach the host, in the place of the backend ``host``."""
     links, variables = [], dict(wiring["variables"])
     for link in wiring["links"]:

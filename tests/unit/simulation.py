@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import ipaddress
 
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _packing as packing
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
@@ -35,7 +36,7 @@ SCRIPTS = {name: (ROOT / "roles/ambassador_engine/files" / name).read_text().rst
 DAY = 86400
 NOW = 2_000_000_000
 SETTINGS = {
-    "mesh": names.DEFAULT,
+    "mesh": mesh_names.DEFAULT,
     "engine": "haproxy",
     "network": "ambassador",
     "ipv6": False,
@@ -66,7 +67,7 @@ def settings(**changes):
     return {**found, "image": image}
 
 
-def nothing(mesh=names.DEFAULT):
+def nothing(mesh=mesh_names.DEFAULT):
     """Return the observation of a host that has a Docker Engine and nothing else."""
     return {
         "mesh": mesh,
@@ -302,7 +303,7 @@ class Host:
     def _variables(self, found, told, authority):
         self.observed["variables"] = variables_digest({name: digest(content.encode()) for name, content in found["variables"].items()})
         self._repair([permissions.STATE_DIR])
-        self._enter(names.LINKS)
+        self._enter(mesh_names.LINKS)
 
     def _remove(self, found, told, authority):
         remove = found["remove"]
@@ -333,7 +334,7 @@ class Host:
         self.observed["entries"].remove(name)
         self.observed["sides"].pop(name, None)
         self.observed["directories"].pop(name, None)
-        if name == names.LINKS:
+        if name == mesh_names.LINKS:
             self.observed["variables"] = None
         if name == "identity":
             self.observed["identity"] = {"certificate": "", "key": "none"}

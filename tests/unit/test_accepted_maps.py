@@ -19,7 +19,7 @@ HAPROXY_CHECK = "haproxy -c -f generation/links.cfg -f generation/haproxy.cfg"
 KERNEL_CHECK = "sh {directory}/nftables.sh check generation"
 
 ALIASES = ("redis", "Redis", "pg", "my-cache", "MASTER", "global", "listen", "docker", "haproxy", "path", "target1", "localhost", "a" * 63)
-# of these a certificate can hold the names
+# a certificate can hold these names
 CERTIFIED_HOSTS = ("vm1", "VM2", "vm_1", "db", "target1", "web.example.com", "v" * 70, "db.replica1", ".held")
 HOSTS = (*CERTIFIED_HOSTS, "vm@1", 'a "b"', "é")
 ADDRESSES = ("198.18.0.{}", "vm{}.example.com", "_x{}.example.com", "::ffff:198.18.0.{}", "2001:DB8:0::{}")
@@ -75,7 +75,7 @@ def maps(draw, hosts, engine):
         has_targets = draw(st.sampled_from([False, False, True]))
         suffix = "" if several else f":{draw(st.sampled_from([1, 6379, 65535]))}"
         if has_targets:
-            link["targets"] = [one + suffix for one in draw(st.lists(often(TARGETS), min_size=1, max_size=3, unique=True))]
+            link["targets"] = [target + suffix for target in draw(st.lists(often(TARGETS), min_size=1, max_size=3, unique=True))]
             if not several and draw(st.booleans()):
                 link["targets"] = draw(st.sampled_from(RECORDS))
         if not has_targets or draw(st.booleans()):
@@ -107,14 +107,14 @@ def fleets(draw, engine):
         hosts[name].observed["networks"] = {network: {"ours": False, **pool} for network in NETWORKS if network != "ambassador"}
         scaled = {network: {"names": ["db"], "aliases": [], "addresses": []} for network in NETWORKS}
         if draw(st.booleans()):
-            hosts[name].observed["containers"] = {f"db{one}": {**THEIRS, "networks": scaled} for one in (1, 2)}
+            hosts[name].observed["containers"] = {f"db{replica}": {**THEIRS, "networks": scaled} for replica in (1, 2)}
     metrics = draw(st.sampled_from(["", "9105"])) if engine == "haproxy" else ""
     return Fleet(draw(maps(names, engine)), hosts, hostvars, engine=engine, ipv6=ipv6, tls=tls, metrics=metrics)
 
 
 def generations(fleet):
-    """Return the generations of a server side and a client side without problems, as far as there are any."""
-    found = {}
+    """Return the generations of a server side and a client side, for the sides that have a plan without problems."""
+    files_by_side = {}
     for side in ("server", "client"):
         for name, host in fleet.hosts.items():
             plan = fleet.plan(name, side)
@@ -123,9 +123,9 @@ def generations(fleet):
                 host._network(plan, fleet.settings, fleet.authority)
                 plan = fleet.plan(name, side)
                 assert plan["problems"] == []
-                found[side] = plan["generation"]["files"]
+                files_by_side[side] = plan["generation"]["files"]
                 break
-    return found
+    return files_by_side
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def validate(tmp_path_factory, certificates):
 
 
 def has_engine(engine):
-    """Return whether the program or image is there."""
+    """Return whether the program or image exists."""
     if engine == "haproxy":
         return bool(program())
     docker = shutil.which("docker")

@@ -20,6 +20,8 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _contr
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _inventory as inventory
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _wiring as wiring
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Place
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_map import MapMessage
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import unpacked
 from conftest import ROOT
 from signer import Signer
@@ -217,9 +219,8 @@ def test_the_gateway_of_the_network_is_let_in_where_the_host_itself_is_a_client(
 def test_an_engine_that_is_none_is_told(play):
     play.settings["engine"] = "envoy"
     for host, side in (("vm1", "server"), ("vm3", "client")):
-        assert play.plan(host, side)["problems"] == [
-            "ambassador_engine: expected one of haproxy, socat, nftables, found 'envoy'; set one of these."
-        ]
+        values = {"engine": "'envoy'", "engines": "haproxy, socat, or nftables"}
+        assert play.plan(host, side)["problems"] == [str(MapMessage.ENGINE_UNKNOWN.at(Place(variable="ambassador_engine"), **values))]
 
 
 # -- the map ------------------------------------------------------------------------------------------------------
@@ -229,9 +230,8 @@ def test_a_map_that_is_not_defined_is_no_wish_to_remove_what_is_there(play):
     play.run("vm2", "client")
     play.links, play.more["vm2"] = None, {"ambassador_link": {}}
     (problem,) = play.plan("vm2", "client")["problems"]
-    assert problem.startswith(
-        "host vm2: expected the map of links in ambassador_links, found it undefined (did you mean ambassador_link?), on a host"
-    )
+    values = {"deployed": "links redis", "similar": "ambassador_link"}
+    assert problem == str(MapMessage.MAP_MISSPELLED.at(Place(host="vm2"), **values))
     assert play.plan("vm3", "client")["problems"] == []
     # a removal that is asked for needs no map
     assert play.plan("vm2", "client", state="absent")["steps"] == ["remove"]
@@ -245,7 +245,8 @@ def test_the_map_of_the_server_side_is_told_and_a_client_side_that_sees_another_
     assert play.plan("vm2", "client")["problems"] == []
     play.links = {"redis": {**LINK, "port": 6380}}
     (problem,) = play.plan("vm2", "client")["problems"]
-    assert "found port 6380 on vm2 and 6379 on vm1" in problem
+    place, values = Place(link="redis", key="port"), {"value": "6380", "other_value": "6379"}
+    assert problem == str(MapMessage.LINK_DIFFERS.at(place, host="vm2", other="vm1", **values))
 
 
 def test_a_map_that_lacks_a_link_of_another_host_is_refused_and_links_of_others_may_differ(play):
@@ -256,19 +257,20 @@ def test_a_map_that_lacks_a_link_of_another_host_is_refused_and_links_of_others_
     assert play.plan("vm2", "client")["problems"] == []
     play.links = {}
     (problem,) = play.plan("vm2", "client")["problems"]
-    assert problem.startswith("link redis: expected the same map on all hosts that its links name, found the link on vm1 and none on vm2;")
+    assert problem == str(MapMessage.LINK_MISSING_ON_HOST.at(Place(link="redis"), host="vm1", other="vm2"))
     # the server sides plan first, and compare with nobody
     play.more["vm2"] = {SERVER_PLAN: {"map": json.dumps({"redis": {**LINK, "port": 1}})}}
     play.links = {"redis": LINK}
     assert play.plan("vm1", "server")["problems"] == []
     # of what is no map each side says so
     play.links = {"redis": {**LINK, "servers": ["vm1"]}}
-    assert "expected a group or host pattern" in play.plan("vm1", "server")["problems"][0]
-    assert "link redis" in play.plan("vm2", "client")["problems"][0]
+    refusal = MapMessage.PATTERN_INVALID.at(Place(link="redis", key="servers"), value="['vm1']")
+    assert play.plan("vm1", "server")["problems"][0] == str(refusal)
+    assert "Link redis" in play.plan("vm2", "client")["problems"][0]
     for wrong in (["redis"], "redis", 6379):
         play.links = wrong
         for host, side in (("vm1", "server"), ("vm2", "client")):
-            assert "expected a map of aliases to settings" in play.plan(host, side)["problems"][0]
+            assert "and not a map from aliases to settings" in play.plan(host, side)["problems"][0]
 
 
 def test_files_are_marked_as_the_user_wants_them_marked(play):
@@ -300,7 +302,7 @@ def test_a_map_is_templated_and_one_that_cannot_be_is_told_in_ansible_s_words(pl
     play.links = {"redis": {**LINK, "port": trust_as_template("{{ the_port }}")}}
     assert play.plan("vm2", "client")["wiring"]["links"][0]["listen"] == 6399
     (problem,) = play.plan("vm1", "server")["problems"]
-    assert problem.startswith("host vm1: expected a map of links in ambassador_links, found one that cannot be resolved:")
+    assert problem.startswith("Host vm1, variable ambassador_links: Ansible cannot resolve the value: ")
     assert "the_port" in problem
 
 
@@ -486,7 +488,9 @@ def test_hosts_of_the_map_outside_the_run_are_asked_first_and_once(over_tls):
 def test_hosts_that_come_to_two_directories_are_told(over_tls, tmp_path):
     over_tls.more["vm1"] = {"ambassador_controller_dir": str(tmp_path / "another")}
     (problem,) = over_tls.plan("vm2", "client")["problems"]
-    assert f"found {tmp_path}/another for vm1 and {over_tls.controller} for vm2" in problem
+    directories = {"directory": str(over_tls.controller), "other_directory": f"{tmp_path}/another"}
+    place = Place(variable="ambassador_controller_dir")
+    assert problem == str(MapMessage.CONTROLLER_DIRECTORIES_DIFFER.at(place, host="vm2", other="vm1", **directories))
     assert over_tls.plan("vm1", "server")["problems"] == []
     # one that a playbook says for all is not in the host's variables
     over_tls.settings["controller_dir"] = str(tmp_path / "third")
@@ -499,15 +503,17 @@ def test_hosts_of_two_inventories_come_to_two_directories(over_tls, tmp_path):
         over_tls.more[host] = {"ambassador_controller_dir": None, "inventory_dir": str(tmp_path / host)}
     over_tls.settings["controller_dir"] = str(tmp_path / "vm2/.ambassador")
     (problem,) = over_tls.plan("vm2", "client")["problems"]
-    assert f"found {tmp_path}/vm1/.ambassador for vm1 and {tmp_path}/vm2/.ambassador for vm2 (each beside its own inventory)" in problem
+    directories = {"directory": f"{tmp_path}/vm2/.ambassador", "other_directory": f"{tmp_path}/vm1/.ambassador"}
+    place = Place(variable="ambassador_controller_dir")
+    assert problem == str(MapMessage.CONTROLLER_DIRECTORIES_DIFFER.at(place, host="vm2", other="vm1", **directories))
 
 
 def test_hosts_of_two_meshes_are_told(play):
     assert play.plan("vm2", "client")["problems"] == []
     play.more["vm2"] = {"ambassador_mesh": "blue"}
-    expected = "ambassador_mesh: expected one mesh for all hosts of a run, found blue for vm2 and default for vm1; set it once for all"
     (problem,) = play.plan("vm1", "server")["problems"]
-    assert problem.startswith(expected)
+    place, values = Place(variable="ambassador_mesh"), {"mesh": "default", "other_mesh": "blue"}
+    assert problem == str(MapMessage.MESHES_DIFFER.at(place, host="vm1", other="vm2", **values))
     # a playbook that says one for all is above the variables of the hosts
     for host in play.hosts.values():
         host.observed["mesh"] = "green"
@@ -807,7 +813,7 @@ def test_a_client_has_the_variables_of_its_link_and_dials_its_alias(play):
 def test_what_is_wrong_with_the_map_is_told_by_a_client_once(play):
     play.links = {"redis": {**LINK, "port": "none"}}
     (problem,) = play.plan("vm2", "redis_client")["problems"]
-    assert problem.startswith("link redis, port:")
+    assert problem.startswith("Link redis, key port: ")
 
 
 def test_a_client_asks_for_facts_as_its_side_does(play):

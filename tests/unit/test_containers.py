@@ -6,6 +6,7 @@ import re
 
 import pytest
 import yaml
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _container_description as container_description
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._ambassadors import UIDS, describe_ambassador
@@ -508,7 +509,7 @@ def test_a_port_that_comes_or_goes_breaks_no_connection_of_another_one(there, wa
     # what is there already is what is asked for
     for number, ports in asked.items():
         if sorted(there.get(number, [])) == sorted(ports):
-            name = names.name_side_container("server", names.DEFAULT, number)
+            name = names.name_side_container("server", mesh_names.DEFAULT, number)
             assert find_differences(found_asked[number], observed["containers"][name], IMAGES) == []
 
 

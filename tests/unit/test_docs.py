@@ -6,17 +6,22 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import textwrap
 
 import jinja2
 import pytest
 import yaml
 from ansible_collections.crosshost.ambassador.plugins.action.plan import known_variables
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import SCHEMA
 from conftest import ROOT
 from simulation import Fleet, Host
+
+sys.path.insert(0, str(ROOT / "docs/site"))
+import messages
 
 PAGES = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
 
@@ -204,6 +209,11 @@ def sentences():
             # what Jinja says itself stands in quotes
             for said in [" ".join(text.split()), *re.findall(r"undef\('(.*?)'", text)]:
                 found.append([None if part.startswith("{{") else part for part in re.split(r"({{.*?}})", said)])
+    # a message follows its place
+    fields = re.compile(r"\{\w+\}")
+    for message in (message for enum in messages.find_enums() for message in enum):
+        first, *others = fields.split(f"{{place}}{message.cause} {message.remedy}".strip())
+        found.append([first, *(part for text in others for part in (None, text.replace("{{", "{").replace("}}", "}")))])
     # one that says little by itself is any sentence
     telling = [parts for parts in found if len("".join(filter(None, parts))) > 40]
     return ["".join(".*" if part is None else re.escape(part) for part in parts) for parts in telling]
@@ -276,7 +286,7 @@ def test_it_is_told_what_every_change_of_the_map_costs(key):
     said = costs()[key]
     for name, side, told in (("vm1", "server", said[0]), ("vm2", "client", said[1])):
         there = {
-            names.name_side_container(side, names.DEFAULT, number): found["id"]
+            names.name_side_container(side, mesh_names.DEFAULT, number): found["id"]
             for number, found in find_side_containers(side, hosts[name].observed).items()
         }
         # nothing is made anew, whatever the change

@@ -1,4 +1,6 @@
-"""The filter: what it makes of Ansible's groups and host variables before the wiring sees them."""
+"""The filters of the map, and the hosts and variables that they read from Ansible."""
+
+import re
 
 import pytest
 from ansible.errors import AnsibleFilterError, AnsibleUndefinedVariable
@@ -6,7 +8,9 @@ from ansible_collections.crosshost.ambassador.plugins.filter.link_variables impo
 from ansible_collections.crosshost.ambassador.plugins.filter.said_once import said_once
 from ansible_collections.crosshost.ambassador.plugins.filter.wiring import wiring
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _inventory as inventory
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._inventory import hosts_of, names_host
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._inventory import make_host_matcher, make_pattern_resolver
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Place
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_map import MapMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,39 +44,43 @@ class Untemplatable(dict):
         (f"all[{'9' * 5000}]", []),
     ],
 )
-def test_a_pattern_means_what_it_means_to_ansible(pattern, hosts):
-    assert sorted(hosts_of(GROUPS)(pattern)) == hosts
+def test_pattern_matches_the_hosts_that_ansible_matches(pattern, hosts):
+    assert sorted(make_pattern_resolver(GROUPS)(pattern)) == hosts
 
 
 NAMED = {**GROUPS, "all": [*GROUPS["all"], "odd"], "odd": ["web1", "odd"], "a.b": ["vm1"]}
 
 
 @given(st.lists(st.sampled_from([*NAMED, *NAMED["all"], "typo", "localhost", "w*", "web[0]", "~.*1"]), min_size=1, max_size=4), st.data())
-def test_a_pattern_of_names_means_the_same_as_to_ansible(names, data):
+def test_pattern_of_names_matches_the_hosts_that_ansible_matches(names, data):
     parts = [data.draw(st.sampled_from(["", "", "!", "&"])) + name for name in names]
     pattern = data.draw(st.sampled_from(":,")).join(parts)
-    found, plain = hosts_of(NAMED, dict.fromkeys(NAMED["all"]))(pattern), inventory.PLAIN
+    resolved, plain = make_pattern_resolver(NAMED, dict.fromkeys(NAMED["all"]))(pattern), inventory.PLAIN
     try:
         # a name that no pattern matches
         inventory.PLAIN = inventory.re.compile("(?!)")
-        expected = hosts_of(NAMED)(pattern)
+        expected = make_pattern_resolver(NAMED)(pattern)
     finally:
         inventory.PLAIN = plain
-    assert found == expected
+    assert resolved == expected
     for host in NAMED["all"]:
         groups = [name for name, hosts in NAMED.items() if host in hosts]
-        assert names_host(host, groups, NAMED, dict.fromkeys(NAMED["all"]), hosts_of(NAMED))(pattern) == (host in expected), host
+        matches = make_host_matcher(host, groups, NAMED, dict.fromkeys(NAMED["all"]), make_pattern_resolver(NAMED))
+        assert matches(pattern) == (host in expected), host
 
 
-def test_the_address_of_a_host_is_found_in_its_variables():
+def test_wiring_has_the_address_from_the_variables_of_the_host():
     resolved = wiring({"redis": LINK}, "web1", "client", GROUPS, {"vm1": {"ambassador_address": "198.18.0.11"}})
     assert resolved["problems"] == []
     assert resolved["variables"]["REDIS_PORT_6379_TCP"] == "tcp://198.18.0.11:6379"
 
 
-def test_an_address_that_waits_for_facts_is_gathered():
+def test_address_that_needs_missing_facts_is_unknown():
     resolved = wiring({"redis": LINK}, "web1", "client", GROUPS, {"vm1": Untemplatable()})
     assert resolved["unknown"] == ["vm1"]
+    (problem,) = resolved["problems"]
+    assert problem.startswith("Link redis, host vm1: the host has no address in ")
+    assert resolved["unknown_problems"] == [problem]
 
 
 def test_what_is_wrong_with_the_map_is_said_by_the_first_host_alone():
@@ -89,21 +97,24 @@ def test_what_is_wrong_with_the_map_is_said_by_the_first_host_alone():
 # -- the variables of a consumer -----------------------------------------------------------------------------------
 
 
-def test_a_backend_leads_back_by_the_name_of_the_network_of_the_ambassadors():
+def test_refuses_a_backend_that_is_the_alias_on_the_network_of_the_ambassadors():
     links = {"redis": {**LINK, "servers": "web1", "clients": "web1", "backend": "redis.own:6379"}}
     variables = {"web1": {"ambassador_address": "198.18.0.11"}}
     assert wiring(links, "web1", "client", GROUPS, variables)["problems"] == []
     (problem,) = wiring(links, "web1", "client", GROUPS, variables, network="own")["problems"]
-    assert "the traffic would go round" in problem
+    values = {"name": "'redis.own'", "host": "web1"}
+    assert problem == str(MapMessage.BACKEND_IS_ALIAS.at(Place(link="redis", key="backend"), **values))
 
 
 @pytest.mark.parametrize("protocol", ["sctp", ["tcp"], {"tcp": 1}, None, 1])
-def test_a_consumer_gets_no_variables_of_another_protocol(protocol):
-    with pytest.raises(AnsibleFilterError, match="link redis, protocol: expected one of tcp, udp, found"):
+def test_link_variables_refuse_another_protocol(protocol):
+    values = {"value": "an empty value" if protocol is None else repr(protocol), "choices": "tcp or udp"}
+    refusal = MapMessage.CHOICE_INVALID.at(Place(link="redis", key="protocol"), **values)
+    with pytest.raises(AnsibleFilterError, match=f"^{re.escape(str(refusal))}$"):
         link_variables({"redis": {"port": 6379, "protocol": protocol}}, "redis")
 
 
-def test_a_consumer_gets_the_variables_of_docker_s_links():
+def test_link_variables_are_those_of_docker_links():
     links = {"my-cache": {"port": "6379"}, "dns": {"port": 53, "protocol": "udp"}, "odd": {"port": 0}, "none": None}
     assert link_variables(links, "my-cache") == {
         "MY_CACHE_PORT": "tcp://my-cache:6379",
@@ -114,23 +125,27 @@ def test_a_consumer_gets_the_variables_of_docker_s_links():
         "MY_CACHE_NAME": "/consumer/my-cache",
     }
     assert link_variables(links, "dns")["DNS_PORT_53_UDP"] == "udp://dns:53"
-    with pytest.raises(AnsibleFilterError, match=r"expected a link of the map, found 'redis' \(the map has my-cache, dns, odd, none\)"):
-        link_variables(links, "redis")
-    with pytest.raises(AnsibleFilterError, match=r"found 'redis' \(the map has none\)"):
-        link_variables(None, "redis")
-    for alias in ("odd", "none"):
-        with pytest.raises(AnsibleFilterError, match=f"link {alias}, port: expected a port from 1 to 65535"):
-            link_variables(links, alias)
+    unknown = [(links, "my-cache, dns, odd, none"), (None, "not defined")]
+    refusals = [(map_, "redis", MapMessage.LINK_UNKNOWN.at(alias="'redis'", aliases=aliases)) for map_, aliases in unknown]
+    limits = {"minimum": "1", "maximum": "65535"}
+    for alias, value in (("odd", "0"), ("none", "an empty value")):
+        refusals.append((links, alias, MapMessage.PORT_INVALID.at(Place(link=alias, key="port"), value=value, **limits)))
+    ports = {"odd": {"ports": []}}
+    refusals.append((ports, "odd", MapMessage.PORTS_INVALID.at(Place(link="odd", key="ports"), value="[]")))
+    for map_, alias, refusal in refusals:
+        with pytest.raises(AnsibleFilterError, match=f"^{re.escape(str(refusal))}$"):
+            link_variables(map_, alias)
 
 
-def test_the_wiring_is_made_of_types_that_ansible_knows():
+def test_wiring_has_types_that_ansible_knows():
     types = set()
 
     def collect(value):
         types.add(type(value))
-        for one in [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []:
-            collect(one)
+        for item in [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []:
+            collect(item)
 
     for host, side in (("vm1", "server"), ("web1", "client")):
-        collect(wiring({"redis": LINK}, host, side, GROUPS, {name: {"ambassador_address": "198.18.0.11"} for name in GROUPS["all"]}))
+        for variables in ({"ambassador_address": "198.18.0.11"}, {}):
+            collect(wiring({"redis": LINK}, host, side, GROUPS, dict.fromkeys(GROUPS["all"], variables)))
     assert types <= {dict, list, str, int, bool, type(None)}

@@ -1,4 +1,4 @@
-"""The map as the hosts of a run see it: missing, different, merged from pieces."""
+"""The map as the hosts of a run have it: missing, different, merged from pieces."""
 
 import json
 import os
@@ -7,6 +7,8 @@ import subprocess
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _maps as maps
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Place
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_map import MapMessage
 from conftest import ROOT
 
 OBSERVED = {"sides": {"client": {"links": {"pg": {}, "redis": {}}}}, "containers": {"ambassador_client": {"ours": "ambassador_client"}}}
@@ -14,77 +16,81 @@ NOTHING = {"sides": {}, "containers": {"theirs": {"ours": None}}}
 LINK = {"port": 6379, "servers": "vm1", "clients": "vm2"}
 
 
-def named(settings):
+def list_hosts(settings):
     return [settings["servers"], settings["clients"]] if settings else []
 
 
-def test_an_undefined_map_on_a_host_with_links_is_a_sentence_that_names_what_looks_like_it():
-    said = maps.undefined("vm1", OBSERVED, ["ambassador_link", "inventory_hostname"])
-    for part in ("host vm1", "(did you mean ambassador_link?)", "links pg, redis", "{} to remove all"):
-        assert part in said
+def test_undefined_map_of_a_host_with_links_is_a_problem_with_the_similar_variable():
+    problem = maps.find_undefined_map("vm1", OBSERVED, ["ambassador_link", "inventory_hostname"])
+    assert problem == MapMessage.MAP_MISSPELLED.at(Place(host="vm1"), deployed="links pg, redis", similar="ambassador_link")
+    problem = maps.find_undefined_map("vm1", OBSERVED, ["inventory_hostname"])
+    assert problem == MapMessage.MAP_UNDEFINED.at(Place(host="vm1"), deployed="links pg, redis")
 
 
-def test_an_undefined_map_on_a_host_without_links_is_nothing():
-    assert maps.undefined("vm1", NOTHING, ["ambassador_link"]) is None
+def test_undefined_map_of_a_host_without_links_is_no_problem():
+    assert maps.find_undefined_map("vm1", NOTHING, ["ambassador_link"]) is None
 
 
-def test_a_variable_that_nobody_reads_is_told_where_it_looks_like_one_that_is_read():
+def test_misspelled_variables_have_the_variable_that_they_look_like():
     known = ["ambassador_engine", "ambassador_links", "redis_server_image"]
-    told = maps.misspelt(["ambassador_enigne", "ambasador_links", "ambassador_link", "ambassador_engine"], known)
-    assert [sentence.partition(":")[0] for sentence in told] == ["ambasador_links", "ambassador_enigne", "ambassador_link"]
-    assert told[1].endswith("found that none has this name; did you mean ambassador_engine?")
-    # names of others, and what goes on from one of ours
-    assert (
-        maps.misspelt(["ambassador_links__web", "ambassador_engine_own", "redis_server_image_tag", "ambience", "inventory_dir"], known)
-        == []
-    )
+    names = ["ambassador_enigne", "ambasador_links", "ambassador_link", "ambassador_engine"]
+    assert maps.find_misspelled_variables(names, known) == [
+        MapMessage.VARIABLE_MISSPELLED.at(Place(variable="ambasador_links"), suggestion="ambassador_links"),
+        MapMessage.VARIABLE_MISSPELLED.at(Place(variable="ambassador_enigne"), suggestion="ambassador_engine"),
+        MapMessage.VARIABLE_MISSPELLED.at(Place(variable="ambassador_link"), suggestion="ambassador_links"),
+    ]
+    # variables of other software, and longer names
+    names = ["ambassador_links__web", "ambassador_engine_own", "redis_server_image_tag", "ambience", "inventory_dir"]
+    assert maps.find_misspelled_variables(names, known) == []
 
 
-def test_a_side_that_does_not_answer_is_no_empty_one():
-    assert "ambassador_server of an earlier run" in maps.undefined(
-        "vm1", {"sides": {}, "containers": {"ambassador_server": {"ours": "ambassador_server"}}}, []
-    )
+def test_undefined_map_of_a_host_with_a_container_is_a_problem():
+    observed = {"sides": {}, "containers": {"ambassador_server": {"ours": "ambassador_server"}}}
+    problem = maps.find_undefined_map("vm1", observed, [])
+    assert problem == MapMessage.MAP_UNDEFINED.at(Place(host="vm1"), deployed="ambassador_server of an earlier run")
 
 
 @pytest.mark.parametrize(
-    ("theirs", "found"),
+    ("other_links", "problem"),
     [
         (
             {"redis": {**LINK, "port": 6380}},
-            "link redis: expected the same map on all hosts that its links name, found port 6379 on vm2 and 6380 on vm1;",
+            MapMessage.LINK_DIFFERS.at(Place(link="redis", key="port"), host="vm2", other="vm1", value="6379", other_value="6380"),
         ),
-        ({"redis": {**LINK, "check": "redis"}}, 'found check none on vm2 and "redis" on vm1;'),
-        ({}, "found the link on vm2 and none on vm1;"),
         (
-            {"redis": LINK, "pg": LINK},
-            "link pg: expected the same map on all hosts that its links name, found the link on vm1 and none on vm2;",
+            {"redis": {**LINK, "check": "redis"}},
+            MapMessage.LINK_DIFFERS.at(Place(link="redis", key="check"), host="vm2", other="vm1", value="not set", other_value='"redis"'),
         ),
-        (None, "found one on vm2 and none on vm1;"),
+        ({}, MapMessage.LINK_MISSING_ON_HOST.at(Place(link="redis"), host="vm2", other="vm1")),
+        ({"redis": LINK, "pg": LINK}, MapMessage.LINK_MISSING_ON_HOST.at(Place(link="pg"), host="vm1", other="vm2")),
+        (None, MapMessage.MAP_MISSING_ON_HOST.at(Place(variable="ambassador_links"), host="vm2", other="vm1")),
     ],
 )
-def test_a_difference_names_the_link_the_key_both_hosts_and_both_values(theirs, found):
-    (sentence,) = maps.differences("vm2", {"redis": LINK}, "vm1", theirs, named)
-    assert found in sentence
+def test_difference_of_maps_has_the_link_the_key_both_hosts_and_both_values(other_links, problem):
+    (difference,) = maps.compare_maps("vm2", {"redis": LINK}, "vm1", other_links, list_hosts)
+    assert difference == problem
 
 
-def test_links_of_other_hosts_may_differ():
+def test_maps_may_differ_in_links_of_other_hosts():
     others = {**LINK, "servers": "vm7", "clients": "vm8"}
-    assert maps.differences("vm2", {"redis": LINK}, "vm1", {"redis": LINK, "theirs": others}, named) == []
+    assert maps.compare_maps("vm2", {"redis": LINK}, "vm1", {"redis": LINK, "theirs": others}, list_hosts) == []
 
 
-def test_an_alias_in_two_pieces_names_both():
+def test_alias_in_two_pieces_is_a_problem_with_both_variables():
     pieces = {"ambassador_links__web": {"redis": {}}, "ambassador_links__data": {"redis": {}, "pg": {}}}
-    assert maps.unresolved("vm1", "words", pieces) == [
-        "link redis: expected one piece of the map to define it, found it in ambassador_links__data and ambassador_links__web;"
-        " rename one, or remove it."
+    variables = "ambassador_links__data and ambassador_links__web"
+    assert maps.explain_unresolved_map("vm1", "error", pieces) == [
+        MapMessage.LINK_DEFINED_TWICE.at(Place(link="redis"), variables=variables)
     ]
 
 
-def test_a_map_that_cannot_be_resolved_is_told_in_the_words_of_ansible():
-    assert "found one that cannot be resolved: 'x' is undefined; correct it." in maps.unresolved("vm1", "'x' is undefined", {})[0]
+def test_unresolved_map_has_the_error_of_ansible():
+    place = Place(host="vm1", variable="ambassador_links")
+    for error in ("'x' is undefined", "'x' is undefined."):
+        assert maps.explain_unresolved_map("vm1", error, {}) == [MapMessage.MAP_UNRESOLVED.at(place, error="'x' is undefined")]
 
 
-def test_pieces_of_groups_make_one_map_for_every_host(tmp_path):
+def test_pieces_of_groups_are_one_map_for_every_host(tmp_path):
     example = (ROOT / "docs" / "pieces.md").read_text()
     lookup = next(line for line in example.splitlines() if line.startswith("ambassador_links:"))
     for name, text in {
@@ -146,7 +152,21 @@ def test_a_client_without_one_link_is_told_which_there_are(links, said, found):
     assert found in redis.link_of(links, said, "vm2")[1]
 
 
-def test_two_controllers_are_named_with_their_hosts_and_the_variable():
-    (sentence,) = maps.two_controllers("vm2", "/b/.ambassador", "vm1", "/a/.ambassador")
-    assert "found /a/.ambassador for vm1 and /b/.ambassador for vm2" in sentence
-    assert "set ambassador_controller_dir to one of them for all hosts." in sentence
+def test_two_controllers_are_a_problem_with_both_hosts_and_directories():
+    (problem,) = maps.refuse_two_controllers("vm2", "/b/.ambassador", "vm1", "/a/.ambassador")
+    assert (problem.message, problem.place) == (
+        MapMessage.CONTROLLER_DIRECTORIES_DIFFER,
+        Place(variable="ambassador_controller_dir"),
+    )
+    assert dict(problem.values) == {
+        "host": "vm2",
+        "directory": "/b/.ambassador",
+        "other": "vm1",
+        "other_directory": "/a/.ambassador",
+    }
+
+
+def test_two_meshes_are_a_problem_with_both_hosts():
+    (problem,) = maps.refuse_two_meshes("vm2", "blue", "vm1", "default")
+    assert (problem.message, problem.place) == (MapMessage.MESHES_DIFFER, Place(variable="ambassador_mesh"))
+    assert dict(problem.values) == {"host": "vm2", "mesh": "blue", "other": "vm1", "other_mesh": "default"}

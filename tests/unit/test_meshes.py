@@ -5,7 +5,7 @@ import json
 
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.meshes import FilterModule
-from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from conftest import ROOT, RecordedEngine, run_module
 
 DOCKER = json.loads((ROOT / "tests/unit/answers/docker.json").read_text())
@@ -30,7 +30,7 @@ def found(docker, tmp_path):
             docker.answers[asked]["Mounts"] = [{"Source": str(path), "Destination": "/etc/ambassador"}]
         if one["Names"] == ["/ambassador_server"]:
             one["Names"], one["State"] = ["/ambassador_blue_server"], "exited"
-            one["Labels"][names.MESH_LABEL] = "blue"
+            one["Labels"][mesh_names.MESH_LABEL] = "blue"
     docker.answers[LIST] = listed
     return run_module("meshes_info", environment=docker.environment)
 

@@ -13,7 +13,7 @@ import time
 import pytest
 import yaml
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _docker_engine as docker_engine
-from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_disk as disk
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_docker as docker_part
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_kernel as kernel
@@ -144,7 +144,7 @@ def test_of_a_neighbour_the_names_are_told_to_which_it_answers():
 
 def made_by(mesh, **changes):
     """What Docker lists, and what it says alone, of a container that a mesh has made."""
-    labels = {**LISTED["ambassador_client"]["Labels"], **({names.MESH_LABEL: mesh} if mesh else {})}
+    labels = {**LISTED["ambassador_client"]["Labels"], **({mesh_names.MESH_LABEL: mesh} if mesh else {})}
     return {**LISTED["ambassador_client"], "Labels": labels, **changes}, copy.deepcopy(inspected("ambassador_client"))
 
 
@@ -720,7 +720,7 @@ def test_a_docker_that_has_nothing_says_so(docker, tmp_path):
 def test_the_state_directory_is_where_the_roles_have_it():
     documented = DOCUMENTED["DOCUMENTATION"]["options"]
     roles = yaml.safe_load((ROOT / "roles/ambassador_engine/defaults/main.yml").read_text())
-    for option, default in (("state_dir", names.STATE_DIR), ("network", names.NETWORK)):
+    for option, default in (("state_dir", mesh_names.STATE_DIR), ("network", mesh_names.NETWORK)):
         assert f"By default C({default})" in " ".join(documented[option]["description"].split())
         assert roles[f"ambassador_{option}"] == f"{{{{ '{default}' | crosshost.ambassador.in_mesh(ambassador_mesh) }}}}"
 

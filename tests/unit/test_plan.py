@@ -9,7 +9,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _hando
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import ListFault
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_networks import find_default_route
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certificate_name
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._metrics import describe_metrics_container
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import STEPS, Plan
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_certificates import (
@@ -344,7 +344,7 @@ def test_hosts_without_an_address_are_asked_for_their_facts():
     fleet.hostvars["vm1"] = {}
     said = fleet.plan("vm2", "client")
     assert said["ask"] == {"facts": ["vm1"]}
-    assert "set ambassador_address for vm1" in refused(said)[0]
+    assert "Set ambassador_address for vm1" in refused(said)[0]
 
 
 def test_a_client_host_that_is_not_let_in_is_told(fleet):
@@ -359,7 +359,7 @@ def test_what_is_wrong_with_the_map_is_told_on_every_host_it_names_and_alone():
     fleet = a_fleet({"redis": {**REDIS, "port": "none"}})
     observed(fleet)["docker"]["error"] = "no answer"
     (sentence,) = refused(fleet.plan("vm2", "client"))
-    assert sentence.startswith("link redis, port: expected a port")
+    assert sentence.startswith("Link redis, key port: ")
 
 
 def test_a_port_that_is_taken_is_told_before_a_container_is_made_for_it(fleet):
@@ -803,7 +803,7 @@ def test_connections_of_a_revoked_host_are_closed_on_each_side_once_the_list_is_
         found = fleet.plan(host, side)
         assert found["steps"] == ["load", "cut", "verify"]
         # certificates shorten long names, and targets do not
-        assert found["cut"] == sorted([long, certified(long)])
+        assert found["cut"] == sorted([long, certificate_name(long)])
         assert found["lines"] == [f"- connections of {long}: the {side} side of {host} closes all of its connections if it knows that host"]
 
 

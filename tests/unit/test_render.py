@@ -8,7 +8,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _render as render
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring, on_host, ports
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring, ports, resolve_host_backend
 from conftest import ROOT
 from simulation import ROLE
 
@@ -33,7 +33,7 @@ def variables(side="client", engine="haproxy", tls=False, ipv6=True, map_=None, 
     wiring = Wiring(links, lambda pattern: pattern.split(":"), engine, ipv6, tls).side(host, side, HOSTVARS)
     assert wiring["problems"] == []
     # a program on the host listens on its loopback here
-    wiring = on_host(wiring, "127.0.0.1")
+    wiring = resolve_host_backend(wiring, "127.0.0.1")
     told = {"ansible_managed": "Ansible managed", "side": side, "links": wiring["links"], "variables": wiring["variables"]}
     told |= {"connections": 8000, "sources": wiring["sources"]}
     told |= {"gateways": ["198.19.0.1"], "image_id": "sha256:aa", "tls": tls, "ipv6": ipv6, "revoked": [], "crl": False}

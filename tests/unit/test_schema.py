@@ -4,12 +4,21 @@ import dataclasses
 
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._links import Link
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Place
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_map import MapMessage
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import ENGINE_NAMES, FEATURES, SCHEMA, Ability, Kind, Required
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 from conftest import ROOT
 
 LINK = {"port": 6379, "servers": "VM1", "clients": "VM2", "backend": "redis_server:6379"}
 KEYS = list(SCHEMA.values())
+UNSUPPORTED = (
+    MapMessage.FEATURE_UNSUPPORTED,
+    MapMessage.FEATURE_UNSUPPORTED_WITH_TLS,
+    MapMessage.FEATURES_CONFLICT,
+    MapMessage.BALANCE_UNSUPPORTED,
+    MapMessage.BALANCES_CONFLICT,
+)
 
 
 def problems(settings, engine="haproxy"):
@@ -64,8 +73,8 @@ def test_engines_without_the_key_refuse_it(key):
     for value, engines in key.engines_of_choice.items() or [(key.example, key.engines)]:
         feature = f"{key.name} {value}" if key.engines_of_choice else key.name
         for engine in ENGINE_NAMES:
-            refusal = f"link redis: expected what engine {engine} can do, found {feature}, "
-            is_refused = any(problem.startswith(refusal) for problem in problems(link_of(key, value), engine))
+            refusals = [dict(problem.values) for problem in problems(link_of(key, value), engine) if problem.message in UNSUPPORTED]
+            is_refused = any((values["engine"], values["feature"]) == (engine, feature) for values in refusals)
             assert is_refused == (engine not in engines), (value, engine)
 
 
@@ -75,15 +84,15 @@ def test_limits_are_accepted_and_values_beyond_are_refused(key):
     assert [problems(link_of(key, value)) for value in (key.minimum, key.maximum)] == [[], []]
     for value in beyond:
         (problem,) = problems(link_of(key, value))
-        assert f"link redis, {key.name}: expected " in problem
-        assert f" from {key.minimum} to {key.maximum}, found {value}; " in problem
+        assert problem.place == Place(link="redis", key=key.name)
+        assert dict(problem.values) == {"value": str(value), "minimum": str(key.minimum), "maximum": str(key.maximum)}
 
 
 @pytest.mark.parametrize("key", KEYS, ids=SCHEMA)
 def test_missing_key_is_refused_if_it_is_required(key):
     def is_refused(settings):
         others = {name: value for name, value in settings.items() if name != key.name}
-        return f"link redis: expected the key {key.name}, found none; add {key.name} to the link." in problems(others)
+        return MapMessage.KEY_MISSING.at(Place(link="redis"), key=key.name) in problems(others)
 
     assert is_refused(LINK) == (key.required is not Required.NEVER)
     assert is_refused({"port": 6379, "clients": "VM2", "targets": ["192.0.2.1:6379"]}) == (key.required is Required.ALWAYS)
@@ -92,7 +101,7 @@ def test_missing_key_is_refused_if_it_is_required(key):
 def test_unknown_key_gets_the_closest_one_as_a_suggestion():
     for key in KEYS:
         (problem,) = problems({**LINK, f"{key.name}_": 1})
-        assert problem == f"link redis: expected only the keys {', '.join(SCHEMA)}, found '{key.name}_'; did you mean {key.name}."
+        assert problem == MapMessage.KEY_MISSPELLED.at(Place(link="redis"), key=f"'{key.name}_'", suggestion=key.name)
 
 
 def test_link_has_a_field_for_every_key():

@@ -81,6 +81,7 @@ def find(links=None, engine="haproxy", hostvars=HOSTVARS):
         }
         for side in ("server", "client"):
             resolved = wiring.side(host, side, hostvars)
+            resolved |= {key: list(map(str, resolved[key])) for key in ("problems", "unknown_problems")}
             environment = [f"{name}={value}" for name, value in resolved["variables"].items()]
             name, there = f"ambassador_{side}", bool(resolved["links"])
             if there:
@@ -228,7 +229,7 @@ def test_a_host_that_cannot_be_reached_is_told_once():
 
 def test_a_wrong_map_is_told_once():
     said = status(find({"redis": {**REDIS, "port": 0}}))
-    assert said["problems"] == ["link redis, port: expected a port from 1 to 65535, found 0; correct it."]
+    assert said["problems"] == ["Link redis, key port: 0 is not a valid port. Use a number from 1 to 65535."]
 
 
 def test_a_link_that_is_not_carried_is_a_problem_and_one_that_is_not_wanted_a_warning(found):

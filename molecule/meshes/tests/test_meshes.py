@@ -116,7 +116,7 @@ def test_what_clashes_is_told_with_the_mesh_and_nothing_is_changed(hosts, blue):
         in said
     )
     done = blue("-e", "ambassador_mesh=Blue")
-    assert "ambassador_mesh: expected a name of a letter, then letters, digits and hyphens" in " ".join(done.stdout.split())
+    assert "Variable ambassador_mesh: 'Blue' is not a valid name of a mesh." in " ".join(done.stdout.split())
     assert [held(host, mesh) for host in hosts.values() for mesh in ("default", "blue")] == before
 
 

@@ -51,32 +51,26 @@ def test_all_mistakes_of_the_map_at_once(refuse, rehearsal):
         *rehearsal,
     )
     for sentence in (
-        "link unknown: expected only the keys port, ports, servers, clients, backend, publish, check, check_interval, balance, "
-        "connect, wait, drain, max_connections, local, targets, protocol, send_proxy, network, networks, found 'prot';"
-        " did you mean port.",
-        "link range, port: expected a port from 1 to 65535, found 70000; correct it.",
-        "link number, port: expected a port from 1 to 65535, found 'many'; correct it.",
-        "link nowhere, servers: expected a pattern that matches a host of the inventory, found 'vm9'; add the group or correct the name.",
-        "link nobody, clients: expected a pattern that matches a host of the inventory, found 'vm9'; add the group or correct the name.",
-        "link under_score: expected a DNS label as alias",
-        "links redis, twice: expected a listening port of their own, found port 6379 more than once on the server side of vm1;",
-        "link several, ports: expected no port beside it, found port 6379; remove port (ports: [53, 53/udp] says both).",
-        "links my-cache and MY-CACHE: expected variables of their own, found MY_CACHE_PORT in both; rename one.",
+        "Link unknown: 'prot' is not a key of a link. Did you mean port?",
+        "Link range, key port: 70000 is not a valid port. Use a number from 1 to 65535.",
+        "Link number, key port: 'many' is not a valid port. Use a number from 1 to 65535.",
+        "Link nowhere, key servers: no host of the inventory matches 'vm9'. Add the group, or correct the name.",
+        "Link nobody, key clients: no host of the inventory matches 'vm9'. Add the group, or correct the name.",
+        "Link under_score: 'under_score' is not a valid alias. Rename the link.",
+        "Link redis, key port: this link and link twice publish the same port 6379 on the server side of vm1.",
+        "Link several, key ports: the link also has the key port with the value 6379. Remove port,",
+        "Link MY-CACHE: link my-cache sets the same variable MY_CACHE_PORT. Rename one of the links.",
     ):
         assert re.sub(r"\s+", " ", sentence) in said, said
 
 
 def test_an_engine_that_cannot_do_what_is_asked(refuse):
     said = refuse("--extra-vars=ambassador_engine=socat")
-    assert (
-        "ambassador_engine: expected one that encrypts, as ambassador_tls asks for, found socat; set ambassador_engine to haproxy, or"
-        in said
-    )
+    expected = "Variable ambassador_engine: socat does not encrypt, but ambassador_tls is true. Set ambassador_engine to haproxy, or"
+    assert expected in said, said
     said = refuse("--extra-vars=ambassador_engine=socat", "--extra-vars=ambassador_tls=false", links(redis=LINK | {"check": "redis"}))
-    assert (
-        "link redis: expected what engine socat can do, found check, which it cannot; set ambassador_engine to haproxy or remove it."
-        in said
-    )
+    expected = "Link redis: engine socat does not support check. Set ambassador_engine to haproxy, or remove check."
+    assert expected in said, said
 
 
 def test_a_client_without_its_link(refuse):
