@@ -78,6 +78,7 @@ def test_paths_of_the_controller_and_commands_on_another_host_are_trusted():
         archive,
         yaml.safe_load((ROOT / "roles/ambassador_engine/vars/main.yml").read_text())["__ambassador_engine_controller"],
         yaml.safe_load((ROOT / "playbooks/vars/move.yml").read_text())["move_map"],
+        *yaml.safe_load((ROOT / "playbooks/status.yml").read_text())[1]["vars"].values(),
     ]
     assert [value for value in values if TRUSTED not in value] == []
 
