@@ -4,7 +4,14 @@ import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.link_variables import FilterModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import parse_endpoint
 from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certified, host_address, source_addresses
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import (
+    OBSERVED,
+    certified,
+    host_address,
+    other_addresses,
+    own_addresses,
+    source_addresses,
+)
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import SCHEMA
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._values import WITHOUT_PORT
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._variables import link_variables, variable_files, variable_prefix
@@ -1106,6 +1113,16 @@ def test_an_interface_that_is_another_fact_has_no_address(fact):
     facts = {"all_ipv4_addresses": ["198.18.0.1"], "default_ipv4": {"address": "198.18.0.1"}, "interfaces": ["eth0"], "machine": "x86_64"}
     facts |= {"dns": {"nameservers": ["198.18.0.1"]}, "odd": {"ipv4": ["198.18.0.1"], "ipv6": "::1"}}
     assert host_address({"ambassador_interface": fact, "ansible_facts": facts})[0] is None
+
+
+@pytest.mark.parametrize("garbage", [7, "x", [7, {}], {"address": []}, {"address": "198.18.0.1", "interface": "eth0\033[2J"}])
+@pytest.mark.parametrize("fact", [*FACTS, "all_ipv4_addresses"])
+def test_facts_that_are_garbage_have_no_addresses_and_no_names(fact, garbage):
+    for variables in ({OBSERVED: {"facts": {fact: garbage}}}, {OBSERVED: {"facts": garbage}}, {OBSERVED: garbage}):
+        address, source = host_address(variables)
+        assert (address in (None, "198.18.0.1"), "\033" in source) == (True, False)
+        assert own_addresses(variables) | {*source_addresses(variables), *other_addresses(variables, "")} <= {"198.18.0.1"}
+        assert host_address({**variables, "ambassador_interface": fact})[0] is None
 
 
 def test_targets_that_are_no_list_are_refused():
