@@ -486,6 +486,12 @@ def test_the_last_changes_of_all_sides_are_told_the_newest_first(found):
     ]
 
 
+def test_change_has_the_host_and_the_side_that_report_it(found):
+    entry = {"time": "2026-11-28T12:00:00Z", "lines": ["+ redis"], "worked": True, "host": "vm2", "side": "client"}
+    found["vm1"]["server"]["info"]["history"] = [entry]
+    assert [(entry["host"], entry["side"]) for entry in status(found)["history"]] == [("vm1", "server")]
+
+
 @pytest.mark.parametrize("garbage", [None, 7, "x", [], ["x"], {"redis": 7}, {"redis": {"listen": "open"}}], ids=range(7))
 def test_host_with_an_answer_that_cannot_be_read_is_told_and_all_others_are_judged(garbage):
     answers = find({"redis": REDIS})
