@@ -105,7 +105,7 @@ def overriding_facts(variables):
         return []
     options = list_plugin_variables()
     return sorted(
-        name
+        name if name.isprintable() else ascii(name)
         for name in facts
         if is_own_variable(name) or OPTION_VARIABLES.fullmatch(name) or not options.isdisjoint((name, f"ansible_{name}"))
     )

@@ -1,6 +1,7 @@
 """The action plugin that plans: what it makes of the inventory, of the controller and of what was observed of the other hosts."""
 
 import base64
+import datetime
 import json
 import re
 import time
@@ -460,6 +461,18 @@ def test_refuses_a_clock_by_which_a_new_certificate_of_a_peer_is_not_valid(over_
     assert [found.partition(" the clock of the controller.")[0] for found in over_tls.plan("vm1", "server")["problems"]] == (
         [problem] if problem else []
     )
+
+
+@pytest.mark.parametrize("is_forged", [False, True])
+def test_forged_certificate_of_a_peer_has_no_lifetime(over_tls, is_forged):
+    make_ca(over_tls)
+    certify(over_tls, "vm1")
+    signer = Signer("forged") if is_forged else over_tls.signer
+    begin = datetime.datetime.fromtimestamp(time.time(), datetime.UTC) - datetime.timedelta(hours=1)
+    text = signer.certify("vm2", 9, begin=begin, authority=over_tls.signer)
+    over_tls.hosts["vm2"].observed["identity"] = {"certificate": text, "key": "own"}
+    over_tls.hosts["vm1"].observed["clock_offset"] = -7200
+    assert ("vm2 is not valid before" in str(over_tls.plan("vm1", "server")["problems"])) is not is_forged
 
 
 def test_another_host_of_the_run_that_holds_a_certificate_keeps_the_controller_from_making_a_ca(over_tls):

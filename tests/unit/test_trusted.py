@@ -62,6 +62,11 @@ def test_all_options_of_plugins_of_ansible_are_refused(monkeypatch):
     assert set(facts) - set(controller.overriding_facts({"ansible_facts": facts})) == set()
 
 
+def test_names_of_facts_are_printable(monkeypatch):
+    monkeypatch.setattr(controller.constants, "INJECT_FACTS_AS_VARS", True)
+    assert controller.overriding_facts({"ansible_facts": {"status_\033[2J": ""}}) == [r"'status_\x1b[2J'"]
+
+
 def test_facts_of_the_module_setup_are_no_options(monkeypatch):
     monkeypatch.setattr(controller.constants, "INJECT_FACTS_AS_VARS", True)
     facts = {
