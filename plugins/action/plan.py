@@ -325,7 +325,7 @@ class ActionModule(ActionBase):
             for other in others:
                 theirs = of(other)
                 # one that could not be reached is given nothing
-                if theirs != own and "sides" in (self.play.read_variables(other).get(OBSERVED) or {}):
+                if theirs != own and "sides" in self.play.read_result(other, OBSERVED):
                     return told(self.host, own, other, theirs)
         return []
 

@@ -14,7 +14,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh 
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _page as page
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _status as status
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED, mapping_of
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._meshes import meshes
 
 LOOKED = "__ambassador_engine_status"
@@ -40,6 +40,13 @@ def for_people(callback):
     return not callback.rpartition(".")[2].startswith("json")
 
 
+def _trusted(variables):
+    """Return the variables of a host. If its facts replace variables, return that message as its answer, and no variable."""
+    facts = ", ".join(controller.overriding_facts(variables))
+    found = f"facts that replace the variables {facts}"
+    return {LOOKED: {"unreachable": found}, MESHES: {"msg": found}} if facts else variables
+
+
 class ActionModule(ActionBase):
     """See ``plugins/modules/status.py``."""
 
@@ -55,7 +62,7 @@ class ActionModule(ActionBase):
         problem = controller.facts_problem(task_vars) or (path and page.problem(path, arguments["mesh"]))
         if problem:
             return {**result, "failed": True, "msg": problem}
-        variables = {host: task_vars["hostvars"][host] for host in task_vars["ansible_play_hosts_all"]}
+        variables = {host: _trusted(task_vars["hostvars"][host]) for host in task_vars["ansible_play_hosts_all"]}
         problem = page.misplaced(self._task.args.get("page"), {host: found.get("status_page") for host, found in variables.items()})
         if problem:
             return {**result, "failed": True, "msg": problem}
@@ -83,6 +90,10 @@ class ActionModule(ActionBase):
     @staticmethod
     def _answer(variables):
         """Return what was found on a host, of Python's own types alone."""
-        observed = variables.get(OBSERVED) or {}
-        looked = variables.get(LOOKED) or {"unreachable": observed.get("msg", "no answer")}
-        return json.loads(json.dumps({**looked, "observed": observed}, default=str))
+        observed = mapping_of(variables.get(OBSERVED))
+        looked = mapping_of(variables.get(LOOKED)) or {"unreachable": observed.get("msg", "no answer")}
+        try:
+            # the page is JSON, which has no infinite numbers
+            return json.loads(json.dumps({**looked, "observed": observed}, default=str, allow_nan=False))
+        except (RecursionError, TypeError, ValueError) as error:
+            return {"unreachable": f"an answer that cannot be read ({type(error).__name__})"}

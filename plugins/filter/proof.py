@@ -85,7 +85,7 @@ import time
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import proof as judge
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import readable
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED, mapping_of
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import text_of
 
 
@@ -97,9 +97,8 @@ def proof(verified, links, host, side, before, counted=(), addresses=None, certi
     authorities = {holder: found["authority"] for holder, found in held.items() if found}
     lifetimes, clocks = dict(held), {}
     for name in {host, *(server for link in links for server in link["servers"])} if hostvars else ():
-        observed = (hostvars.get(name) or {}).get(OBSERVED) or {}
-        offset = observed.get("clock_offset")
-        clocks[name] = offset if isinstance(offset, int) else None
+        observed = mapping_of((hostvars.get(name) or {}).get(OBSERVED))
+        clocks[name] = observed.get("clock_offset")
         lifetimes.setdefault(name, readable(text_of(observed, "identity", "certificate")))
     times = {"lifetimes": lifetimes, "clocks": clocks, "now": time.time()}
     local = verified.get("local")

@@ -47,13 +47,14 @@ import re
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import text_of
 
 RUN_ID = re.compile(r"run_id:(\w+)")
 
 
 def run_id(answer):
     """Return the run_id in an answer, or None."""
-    found = RUN_ID.search(answer.get("stdout") or "")
+    found = RUN_ID.search(text_of(answer, "stdout"))
     return found[1] if found else None
 
 

@@ -55,7 +55,8 @@ def said_once(problems, host, hosts, hostvars, name):
     for other in hosts:
         if other == host:
             break
-        if list((hostvars[other].get(name) or {}).get("problems") or []) == list(problems):
+        is_fact = name in (hostvars[other].get("ansible_facts") or {})
+        if not is_fact and list((hostvars[other].get(name) or {}).get("problems") or []) == list(problems):
             return f"host {host}: the same as on host {other}."
     return "\n".join(problems)
 

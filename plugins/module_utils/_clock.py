@@ -9,6 +9,8 @@ from typing import TypedDict
 
 # the module that compares the clocks starts a moment after the time of the controller was read
 MAX_OFFSET_SECONDS = 60
+# more than the age of any clock, and less than a time in seconds that Python cannot compute with
+LARGEST_OFFSET_SECONDS = 10**11
 REMEDY = "Set the clock of {host}, for example with chrony."
 UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
 
@@ -32,9 +34,14 @@ def format_offset(offset: int) -> str:
 def is_off(offset: int | None) -> bool:
     """Return whether a clock differs noticeably from that of the controller.
 
-    :param offset: seconds by which the clock is ahead; None if it is not known
+    :param offset: seconds by which the clock is ahead, as a host answers; any other value is not known
     """
-    return offset is not None and abs(offset) > MAX_OFFSET_SECONDS
+    return offset is not None and is_known(offset) and abs(offset) > MAX_OFFSET_SECONDS
+
+
+def is_known(offset: object) -> bool:
+    """Return whether an answer of a host is the offset of a clock, and not any other value."""
+    return isinstance(offset, int) and abs(offset) < LARGEST_OFFSET_SECONDS
 
 
 def warnings(host: str, offset: int | None) -> list[str]:
@@ -62,7 +69,7 @@ def invalid_by_clock(name: str, certificate: Lifetime | None, host: str, offset:
     :param offset: seconds by which the clock of that host is ahead; None if it is not known
     :param now: the time of the controller, in seconds since the epoch
     """
-    if not certificate or offset is None or is_valid(certificate, now + offset) or not is_valid(certificate, now):
+    if not certificate or offset is None or not is_known(offset) or is_valid(certificate, now + offset) or not is_valid(certificate, now):
         return None
     begins = certificate["not_before"] > now + offset
     limit = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(certificate["not_before"] if begins else certificate["not_after"]))

@@ -10,7 +10,7 @@ import zlib
 # the file of a generation
 FILE = "wiring.json"
 # a few hundred kilobytes can become a gigabyte; a thousand links need half a megabyte
-MAX_PACKED_BYTES = 16 << 20
+MAX_PACKED_BYTES = 8 << 20
 
 
 def packed(content: bytes) -> str:

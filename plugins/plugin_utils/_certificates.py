@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import enum
-import re
 
 try:
     from cryptography import x509
@@ -15,7 +14,6 @@ try:
 except ImportError:  # said by the plan, where a certificate has to be read
     x509 = None
 
-PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.S)
 # a thousand lists and certificates of CAs fit
 MAX_PEM_CHARACTERS = 4 << 20
 # the certificate of a host
@@ -31,8 +29,12 @@ def blocks(text, kind):
     :param str kind: ``CERTIFICATE`` or ``X509 CRL``
     :rtype: list[str]
     """
-    # the text may come from a host, and an open block in a long one costs a search to its end
-    return [match[0] for match in PEM.finditer(text) if match[1] == kind] if len(text) <= MAX_PEM_CHARACTERS else []
+    found, end, mark = [], 0, f"-----END {kind}-----"
+    # the text may come from a host, so the search passes it once, also if no block ends
+    while len(text) <= MAX_PEM_CHARACTERS and (begin := text.find(f"-----BEGIN {kind}-----", end)) >= 0 <= (end := text.find(mark, begin)):
+        end += len(mark)
+        found.append(text[begin:end])
+    return found
 
 
 def certificate(text):
@@ -52,7 +54,8 @@ def certificate(text):
     read = x509.load_pem_x509_certificate(found[0].encode())
     names = read.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return {
-        "name": names[0].value if names else "",
+        # messages contain it
+        "name": names[0].value if names and names[0].value.isprintable() else "",
         "names": _dns_names(read),
         "serial": read.serial_number,
         "issuer": read.issuer.rfc4514_string(),

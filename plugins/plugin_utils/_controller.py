@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import multiprocessing
 import os
+import re
 
 from ansible import constants
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _files as files
@@ -21,6 +22,21 @@ OWN_VARIABLES = {*constants.INTERNAL_STATIC_VARS, "revoke_host", "cut", "separat
 # globals of Jinja in templates; a variable with such a name replaces them, for example in `default(omit)`
 TEMPLATE_GLOBALS = ("cycler", "dict", "joiner", "lipsum", "lookup", "namespace", "now", "omit", "q", "query", "range", "undef")
 OWN_PREFIXES = ("ambassador_", "redis_server_", "redis_client_", "__ambassador_", "__redis_", "site_", "status_", "move_")
+# options of plugins for connections, shells, and other users. Ansible removes some of them from facts, and not these:
+# https://github.com/ansible/ansible/blob/stable-2.19/lib/ansible/vars/clean.py. Facts such as ansible_docker0 are no options.
+OPTION_VARIABLES = re.compile(
+    r"(control_path|(ssh_)?host_key_checking|known_hosts_file|private_key|local_become)\w*|executable|platform_type"
+    r"|(sftp|scp|sshpass|paramiko|libssh|httpapi|netconf|kubectl|oc|aws_ssm|gcloud|grpc)_\w+"
+    r"|(docker|podman|lxc|lxd|incus|jail|iocage|zone|func|chroot|nsenter|vmware|libvirt|libvirt_lxc|network|terminal)_"
+    r"(host|user|pass\w*|port|exe|executable|extra_(args|env)|privileged|timeout|working_dir|docker_host|api_version|tls\w*|ca_\w+|client_\w+"
+    r"|cacert_\w+|cert_\w+|key_\w+|validate_certs|use_ssh_client|project|remote|disable_root_check|pid|uri|path|noseclabel|(guest|tools)_\w+"
+    r"|become_\w+|cli_\w+|single_user_mode|terminal_\w+|initial_\w+|std(out|err)_re)"
+    r"|(doas|dzdo|enable|ksu|machinectl|pbrun|pfexec|pmrun|run0|runas|sesu|su|sudo|sudosu)"
+    r"_(exe|flags|pass|user|prompt_l10n|wrap_execution|chdir|alt_method)"
+    r"|remote_tmp|async_dir|system_tmpdirs|admin_users|common_remote_group|shell_\w+"
+    r"|access_token_file|certificate_chain_file|root_certificates_file|lock_file_timeout|connect_timeout|command_timeout|buffer_read_timeout"
+)
+OPTION_PLUGINS = ("become", "connection", "shell")
 # variables that playbooks no longer read
 REMOVED = ("redis_server_hosts", "redis_client_hosts")
 
@@ -87,7 +103,19 @@ def overriding_facts(variables):
     facts = variables.get("ansible_facts") or {}
     if not constants.INJECT_FACTS_AS_VARS:
         return []
-    return sorted(name for name in facts if is_own_variable(name))
+    options = list_plugin_variables()
+    return sorted(
+        name if name.isprintable() else ascii(name)
+        for name in facts
+        if is_own_variable(name) or OPTION_VARIABLES.fullmatch(name) or not options.isdisjoint((name, f"ansible_{name}"))
+    )
+
+
+def list_plugin_variables() -> set[str]:
+    """Return the variables that are options of the loaded plugins for connections, shells, and other users, if facts can replace them."""
+    config = constants.config
+    plugins = [(kind, plugin) for kind in OPTION_PLUGINS for plugin in config.get_configuration_definitions(kind)]
+    return {name for kind, plugin in plugins for name in config.get_plugin_vars(kind, plugin)} - constants.COMMON_CONNECTION_VARS
 
 
 def is_own_variable(name: str) -> bool:

@@ -20,6 +20,8 @@ OBSERVED = "__ambassador_engine_observed"
 # names that a certificate can hold: the characters of a dNSName, and the length of RFC 5280, appendix A.1, ub-common-name
 CERTIFICATE_CHARACTERS = re.compile(r"[A-Za-z0-9_.:-]+")
 CERTIFICATE_NAME_LENGTH = 64
+# the kernel accepts no spaces in names of interfaces, and 15 bytes at most
+INTERFACE = re.compile(r"[!-~]{1,15}")
 
 
 class Variables(Protocol):
@@ -81,24 +83,30 @@ def find_host_address(variables: Variables) -> tuple[str | None, str]:
         address = next(filter(is_dialable, _read_interface(facts.get(fact_name(str(interface))))), None)
         return address and str(address), f"interface {interface} (ambassador_interface)"
     for family in ("default_ipv4", "default_ipv6"):
-        fact = facts.get(family) or {}
+        fact = mapping_of(facts.get(family))
         address, interface = fact.get("address"), fact.get("interface")
         if is_dialable(address):
-            return str(address), f"fact {family}" + (f" of {interface}" if interface else "")
+            is_name = isinstance(interface, str) and INTERFACE.fullmatch(interface)
+            return str(address), f"fact {family}" + (f" of {interface}" if is_name else "")
     return None, "facts default_ipv4 and default_ipv6"
 
 
 def list_source_addresses(variables: Variables) -> list[str]:
     """Return the addresses from which a host connects to other hosts, from its variables and facts. Behind NAT, the addresses differ."""
     facts = read_network_facts(variables)
-    addresses: list[Any] = [(facts.get(family) or {}).get("address") for family in ("default_ipv4", "default_ipv6")]
+    addresses: list[Any] = [mapping_of(facts.get(family)).get("address") for family in ("default_ipv4", "default_ipv6")]
     addresses.append(find_host_address(variables)[0])
     return sorted({normalize_address(address) for address in addresses if is_dialable(address)})
 
 
 def read_network_facts(variables: Variables) -> dict[str, Any]:
     """Return the network facts of a host that this run observed, or else the facts that Ansible gathered."""
-    return (variables.get(OBSERVED) or {}).get("facts") or variables.get("ansible_facts") or {}
+    return mapping_of(mapping_of(variables.get(OBSERVED)).get("facts") or variables.get("ansible_facts"))
+
+
+def mapping_of(value: Any) -> dict[str, Any]:
+    """Return a value of the answer of a host if it is a mapping, otherwise an empty one."""
+    return value if isinstance(value, dict) else {}
 
 
 def list_other_addresses(variables: Variables, address: str) -> list[str]:
@@ -114,13 +122,14 @@ def list_host_addresses(variables: Variables) -> set[str]:
 
 def _list_addresses(variables: Variables) -> list[str]:
     facts = read_network_facts(variables)
-    return [*(facts.get("all_ipv4_addresses") or []), *(facts.get("all_ipv6_addresses") or [])]
+    lists = [facts.get(key) for key in ("all_ipv4_addresses", "all_ipv6_addresses")]
+    return [address for addresses in lists if isinstance(addresses, list) for address in addresses if isinstance(address, str)]
 
 
 def _read_interface(fact: Any) -> Iterator[Any]:
     """Yield the addresses of an interface, IPv4 first. Facts of other things have none."""
-    if hasattr(fact, "get"):
+    if isinstance(fact, dict):
         ipv4, ipv6 = fact.get("ipv4"), fact.get("ipv6")
         for entry in [ipv4, *(ipv6 if isinstance(ipv6, list) else [])]:
-            if hasattr(entry, "get"):
+            if isinstance(entry, dict):
                 yield entry.get("address")

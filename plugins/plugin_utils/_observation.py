@@ -10,6 +10,7 @@ import zlib
 from typing import Any
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._packing import MAX_PACKED_BYTES
+from ansible_collections.crosshost.ambassador.plugins.module_utils._permissions import SIDES
 
 
 def unpacked(text: str) -> bytes:
@@ -25,11 +26,11 @@ def unpacked(text: str) -> bytes:
 
 
 def whole(observed: dict[str, Any]) -> dict[str, Any]:
-    """Return an observation of the module ``observation_info`` with the links of its sides unpacked.
+    """Return an observation of the module ``observation_info`` with the links of its sides unpacked, and without sides of other names.
 
     :raises ValueError: if the links cannot be unpacked
     """
-    sides = observed.get("sides") or {}
+    sides = {name: side for name, side in (observed.get("sides") or {}).items() if name in SIDES}
     links = {name: json.loads(unpacked(side["links"])) if isinstance(side["links"], str) else side["links"] for name, side in sides.items()}
     return {**observed, "sides": {name: {**side, "links": links[name]} for name, side in sides.items()}}
 
@@ -44,7 +45,7 @@ def client_side(observed: dict[str, Any]) -> dict[str, Any]:
     """
     try:
         # a host that was not reached has none
-        if not isinstance(observed["sides"], dict):
+        if not isinstance(observed["sides"], dict) or not observed["sides"].keys() <= set(SIDES):
             raise TypeError("expected sides")
         client = whole(observed)["sides"].get("client") or {}
         certificate, links = client.get("certificate"), client.get("links", {})

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED, Hosts
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED, Hosts, mapping_of
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import text_of
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import find_open_port_warnings
 
@@ -60,14 +60,19 @@ class Play:
         """Return the variables of a host without resolved templates. Results of tasks have no templates."""
         return self.variables["hostvars"].raw_get(host)
 
+    def read_result(self, host: str, name: str) -> dict[str, Any]:
+        """Return what a task registered for a host. A fact with the same name is none."""
+        variables = self.read_variables(host)
+        return {} if name in (variables.get("ansible_facts") or {}) else mapping_of(variables.get(name))
+
     def read_plan(self, host: str, name: str) -> dict[str, Any]:
         """Return the plan of this run for a part of a host, empty if there is none, or if another play planned another mesh."""
-        planned = self.read_variables(host).get(name) or {}
+        planned = self.read_result(host, name)
         return planned if planned.get("mesh") == self.mesh else {}
 
     def read_observation(self, host: str) -> dict[str, Any]:
         """Return the observation of a host, empty if there is none, or if it is of another mesh."""
-        observed = self.read_variables(host).get(OBSERVED) or {}
+        observed = self.read_result(host, OBSERVED)
         return observed if observed.get("mesh") == self.mesh else {}
 
     def read_observations(self) -> dict[str, dict]:

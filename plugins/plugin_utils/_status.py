@@ -103,7 +103,7 @@ class Judge:
             info = found.get("info", {})
             told_of = {"side": side, "generation": info.get("generation"), "certificate": info.get("certificate")}
             self.hosts[-1]["sides"].append(told_of)
-            self.history += [{"host": host, "side": side, **entry} for entry in info.get("history", [])]
+            self.history += [{**entry, "host": host, "side": side} for entry in info.get("history", [])]
         for link in wiring["links"]:
             self._wanted(host, side, link)
         problem = find_engine_problem(host, observed["docker"])
@@ -396,5 +396,5 @@ def lines(found):
         *zip(rows, (target["health"] for target in found["targets"]), strict=True),
         *((f"warning: {printable(sentence)}", "warning") for sentence in found["warnings"]),
         *((f"problem: {printable(sentence)}", "problem") for sentence in found["problems"]),
-        (found["verdict"], "up" if found["well"] else "problem"),
+        (printable(found["verdict"]), "up" if found["well"] else "problem"),
     ]

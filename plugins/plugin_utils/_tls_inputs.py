@@ -113,9 +113,13 @@ class TlsReader:
         for host, observed in self._play.read_observations().items():
             if host not in ends or not observed.get("identity"):
                 continue
-            key, held = (text_of(observed, "identity", "key"), certificates.readable(text_of(observed, "identity", "certificate")))
+            key, text = text_of(observed, "identity", "key"), text_of(observed, "identity", "certificate")
+            held = certificates.readable(text)
             serials = certificates.revoked_serials(held, revoked)
             due = find_renewal(host, key, {"authorities": authorities, "held": held, "revoked": serials, "now": now})
+            # a forged lifetime would stop this host, whose clock is wrong
+            if not due and not certificates.is_signed(text, self._ca):
+                continue
             lifetime = compute_lifetime(self._settings, authorities, now) if due else held
             lifetimes[host] = {key: lifetime[key] for key in ("not_before", "not_after")}
         return lifetimes

@@ -1,6 +1,7 @@
 """The action plugin that plans: what it makes of the inventory, of the controller and of what was observed of the other hosts."""
 
 import base64
+import datetime
 import json
 import re
 import time
@@ -464,6 +465,18 @@ def test_refuses_a_clock_by_which_a_new_certificate_of_a_peer_is_not_valid(over_
     )
 
 
+@pytest.mark.parametrize("is_forged", [False, True])
+def test_forged_certificate_of_a_peer_has_no_lifetime(over_tls, is_forged):
+    make_ca(over_tls)
+    certify(over_tls, "vm1")
+    signer = Signer("forged") if is_forged else over_tls.signer
+    begin = datetime.datetime.fromtimestamp(time.time(), datetime.UTC) - datetime.timedelta(hours=1)
+    text = signer.certify("vm2", 9, begin=begin, authority=over_tls.signer)
+    over_tls.hosts["vm2"].observed["identity"] = {"certificate": text, "key": "own"}
+    over_tls.hosts["vm1"].observed["clock_offset"] = -7200
+    assert ("vm2 is not valid before" in str(over_tls.plan("vm1", "server")["problems"])) is not is_forged
+
+
 def test_another_host_of_the_run_that_holds_a_certificate_keeps_the_controller_from_making_a_ca(over_tls):
     certify(over_tls, "vm1")
     (problem,) = over_tls.plan("vm2", "client")["problems"]
@@ -902,6 +915,9 @@ GARBAGE += [{"client": {"links": {}, "certificate": 7}}, {"version": "9" * 10_00
 GARBAGE += [{"certificate": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "key": []}, {"redis_server": ["app"]}]
 
 
+GARBAGE += [{family: value} for family in ("default_ipv4", "all_ipv4_addresses") for value in (7, "x", [7, {}], {"address": []})]
+
+
 @pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
 def test_answers_of_one_host_stop_no_plan_of_another(over_tls, garbage):
     make_ca(over_tls)
@@ -912,8 +928,8 @@ def test_answers_of_one_host_stop_no_plan_of_another(over_tls, garbage):
         over_tls.run(host, part)
     over_tls.hosts["vm1"].observed["clock_offset"] = 3600
     over_tls.links = {"redis": LINK, "plain": {**plain, "servers": "vm3"}}
-    for place in ("sides", "identity", "docker", "users"):
-        true = over_tls.hosts["vm2"].observed[place]
+    for place in ("sides", "identity", "docker", "users", "facts"):
+        true = over_tls.hosts["vm2"].observed.get(place)
         over_tls.hosts["vm2"].observed[place] = garbage
         assert over_tls.plan("vm1", "server")["problems"] == []
         assert "problems" in over_tls.plan("vm1", "redis_server")
@@ -977,6 +993,14 @@ def test_a_host_relies_on_the_plan_of_the_first_host_and_not_on_its_facts(play, 
     # another engine or an engine with TLS may not do what the map asks for
     play.settings["engine"] = "socat"
     assert len(play.plan("vm2", "client")["problems"]) > 0
+
+
+@pytest.mark.parametrize("forged", ["x", {"mesh": "default", "map": "{"}, {"mesh": "default", "map": "[]", "late": ["x"]}])
+def test_facts_of_a_host_are_no_plan(play, forged):
+    for name in (SERVER_PLAN, "__ambassador_client_plan", REDIS_PLAN):
+        play.more["vm1"] = {name: forged, "ansible_facts": {name: forged}}
+        found = play.plan("vm3", "client")
+        assert (found["problems"], found["late_hosts"]) == ([], [])
 
 
 def test_the_first_host_tells_the_others_which_hosts_have_certificates(play):

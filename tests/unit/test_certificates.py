@@ -5,6 +5,7 @@ import datetime
 import hashlib
 import os
 import stat
+import time
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
@@ -196,6 +197,19 @@ def test_what_is_not_kept_is_none_and_an_empty_file_is_an_empty_one(tmp_path):
     assert passwords.kept(str(tmp_path), "app", "default") is None
     (tmp_path / "redis_app.password").write_text("\n")
     assert passwords.kept(str(tmp_path), "app", "default") == ""
+
+
+def test_blocks_of_a_long_text_are_found_in_one_pass():
+    text = ONE.certify("vm1", 7)
+    begin = time.process_time()
+    for forged in ("-----BEGIN CERTIFICATE-----\n" * 5_000, "-----BEGIN A-----\n" * 5_000):
+        assert certificates.blocks(text + forged, "CERTIFICATE") == [text.strip()]
+    assert time.process_time() - begin < 1
+    assert certificates.blocks(f"a{text}b{text}{text.replace('CERTIFICATE', 'X509 CRL')}", "CERTIFICATE") == [text.strip()] * 2
+
+
+def test_name_in_a_certificate_that_is_not_printable_is_none():
+    assert certificates.readable(ONE.certify("vm1\033[2J", 7))["name"] == ""
 
 
 def test_forged_certificate_is_none():

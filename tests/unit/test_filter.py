@@ -94,6 +94,12 @@ def test_what_is_wrong_with_the_map_is_said_by_the_first_host_alone():
     assert said == {"vm1": "b", "vm2": "a", "vm3": "host vm3: the same as on host vm2.", "vm4": "a\nc"}
 
 
+@pytest.mark.parametrize("forged", [{"problems": ["a"]}, "x"])
+def test_facts_of_another_host_hide_no_problem(forged):
+    hostvars = {"vm1": {"plan": forged, "ansible_facts": {"plan": forged}}, "vm2": {}}
+    assert said_once(["a"], "vm2", list(hostvars), hostvars, "plan") == "a"
+
+
 # -- the variables of a consumer -----------------------------------------------------------------------------------
 
 

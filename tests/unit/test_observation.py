@@ -20,6 +20,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _obser
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._docker_engine import DockerEngine
 from ansible_collections.crosshost.ambassador.plugins.modules import observation_info as observe
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _observation as observation
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import whole
 from conftest import ROOT, FakeDockerOverTCP, RecordedEngine, run_module
 from cryptography import x509
@@ -685,6 +686,16 @@ def test_the_module_tells_all_in_one_go(observed, docker, tmp_path):
     # of somebody else's container there is no second question
     assert [path for path in docker.asked if LISTED["web"]["Id"] in path] == []
     assert docker.connections == 1
+
+
+def test_only_sides_that_exist_are_unpacked(monkeypatch):
+    """Each of them can become several megabytes, and an answer could have any number of them."""
+    texts = []
+    monkeypatch.setattr(observation, "unpacked", lambda text: (texts.append(text), b"{}")[1])
+    sides = {name: {"links": name} for name in ("server", "client", "side1", "side2")}
+    assert (list(whole({"sides": sides})["sides"]), texts) == (["server", "client"], ["server", "client"])
+    with pytest.raises(ValueError, match="something unknown"):
+        observation.client_side({"sides": sides})
 
 
 def test_who_listens_on_this_machine_is_told(tmp_path):

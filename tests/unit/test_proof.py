@@ -356,12 +356,14 @@ def test_the_filter_reads_the_certificates_of_both_ends():
 
 
 GARBAGE = [None, 7, [], {}, "x", "w6TDtg", base64.b64encode(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").decode()]
-GARBAGE += [base64.b64encode(b"\xff\xfe").decode()]
+GARBAGE += [base64.b64encode(b"\xff\xfe").decode(), 10**400, -(10**400), True]
 
 
-@pytest.mark.parametrize("content", GARBAGE, ids=range(8))
-def test_answers_of_other_hosts_do_not_stop_a_rollback(content):
+@pytest.mark.parametrize("content", GARBAGE, ids=range(len(GARBAGE)))
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_answers_of_other_hosts_do_not_stop_a_rollback(content, is_whole):
     """The proof is judged before a configuration that worked is put back."""
+    certificate = base64.b64encode(Signer("one").certify("vm2", 2).encode()).decode()
     judged = FilterModule().filters()["proof"](
         {"info": info(target(up=False, check="L6RSP")), "dialled": {"redis": "open"}},
         LINKS,
@@ -370,7 +372,7 @@ def test_answers_of_other_hosts_do_not_stop_a_rollback(content):
         was(target()),
         [[{"links": {"redis": content}}], [{"links": {"redis": {"targets": [content], "failed": content}}, "counters": content}]],
         {},
-        [{"ansible_loop_var": "end", "end": "vm1", "content": content}],
-        hostvars={"vm1": {OBSERVED: {"clock_offset": content, "identity": content}}},
+        [{"ansible_loop_var": "end", "end": "vm1", "content": content}, {"ansible_loop_var": "end", "end": "vm2", "content": certificate}],
+        hostvars={"vm1": {OBSERVED: content if is_whole else {"clock_offset": content, "identity": content}}},
     )
     assert judged["worse"]

@@ -227,7 +227,9 @@ def test_an_answer_from_one_of_the_servers_proves_the_link_and_its_path_is_told(
     }
 
 
-@pytest.mark.parametrize("servers", [[], [{"stdout": "run_id:0123abcd"}, {"msg": "unreachable"}], [{"stdout": None}, {}]])
+@pytest.mark.parametrize(
+    "servers", [[], [{"stdout": "run_id:0123abcd"}, {"msg": "unreachable"}], [{"stdout": None}, {}], [{"stdout": ["run_id:a"]}, "x"]]
+)
 def test_a_server_that_could_not_be_asked_is_told_in_the_path(servers):
     said = judge(servers=servers)
     assert said["problem"] == ""

@@ -122,6 +122,37 @@ def test_delegated_tasks_leave_facts_with_the_delegated_host():
     assert found >= 5
 
 
+def test_hosts_without_an_answer_stop_no_delegated_task():
+    found = 0
+    for path in ROOT.glob("roles/*/tasks/*.yml"):
+        for task in tasks_of(path):
+            if task.get("delegate_to", "localhost") != "localhost":
+                found += 1
+                handled = [task.get(key) for key in ("ignore_unreachable", "any_errors_fatal", "failed_when")]
+                assert handled == [True, False, False], (path, task["name"])
+    assert found >= 5
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ({"problems": []}, None),
+        ({"problems": ["Link a"]}, "Link a"),
+        ({"problems": 7}, "7"),
+        ({"unreachable": True, "msg": "x"}, "Links of vm1 are not verified"),
+        ({"failed": True, "module_stderr": "x"}, "Links of vm1 are not verified"),
+    ],
+)
+def test_links_of_each_late_host_are_judged(answer, problem):
+    (task,) = [task for task in tasks_of(ROOT / "roles/ambassador_client/tasks/late.yml") if "ansible.builtin.fail" in task]
+    results = [{**answer, "__ambassador_client_host": "vm1"}, {"problems": ["Link b"], "__ambassador_client_host": "vm2"}]
+    variables = {name: trust_as_template(text) for name, text in task["vars"].items()}
+    templar = Templar(DataLoader(), {**variables, "__ambassador_client_late": {"results": results}})
+    text = templar.template(trust_as_template(task["ansible.builtin.fail"]["msg"]))
+    assert [line.partition(",")[0] for line in text.split("\n") if line != "Link b"] == ([problem] if problem else [])
+    assert "Link b" in text
+
+
 def test_nobody_becomes_root_on_the_controller():
     """`become` of a task loses to the variable, which an inventory sets for all hosts: only a variable of the task is above that."""
     found = 0

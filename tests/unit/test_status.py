@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _status as judge
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import UNFIT
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._status import age, health, together
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._table import aligned
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 from conftest import ROOT
 
@@ -485,6 +486,17 @@ def test_the_last_changes_of_all_sides_are_told_the_newest_first(found):
         ("vm2", "client", "2", False),
         ("vm1", "server", "1", True),
     ]
+
+
+def test_long_cell_is_cut():
+    """A host could fill the memory of the controller: with many links, each line of the table is as long as the longest cell."""
+    assert aligned([("x" * 101, "y\n"), ("x" * 100, "z")]) == ["x" * 97 + "...  y?", "x" * 100 + "  z"]
+
+
+def test_change_has_the_host_and_the_side_that_report_it(found):
+    entry = {"time": "2026-11-28T12:00:00Z", "lines": ["+ redis"], "worked": True, "host": "vm2", "side": "client"}
+    found["vm1"]["server"]["info"]["history"] = [entry]
+    assert [(entry["host"], entry["side"]) for entry in status(found)["history"]] == [("vm1", "server")]
 
 
 @pytest.mark.parametrize("garbage", [None, 7, "x", [], ["x"], {"redis": 7}, {"redis": {"listen": "open"}}], ids=range(7))

@@ -7,7 +7,7 @@ import subprocess
 import jsonschema
 import pytest
 import yaml
-from ansible_collections.crosshost.ambassador.plugins.action.status import LOOKED
+from ansible_collections.crosshost.ambassador.plugins.action.status import LOOKED, ActionModule
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _page as page
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED
 from conftest import ROOT
@@ -111,3 +111,29 @@ def test_a_page_that_a_fact_of_a_host_names_is_not_written(run, tmp_path):
     with pytest.raises(subprocess.CalledProcessError) as failed:
         run(ANSIBLE_INJECT_FACT_VARS="true")
     assert "Host vm1: its facts replace the variables status_page." in failed.value.output + failed.value.stderr
+
+
+@pytest.mark.parametrize("fact", ["status_page", "status_meshes", "__ambassador_engine_status"])
+def test_facts_of_another_host_are_no_answer_and_stop_no_status(run, tmp_path, fact):
+    facts = {fact: {"x": "/srv"}, "cacheable": True}
+    play = tmp_path / "play.yml"
+    play.write_text(yaml.safe_dump([{"hosts": "vm2", "gather_facts": False, "tasks": [{"set_fact": facts}]}]) + play.read_text())
+    said = run(ANSIBLE_NOCOLOR="1", ANSIBLE_INJECT_FACT_VARS="true")
+    assert "\n".join(SAID.splitlines()[:2]) in said
+    assert f"problem: host vm2: expected Ansible to reach it, found: facts that replace the variables {fact}; make it reachable." in said
+    assert "vm2   client" not in said
+
+
+@pytest.mark.parametrize("answer", [{OBSERVED: "x"}, {LOOKED: ["x"]}])
+def test_answers_of_any_kind_stop_no_status(run, tmp_path, answer):
+    hosts = yaml.safe_load((tmp_path / "hosts.yml").read_text())
+    hosts["all"]["hosts"]["vm3"] = answer
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    said = run(f"--extra-vars=status_page={tmp_path}/status.html", ANSIBLE_NOCOLOR="1")
+    assert "\n".join(SAID.splitlines()[:3]) in said
+    assert "problem: host vm3: expected Ansible to reach it" in said
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 10**5000, {("a",): 1}], ids=range(4))
+def test_answer_that_is_no_json_counts_as_none(value):
+    assert list(ActionModule._answer({OBSERVED: {"version": value}})) == ["unreachable"]

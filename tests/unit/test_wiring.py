@@ -4,7 +4,14 @@ import pytest
 from ansible_collections.crosshost.ambassador.plugins.filter.link_variables import FilterModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import parse_endpoint
 from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import certificate_name, find_host_address, list_source_addresses
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import (
+    OBSERVED,
+    certificate_name,
+    find_host_address,
+    list_host_addresses,
+    list_other_addresses,
+    list_source_addresses,
+)
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Place, Problem
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_map import MapMessage
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import SCHEMA
@@ -1101,6 +1108,16 @@ def test_host_has_no_address_if_the_interface_is_another_fact(fact):
     facts = {"all_ipv4_addresses": ["198.18.0.1"], "default_ipv4": {"address": "198.18.0.1"}, "interfaces": ["eth0"], "machine": "x86_64"}
     facts |= {"dns": {"nameservers": ["198.18.0.1"]}, "odd": {"ipv4": ["198.18.0.1"], "ipv6": "::1"}}
     assert find_host_address({"ambassador_interface": fact, "ansible_facts": facts})[0] is None
+
+
+@pytest.mark.parametrize("garbage", [7, "x", [7, {}], {"address": []}, {"address": "198.18.0.1", "interface": "eth0\033[2J"}])
+@pytest.mark.parametrize("fact", [*FACTS, "all_ipv4_addresses"])
+def test_facts_that_are_garbage_have_no_addresses_and_no_names(fact, garbage):
+    for variables in ({OBSERVED: {"facts": {fact: garbage}}}, {OBSERVED: {"facts": garbage}}, {OBSERVED: garbage}):
+        address, source = find_host_address(variables)
+        assert (address in (None, "198.18.0.1"), "\033" in source) == (True, False)
+        assert list_host_addresses(variables) | {*list_source_addresses(variables), *list_other_addresses(variables, "")} <= {"198.18.0.1"}
+        assert find_host_address({**variables, "ambassador_interface": fact})[0] is None
 
 
 def test_refuses_targets_that_are_no_list():
