@@ -120,7 +120,9 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _permi
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address, parse_endpoint
 from ansible_collections.crosshost.ambassador.plugins.module_utils._engines import ENGINES
 from ansible_collections.crosshost.ambassador.plugins.module_utils._files import (
+    EMPTYING,
     describe_failure,
+    empty_directory,
     make_directory,
     set_permissions,
     write_file,
@@ -272,7 +274,13 @@ class Generations:
         return bool(wrong)
 
     def _directories(self):
-        changed = False
+        owner, changed = self.params["owner"], False
+        for run in self.runs:
+            if os.path.isdir(run) and (os.lstat(run).st_uid != owner or not permissions.differs(run, owner, EMPTYING)):
+                changed = True
+                if not self.module.check_mode:
+                    # before other users can reach the directory: the container of the other engine can leave setuid programs there
+                    empty_directory(run, owner, [engine.endpoint for engine in ENGINES.values()])
         for path, owner, mode, group in (
             (self.path, os.geteuid(), permissions.side_mode(self.params["owner"]), self.params["owner"]),
             (os.path.join(self.path, "generations"), os.geteuid(), permissions.DIRECTORY, None),
@@ -294,7 +302,8 @@ class Generations:
             if path not in self.runs and os.path.isdir(path):
                 changed = True
                 if not self.module.check_mode:
-                    shutil.rmtree(path)
+                    empty_directory(path, os.geteuid())
+                    os.rmdir(path)
         return changed
 
     def make_current(self, generation):

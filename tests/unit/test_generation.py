@@ -4,10 +4,14 @@ import os
 import re
 import resource
 import stat
+import types
 
 import pytest
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _endpoints as endpoints
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_disk as observation
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils._files import EMPTYING
+from ansible_collections.crosshost.ambassador.plugins.module_utils._permissions import HAPROXY_UID
 from ansible_collections.crosshost.ambassador.plugins.modules import generation as module_file
 from conftest import MasterCli, RecordedEngine, named, run_module
 
@@ -86,6 +90,63 @@ def test_the_directory_of_the_socket_is_for_the_engine_alone_and_the_files_for_e
     mended = stage(side)
     assert (mended["changed"], mended["generation"], mended["current"]) == (True, generation, True)
     assert stat.S_IMODE(os.stat(side / "run").st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize(("before", "after"), [(0, HAPROXY_UID), (HAPROXY_UID, 0)])
+def test_change_of_the_engine_keeps_no_program_of_the_container_before(side, tmp_path, before, after):
+    def stage_for(owner, **arguments):
+        engine = "haproxy" if owner else "nftables"
+        return module(path=str(side), state="staged", owner=owner, engine=engine, **named({"ambassador.nft": "one"}), **arguments)
+
+    stage_for(before)
+    (elsewhere := tmp_path / "elsewhere").touch()
+    (side / "run/link").symlink_to(tmp_path)
+    # a program with the name of an endpoint, and more directories than Python recurses into or has descriptors for
+    for name in ("program", "ask"):
+        (side / "run" / name).touch()
+        (side / "run" / name).chmod(0o4755)
+    deep = os.open(side / "run", os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("deep", dir_fd=deep)
+        below = os.open("deep", os.O_RDONLY, dir_fd=deep)
+        os.close(deep)
+        deep = below
+    os.close(deep)
+    os.mkfifo(side / "run/master.sock")
+    assert not stage_for(before)["changed"]
+    assert stage_for(after, check=True)["changed"]
+    assert len(os.listdir(side / "run")) >= 5
+    assert stage_for(after)["changed"]
+    assert set(os.listdir(side / "run")) - {"metrics"} == {"master.sock"}
+    assert ((side / "run").stat().st_uid, stat.S_IMODE((side / "run").stat().st_mode)) == (after, 0o700)
+    assert elsewhere.exists()
+    # a run that was interrupted left the owner, and this mode
+    (side / "run/program").touch()
+    (side / "run").chmod(EMPTYING)
+    assert stage_for(after)["changed"]
+    assert not (side / "run/program").exists()
+    assert not stage_for(after)["changed"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_other_users_reach_the_directory_of_a_side_only_after_it_is_empty(side, monkeypatch):
+    module(path=str(side), state="staged", owner=0, engine="nftables", **named({"ambassador.nft": "one"}))
+    params = {"path": str(side), "engine": "haproxy", "owner": HAPROXY_UID, "runs": ["run"]}
+    monkeypatch.setattr(module_file, "empty_directory", lambda *_: os.stat("/none"))
+    with pytest.raises(FileNotFoundError, match="/none"):
+        module_file.Generations(types.SimpleNamespace(params=params, check_mode=False))._directories()
+    assert stat.S_IMODE(side.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_directory_of_a_container_that_is_gone_is_removed_with_any_content(side):
+    stage(side, runs=["run", "run-2"])
+    (side / "run-2/deep").mkdir()
+    for name in ("ask", "master.sock"):
+        os.mkfifo(side / "run-2" / name)
+    assert stage(side)["changed"]
+    assert endpoints.existing_runs(str(side)) == ["run"]
 
 
 def test_wrong_modes_are_repaired_without_a_reload(side):
