@@ -54,6 +54,10 @@ options:
     type: list
     elements: str
     default: [run]
+  metrics:
+    description: With O(files), whether the user of another container reaches the sockets in O(runs) that every user may connect to.
+    type: bool
+    default: false
   reload:
     description: With V(loaded), reload also where the engine says that it runs this generation, because its files were mended.
     type: bool
@@ -114,7 +118,6 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _endpoints as endpoints
-from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_disk as observation
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address, parse_endpoint
@@ -284,12 +287,9 @@ class Generations:
         for path, owner, mode, group in (
             (self.path, os.geteuid(), permissions.side_mode(self.params["owner"]), self.params["owner"]),
             (os.path.join(self.path, "generations"), os.geteuid(), permissions.DIRECTORY, None),
-            *((run, self.params["owner"], permissions.PRIVATE_DIRECTORY, None) for run in self.runs),
-            # the metrics of HAProxy have a directory of their own, because the container that reads them must reach nothing else
             *(
-                (os.path.join(run, mesh_names.METRICS), self.params["owner"], permissions.PRIVATE_DIRECTORY, None)
+                (run, owner, permissions.METRICS_DIRECTORY if self.params["metrics"] else permissions.PRIVATE_DIRECTORY, None)
                 for run in self.runs
-                if self.kind is HAProxy
             ),
         ):
             if os.path.isdir(path) and not permissions.differs(path, owner, mode, group):
@@ -422,6 +422,7 @@ def main():
             "engine": {"type": "str", "choices": ["haproxy", "nftables"], "default": "haproxy"},
             "owner": {"type": "int"},
             "runs": {"type": "list", "elements": "str", "default": ["run"]},
+            "metrics": {"type": "bool", "default": False},
             "reload": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 15},
         },

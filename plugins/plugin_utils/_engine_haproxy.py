@@ -326,7 +326,7 @@ def _metrics(settings: Settings) -> Section:
     return Section(
         "frontend ambassador.metrics",
         [
-            "bind unix@/run/ambassador/metrics/socket mode 600",
+            "bind unix@/run/ambassador/metrics.sock mode 666",
             "mode http",
             "timeout client 30s",
             "http-request use-service prometheus-exporter if { path /metrics }",

@@ -1,9 +1,13 @@
 """Generations on disk, and the reload of an engine that refuses one. Real reloads are tested on the lab's hosts."""
 
+import errno
 import os
 import re
 import resource
+import socket
 import stat
+import subprocess
+import sys
 import types
 
 import pytest
@@ -11,6 +15,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _endpo
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_disk as observation
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._files import EMPTYING
+from ansible_collections.crosshost.ambassador.plugins.module_utils._mesh import METRICS
 from ansible_collections.crosshost.ambassador.plugins.module_utils._permissions import HAPROXY_UID
 from ansible_collections.crosshost.ambassador.plugins.modules import generation as module_file
 from conftest import MasterCli, RecordedEngine, named, run_module
@@ -68,16 +73,29 @@ def test_a_generation_of_other_files_loses_those_that_it_has_no_more(side):
     assert os.listdir(side / "generations" / ("0" * 12)) == ["haproxy.cfg"]
 
 
-def test_metrics_have_a_directory_of_their_own_where_the_engine_tells_them(side):
-    stage(side)
-    assert (side / "run/metrics").is_dir()
-    assert stat.S_IMODE(os.stat(side / "run/metrics").st_mode) == 0o700
-    # as Docker makes what it is to mount and does not find
-    (side / "run/metrics").chmod(0o755)
-    assert stage(side)["changed"]
-    assert not stage(side)["changed"]
-    module(path=str(side.parent / "server"), state="staged", owner=OWNER, engine="nftables", **named({"ambassador.nft": "one"}))
-    assert os.listdir(side.parent / "server/run") == []
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_other_user_connects_to_the_socket_with_metrics_and_to_no_other_socket(side):
+    def connect_as_other_user():
+        code = "import os, socket, sys\nos.setgroups([]), os.setgid(65534), os.setuid(65534)\n"
+        code += "for name in sys.argv[1:]: print(name, socket.socket(socket.AF_UNIX).connect_ex(name))"
+        run = subprocess.run(
+            [sys.executable, "-c", code, METRICS, "master.sock"], cwd=side / "run", capture_output=True, text=True, check=True
+        )
+        return dict(line.split() for line in run.stdout.splitlines())
+
+    refused = str(errno.EACCES)
+    stage(side, metrics=True)
+    assert not stage(side, metrics=True)["changed"]
+    # as Docker and HAProxy mount and create them
+    with socket.socket(socket.AF_UNIX) as metrics, socket.socket(socket.AF_UNIX) as command:
+        for listener, name, mode in ((metrics, METRICS, 0o666), (command, "master.sock", 0o600)):
+            listener.bind(str(side / "run" / name))
+            (side / "run" / name).chmod(mode)
+            listener.listen()
+        assert connect_as_other_user() == {METRICS: "0", "master.sock": refused}
+        # without metrics, the directory is private
+        assert stage(side)["changed"]
+        assert connect_as_other_user() == {METRICS: refused, "master.sock": refused}
 
 
 def test_the_directory_of_the_socket_is_for_the_engine_alone_and_the_files_for_everybody(side):
@@ -118,7 +136,7 @@ def test_change_of_the_engine_keeps_no_program_of_the_container_before(side, tmp
     assert stage_for(after, check=True)["changed"]
     assert len(os.listdir(side / "run")) >= 5
     assert stage_for(after)["changed"]
-    assert set(os.listdir(side / "run")) - {"metrics"} == {"master.sock"}
+    assert os.listdir(side / "run") == ["master.sock"]
     assert ((side / "run").stat().st_uid, stat.S_IMODE((side / "run").stat().st_mode)) == (after, 0o700)
     assert elsewhere.exists()
     # a run that was interrupted left the owner, and this mode

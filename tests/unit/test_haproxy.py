@@ -99,7 +99,7 @@ def command(directory, made, *options, container=""):
     :param str container: name of the container, if HAProxy is in one
     """
     target = directory / "etc/generations" / made["name"]
-    for path in (target, directory / "run/metrics"):
+    for path in (target, directory / "run"):
         path.mkdir(parents=True)
     for file, text in made["files"].items():
         (target / file).write_text(text.replace("/etc/ambassador", f"{directory}/etc").replace("/run/ambassador", f"{directory}/run"))
@@ -157,7 +157,7 @@ class Side:
     def metrics(self, proxy):
         """Return the counters of a frontend: name without its prefix -> value."""
         with socket.socket(socket.AF_UNIX) as link:
-            link.connect(str(self.directory / "run/metrics/socket"))
+            link.connect(str(self.directory / "run/metrics.sock"))
             link.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
             text = b"".join(iter(lambda: link.recv(1 << 16), b"")).decode()
         return {name: int(value) for name, value in re.findall(rf'^haproxy_frontend_(\w+){{proxy="{proxy}"}} (\d+)$', text, re.M)}
