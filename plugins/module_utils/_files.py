@@ -20,6 +20,8 @@ _OBSTACLES = {
     errno.ENOTDIR: "is a symbolic link or a file, and not a directory",
     errno.EISDIR: "is a directory",
 }
+# mode of a directory for one user, and others that know a name in it: the container that exports metrics reaches only their sockets
+METRICS_DIRECTORY = 0o711
 # mode of a directory whose content is being removed: with the sticky bit, to continue after an interruption
 EMPTYING = permissions.PRIVATE_DIRECTORY | stat.S_ISVTX
 

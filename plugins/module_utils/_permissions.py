@@ -22,8 +22,6 @@ DIRECTORY, FILE = 0o755, 0o644
 SIDE_DIRECTORY = 0o750
 # for one user alone
 PRIVATE_DIRECTORY, PRIVATE_FILE = 0o700, 0o600
-# for one user, and others that know a name in it: the container that exports metrics reaches only the sockets with them
-METRICS_DIRECTORY = 0o711
 
 
 def differs(path: str, owner: int, mode: int, group: int | None = None) -> bool:

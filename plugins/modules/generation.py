@@ -124,6 +124,7 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses im
 from ansible_collections.crosshost.ambassador.plugins.module_utils._engines import ENGINES
 from ansible_collections.crosshost.ambassador.plugins.module_utils._files import (
     EMPTYING,
+    METRICS_DIRECTORY,
     describe_failure,
     empty_directory,
     make_directory,
@@ -287,10 +288,7 @@ class Generations:
         for path, owner, mode, group in (
             (self.path, os.geteuid(), permissions.side_mode(self.params["owner"]), self.params["owner"]),
             (os.path.join(self.path, "generations"), os.geteuid(), permissions.DIRECTORY, None),
-            *(
-                (run, owner, permissions.METRICS_DIRECTORY if self.params["metrics"] else permissions.PRIVATE_DIRECTORY, None)
-                for run in self.runs
-            ),
+            *((run, owner, METRICS_DIRECTORY if self.params["metrics"] else permissions.PRIVATE_DIRECTORY, None) for run in self.runs),
         ):
             if os.path.isdir(path) and not permissions.differs(path, owner, mode, group):
                 continue
@@ -407,7 +405,8 @@ class Generations:
                 shutil.rmtree(entry.path)
         for engine, run in itertools.product(ENGINES.values(), self.runs):
             if engine is not self.kind:
-                with contextlib.suppress(FileNotFoundError):
+                # a container can put a directory there
+                with contextlib.suppress(OSError):
                     os.unlink(engine(run).path)
 
 

@@ -150,7 +150,8 @@ def _tables(settings: Settings) -> list[Section]:
         ["stick-table type ipv6 size 20k expire 1m store conn_cur,gpc(3),gpc_rate(3,1m)", *([] if settings.tls else [""])],
         [
             "# Connections of each source, and its failed handshakes, logged connections, and refusals (the counters 0 to 2).",
-            f"# The source :: stands for all strangers: the sources that are not known as clients. {NEIGHBORS} stands for those of this host.",
+            "# The source :: stands for all strangers: the sources that are not known as clients.",
+            *([f"# {NEIGHBORS} stands for the strangers that are containers of this host."] if settings.subnets else []),
         ],
     )
     if not settings.tls:

@@ -12,6 +12,7 @@ import types
 
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _endpoints as endpoints
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _engines as engines
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_disk as observation
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._files import EMPTYING
@@ -299,6 +300,17 @@ def test_where_one_container_refuses_a_generation_all_run_the_last_good_one_agai
     assert "[ALERT] no port" in refused["msg"]
     assert os.readlink(side / "current") == f"generations/{first}"
     assert [engine.asked.count("reload") for engine in (one, other)] == [2, 2]
+
+
+def test_directory_in_the_place_of_the_pipe_of_another_engine_stops_no_run(side):
+    """A container of HAProxy can create the directory."""
+    generation = current(side)
+    Engine(side, generation, "Success=1\n")
+    (side / "run/ask/not_empty").mkdir(parents=True)
+    assert isinstance(engines.engine_of(str(side / "run")), module_file.HAProxy)
+    loaded = module(path=str(side), state="loaded", generation=generation)
+    assert not loaded.get("failed"), loaded
+    assert not loaded["changed"]
 
 
 def test_the_generation_before_is_kept_and_no_older_one(side):
