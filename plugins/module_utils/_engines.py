@@ -7,6 +7,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import stat
 from typing import Any
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _endpoints as endpoints
@@ -18,9 +19,9 @@ ENGINES = {engine.engine: engine for engine in (HAProxy, Nftables)}
 
 
 def engine_of(directory: str) -> HAProxy | Nftables:
-    """Return the engine whose endpoint is in a directory, HAProxy if there is none."""
+    """Return the engine whose endpoint is in a directory, HAProxy if there is none. HAProxy in a container can create another file."""
     keeper = Nftables(directory)
-    return keeper if os.path.lexists(keeper.path) else HAProxy(directory)
+    return keeper if os.path.lexists(keeper.path) and stat.S_ISFIFO(os.lstat(keeper.path).st_mode) else HAProxy(directory)
 
 
 def read(path: str, alias: str | None = None, timeout: float = 5) -> dict[str, Any]:

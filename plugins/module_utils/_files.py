@@ -7,7 +7,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import stat
+from collections.abc import Sequence
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 
@@ -18,6 +20,10 @@ _OBSTACLES = {
     errno.ENOTDIR: "is a symbolic link or a file, and not a directory",
     errno.EISDIR: "is a directory",
 }
+# mode of a directory for one user, and others that know a name in it: the container that exports metrics reaches only their sockets
+METRICS_DIRECTORY = 0o711
+# mode of a directory whose content is being removed: with the sticky bit, to continue after an interruption
+EMPTYING = permissions.PRIVATE_DIRECTORY | stat.S_ISVTX
 
 
 def describe_failure(path: str, error: OSError) -> str:
@@ -93,3 +99,55 @@ def write_file(path: str, content: bytes, owner: int, mode: int, sync: bool = Tr
             os.unlink(temporary)
         raise
     os.rename(temporary, path)
+
+
+def empty_directory(path: str, owner: int, endpoints: Sequence[str] = ()) -> None:
+    """Give a directory that a container can write to an owner, with the mode EMPTYING, and remove its content.
+
+    It follows no symbolic link, and removes directories of any depth: it moves each one to the top before it empties it. Each directory
+    gets the owner before its content is read, so the container of another user adds nothing to it.
+
+    :param endpoints: names that stay if they are a socket or a pipe
+    :raises OSError: if something remains
+    """
+    top = _open_directory(path, owner)
+    try:
+        while entries := [name for name in os.listdir(top) if not (name in endpoints and _is_endpoint(name, top))]:
+            for name in entries:
+                if _is_directory(name, top):
+                    _empty_into(top, name, owner)
+                else:
+                    os.unlink(name, dir_fd=top)
+    finally:
+        os.close(top)
+
+
+def _empty_into(top: int, name: str, owner: int) -> None:
+    """Remove a directory and its files, and move its directories to the one that holds it."""
+    directory = _open_directory(name, owner, top)
+    try:
+        for entry in os.listdir(directory):
+            if _is_directory(entry, directory):
+                os.rename(entry, f".{secrets.token_hex()}", src_dir_fd=directory, dst_dir_fd=top)
+            else:
+                os.unlink(entry, dir_fd=directory)
+    finally:
+        os.close(directory)
+    os.rmdir(name, dir_fd=top)
+
+
+def _open_directory(path: str, owner: int, parent: int | None = None) -> int:
+    """Return a file descriptor of a directory after it has an owner, and the mode EMPTYING."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY, dir_fd=parent)
+    os.fchown(descriptor, owner, group_of(owner))
+    os.fchmod(descriptor, EMPTYING)
+    return descriptor
+
+
+def _is_directory(name: str, parent: int) -> bool:
+    return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+
+
+def _is_endpoint(name: str, parent: int) -> bool:
+    mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)

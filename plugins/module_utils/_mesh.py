@@ -12,8 +12,8 @@ ALL = "all"
 STATE_DIR, NETWORK = "/var/lib/ambassador", "ambassador"
 # in the state directory: the link variables of consumers, a file for each link
 LINKS = "links"
-# in the directory of the endpoint of a container: the directory of the socket with its metrics, which holds nothing else
-METRICS = "metrics"
+# in the directory of the endpoint of a container: the socket with its metrics
+METRICS = "metrics.sock"
 # labels of all objects of the collection: their name, and their mesh, unless it is the default mesh
 LABEL, MESH_LABEL = "crosshost.ambassador", "crosshost.ambassador.mesh"
 # without `_`, which separates the words of a name; short enough for the host name of a container (63 characters, RFC 1035, section 2.3.4)

@@ -10,7 +10,6 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _endpoints as endpoints
-from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 
 # the users of the official images; any other image runs as them too, by number
 HAPROXY_UID, REDIS_UID = 99, 999
@@ -59,8 +58,6 @@ def _expected(state_dir: str, sides: Sequence[str]) -> Iterator[tuple[str, int, 
                 yield f"{side}/generations/{name}", own, DIRECTORY, None
                 for file in os.listdir(os.path.join(generations, name)):
                     yield f"{side}/generations/{name}/{file}", own, FILE, None
-        for run in runs:
-            yield f"{side}/{run}/{mesh_names.METRICS}", os.stat(os.path.join(path, run)).st_uid, PRIVATE_DIRECTORY, None
 
 
 def find_wrong(state_dir: str, sides: Sequence[str] = SIDES) -> list[tuple[str, int, int, int | None]]:

@@ -54,6 +54,10 @@ options:
     type: list
     elements: str
     default: [run]
+  metrics:
+    description: With O(files), whether the user of another container reaches the sockets in O(runs) that every user may connect to.
+    type: bool
+    default: false
   reload:
     description: With V(loaded), reload also where the engine says that it runs this generation, because its files were mended.
     type: bool
@@ -114,13 +118,15 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _endpoints as endpoints
-from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_disk as observation
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address, parse_endpoint
 from ansible_collections.crosshost.ambassador.plugins.module_utils._engines import ENGINES
 from ansible_collections.crosshost.ambassador.plugins.module_utils._files import (
+    EMPTYING,
+    METRICS_DIRECTORY,
     describe_failure,
+    empty_directory,
     make_directory,
     set_permissions,
     write_file,
@@ -272,17 +278,17 @@ class Generations:
         return bool(wrong)
 
     def _directories(self):
-        changed = False
+        owner, changed = self.params["owner"], False
+        for run in self.runs:
+            if os.path.isdir(run) and (os.lstat(run).st_uid != owner or not permissions.differs(run, owner, EMPTYING)):
+                changed = True
+                if not self.module.check_mode:
+                    # before other users can reach the directory: the container of the other engine can leave setuid programs there
+                    empty_directory(run, owner, [engine.endpoint for engine in ENGINES.values()])
         for path, owner, mode, group in (
             (self.path, os.geteuid(), permissions.side_mode(self.params["owner"]), self.params["owner"]),
             (os.path.join(self.path, "generations"), os.geteuid(), permissions.DIRECTORY, None),
-            *((run, self.params["owner"], permissions.PRIVATE_DIRECTORY, None) for run in self.runs),
-            # the metrics of HAProxy have a directory of their own, because the container that reads them must reach nothing else
-            *(
-                (os.path.join(run, mesh_names.METRICS), self.params["owner"], permissions.PRIVATE_DIRECTORY, None)
-                for run in self.runs
-                if self.kind is HAProxy
-            ),
+            *((run, owner, METRICS_DIRECTORY if self.params["metrics"] else permissions.PRIVATE_DIRECTORY, None) for run in self.runs),
         ):
             if os.path.isdir(path) and not permissions.differs(path, owner, mode, group):
                 continue
@@ -294,7 +300,8 @@ class Generations:
             if path not in self.runs and os.path.isdir(path):
                 changed = True
                 if not self.module.check_mode:
-                    shutil.rmtree(path)
+                    empty_directory(path, os.geteuid())
+                    os.rmdir(path)
         return changed
 
     def make_current(self, generation):
@@ -398,7 +405,8 @@ class Generations:
                 shutil.rmtree(entry.path)
         for engine, run in itertools.product(ENGINES.values(), self.runs):
             if engine is not self.kind:
-                with contextlib.suppress(FileNotFoundError):
+                # a container can put a directory there
+                with contextlib.suppress(OSError):
                     os.unlink(engine(run).path)
 
 
@@ -413,6 +421,7 @@ def main():
             "engine": {"type": "str", "choices": ["haproxy", "nftables"], "default": "haproxy"},
             "owner": {"type": "int"},
             "runs": {"type": "list", "elements": "str", "default": ["run"]},
+            "metrics": {"type": "bool", "default": False},
             "reload": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 15},
         },

@@ -16,6 +16,8 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._haproxy_sett
 IGNORED_ERRORS = "X509_V_ERR_CERT_HAS_EXPIRED,X509_V_ERR_CERT_NOT_YET_VALID,X509_V_ERR_CERT_REVOKED"
 # A self-signed certificate can hold any characters, also a line feed. Names of the mesh have only these.
 PEER = "ssl_c_s_dn(CN),regsub([^A-Za-z0-9_.:-],?,g)"
+# in the place of a source: all containers of the host that are not known as clients; no connection comes from a multicast address
+NEIGHBORS = "ff02::1"
 # the parts of the line of a handshake that fails; as words, `-` for a missing value would be logged alone
 FAILED_HANDSHAKE = (
     *("src", "str(:)", "src_port", 'accept_date(ms),ms_ltime(" [%d/%b/%Y:%H:%M:%S.%3N] ")', "fe_name", 'str(" link=")', "ssl_fc_alpn"),
@@ -149,6 +151,7 @@ def _tables(settings: Settings) -> list[Section]:
         [
             "# Connections of each source, and its failed handshakes, logged connections, and refusals (the counters 0 to 2).",
             "# The source :: stands for all strangers: the sources that are not known as clients.",
+            *([f"# {NEIGHBORS} stands for the strangers that are containers of this host."] if settings.subnets else []),
         ],
     )
     if not settings.tls:
@@ -206,16 +209,17 @@ def _sources(settings: Settings) -> list[str]:
     if settings.tls:
         lines.append("acl is_client src,in_table(ambassador.known)")
     if settings.subnets:
-        lines.append("# the client side of this host; connections from elsewhere can arrive from the address of the host")
+        lines.append("# containers, and the client side of this host; connections from elsewhere can arrive from the address of the host")
         lines.append(f"acl is_neighbor src {' '.join(settings.subnets)}")
         if settings.gateways:
             lines.append(f"acl is_host src {' '.join(settings.gateways)}")
-        lines.append("acl is_client var(sess.is_neighbor) -m found")
+        lines.append("acl is_local var(sess.is_neighbor) -m found")
         no_host = " !is_host" if settings.gateways else ""
         lines.append(f"tcp-request connection set-var(sess.is_neighbor) bool(true) if is_neighbor{no_host}")
     if settings.ipv6:
         lines.append("# HAProxy compares the IPv4 address inside a 6to4 or IPv4-compatible address with IPv4 addresses and subnets")
         lines += ["acl is_embedded_ipv4 src 2002::/16 ::/96", "acl is_loopback src ::1"]
+        lines += ["tcp-request connection unset-var(sess.is_neighbor) if is_embedded_ipv4"] if settings.subnets else []
         if not settings.tls:
             lines.append("tcp-request connection reject if is_embedded_ipv4 !is_loopback")
     return lines
@@ -230,6 +234,11 @@ def _limits(settings: Settings) -> list[str]:
         lines.append("# one client host does not take the connections of the links of other client hosts")
         lines.append(f"tcp-request connection reject if {{ sc0_conn_cur gt {connections * 7 // 8} }}")
     quiet = "tcp-request connection set-var(sess.is_quiet) bool(true) if { sc1_tracked }"
+    remote = ""
+    if settings.subnets:
+        remote = " !is_local"
+        lines.append("# containers of this host do not take the connections of other hosts")
+        lines.append(f"tcp-request connection track-sc1 str({NEIGHBORS}) table ambassador.sources if is_local !is_client")
     lines += [
         f"tcp-request connection track-sc1 str(::) table ambassador.sources if !is_client{is_embedded}",
         "# a stranger becomes known with its first certificate, so each of its connections may be one that is logged",
@@ -238,6 +247,7 @@ def _limits(settings: Settings) -> list[str]:
     ]
     if settings.tls:
         timeout = max(5000, min(10000, max(link.get("connect") or 0 for link in settings.links)))
+        all_verified = "tcp-request connection set-var(sess.all_verified)"
         unverified, reject = "sc0_conn_cur,sub(sess.verified)", "tcp-request connection reject if"
         lines += [
             "# A handshake costs capacity before the certificate is known: a source gets a part of it,"
@@ -245,10 +255,13 @@ def _limits(settings: Settings) -> list[str]:
             "# as long as a client side waits, within limits",
             f"timeout client-hs {timeout}ms",
             "tcp-request connection set-var(sess.verified) src,table_conn_cur(ambassador.clients)",
-            "tcp-request connection set-var(sess.all_verified) str(::),table_conn_cur(ambassador.clients)",
+            f"{all_verified} str(::),table_conn_cur(ambassador.clients)",
+            *([f"{all_verified} str({NEIGHBORS}),table_conn_cur(ambassador.clients) if is_local"] if remote else []),
             f"{reject} {{ {unverified} gt {connections * 3 // 4} }}",
-            f"{reject} {{ sc1_tracked }} {{ {unverified} gt {connections // 16} }}",
-            f"{reject} {{ sc1_tracked }} {{ sc1_conn_cur,sub(sess.all_verified) gt {connections // 8} }}",
+            f"{reject} {{ sc1_tracked }} {{ {unverified} gt {connections // 16} }}{remote}",
+            f"{reject} {{ sc1_tracked }} {{ sc1_conn_cur,sub(sess.all_verified) gt {connections // 8} }}{remote}",
+            *([f"{reject} {{ sc1_tracked }} {{ {unverified} gt {connections // 8} }}"] if remote else []),
+            *([f"{reject} {{ sc1_tracked }} {{ sc1_conn_cur,sub(sess.all_verified) gt {connections // 4} }}"] if remote else []),
         ]
     return [
         *lines,
@@ -302,9 +315,11 @@ def _authorization(settings: Settings, aliases: list[str]) -> list[str]:
         f'tcp-request session set-var(sess.refused) str("not a client of the link") {accepted} {admitted}{is_own}',
     ]
     if settings.tls:
+        tracked = f"{accepted} {{ sc1_tracked }}"
         lines += [
             f"tcp-request session track-sc2 src table ambassador.clients {accepted}",
-            f"tcp-request session track-sc3 str(::) table ambassador.clients {accepted} {{ sc1_tracked }}",
+            *([f"tcp-request session track-sc3 str({NEIGHBORS}) table ambassador.clients {tracked} is_local"] if settings.subnets else []),
+            f"tcp-request session track-sc3 str(::) table ambassador.clients {tracked}",
             f"tcp-request session track-sc4 src table ambassador.known {accepted}",
         ]
     return lines
@@ -326,7 +341,7 @@ def _metrics(settings: Settings) -> Section:
     return Section(
         "frontend ambassador.metrics",
         [
-            "bind unix@/run/ambassador/metrics/socket mode 600",
+            "bind unix@/run/ambassador/metrics.sock mode 666",
             "mode http",
             "timeout client 30s",
             "http-request use-service prometheus-exporter if { path /metrics }",

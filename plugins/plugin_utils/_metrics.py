@@ -11,7 +11,6 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.module_utils._addresses import is_address, parse_address
 from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
-from ansible_collections.crosshost.ambassador.plugins.module_utils._permissions import HAPROXY_UID
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import (
     ENDPOINT_DIRECTORY,
     NO_UPSTREAM_DNS,
@@ -22,6 +21,8 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_ne
 
 # HAProxy's usual port for metrics, in the container
 METRICS_PORT = 8404
+# another user than that of HAProxy: it reaches only the sockets with metrics in the directories of the endpoints
+METRICS_UID = 65534
 # pages of each container: from HAProxy, and from its generation
 PAGES = ("metrics", "generation")
 
@@ -63,15 +64,11 @@ def describe_metrics_container(host, shown, settings, observed):
             "container": names.name_side_container(side, observed["mesh"], number),
         }
         targets += [{"targets": ["@host@"], "labels": {"__metrics_path__": f"/{path}/{page}", **labels, "page": page}} for page in PAGES]
-        volumes.append(
-            format_volume(
-                f"{settings['state_dir']}/{side}/{names.name_run_directory(number)}/{mesh_names.METRICS}", f"{ENDPOINT_DIRECTORY}/{path}"
-            )
-        )
+        volumes.append(format_volume(f"{settings['state_dir']}/{side}/{names.name_run_directory(number)}", f"{ENDPOINT_DIRECTORY}/{path}"))
         backends += [
             f"backend {path}",
             "    http-request replace-path /[^/]+(/.*) \\1",
-            f"    server {path} unix@{ENDPOINT_DIRECTORY}/{path}/socket",
+            f"    server {path} unix@{ENDPOINT_DIRECTORY}/{path}/{mesh_names.METRICS}",
         ]
     # in a format of HAProxy, in quotes
     told = json.dumps(targets).replace("%", "%%").replace("'", "\\u0027").replace("@host@", "%[req.hdr(host),json(utf8s)]")
@@ -96,7 +93,7 @@ def describe_metrics_container(host, shown, settings, observed):
     return describe_container(
         names.name_metrics_container(observed["mesh"]),
         settings["image"],
-        user=f"{HAPROXY_UID}:{HAPROXY_UID}",
+        user=f"{METRICS_UID}:{METRICS_UID}",
         entrypoint=["sh", "-c"],
         command=["exec haproxy -db -f /dev/stdin <<'END'\n" + "\n".join(lines) + "\nEND"],
         # as the first process, and without a master, HAProxy ignores SIGTERM

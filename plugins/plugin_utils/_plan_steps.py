@@ -68,7 +68,7 @@ def add_configuration_step(plan, inputs, side_containers):
         return
     wrong = permissions.of_side(inputs.observed["wrong_permissions"], inputs.side)
     files = {name: digest(content.encode()) for name, content in generation["files"].items()}
-    run = {"owner": int(side_containers.first["user"].partition(":")[0]), "mode": "0700"}
+    run = {"owner": int(side_containers.first["user"].partition(":")[0]), "mode": "0711" if inputs.settings["metrics"] else "0700"}
     if "certificate" in plan.why or on_disk.get("current") != generation["name"] or on_disk.get("files") != files:
         plan.add_step("configuration", "the configuration changes")
     elif on_disk.get("runs") != dict.fromkeys(runs, run):

@@ -241,7 +241,7 @@ class Host:
             "current": generation["name"],
             "files": {name: digest(content.encode()) for name, content in generation["files"].items()},
             "wiring": packing.packed(generation["files"][packing.FILE].encode()) if packing.FILE in generation["files"] else None,
-            "runs": {run: {"owner": owner, "mode": "0700"} for run in found["runs"]},
+            "runs": {run: {"owner": owner, "mode": "0711" if told["metrics"] else "0700"} for run in found["runs"]},
         }
         self._repair(permissions.of_side(self.observed["wrong_permissions"], side))
         self._enter(side)

@@ -164,7 +164,7 @@ def validate(tmp_path_factory, certificates):
         (place / "generations").mkdir()
         name = next((line.split()[2] for line in files.get("links.cfg", "").splitlines() if "AMBASSADOR_GENERATION" in line), "none")
         (place / "generations" / name).symlink_to("../generation")
-        (place / "run/metrics").mkdir(parents=True)
+        (place / "run").mkdir()
         process = started[engine]
         process.stdin.write(f"{place}\n")
         process.stdin.flush()

@@ -214,8 +214,20 @@ def pages(host="vm1", metrics="9105", network=None, **changes):
 def test_who_tells_metrics_reaches_their_sockets_and_nothing_else():
     found, _ = pages()
     runs = {"client": "client/run", "server": "server/run", "server_2": "server/run-2"}
-    assert found["volumes"] == [f"/var/lib/ambassador/{run}/metrics:/run/ambassador/{path}:ro,z" for path, run in runs.items()]
-    assert (found["user"], found["capabilities"], found["publish"]) == ("99:99", None, ["127.0.0.1:9105:8404"])
+    assert found["volumes"] == [f"/var/lib/ambassador/{run}:/run/ambassador/{path}:ro,z" for path, run in runs.items()]
+    # not the user of HAProxy, which alone reaches the other sockets
+    assert (found["user"], found["capabilities"], found["publish"]) == ("65534:65534", None, ["127.0.0.1:9105:8404"])
+
+
+def test_no_mount_begins_below_a_directory_that_a_container_writes_to():
+    """Docker follows a symbolic link in the path of a mount, which a container could put there."""
+    sides = [a_side(side, engine=engine, metrics="9105") for side in ("client", "server") for engine in ("haproxy", "nftables")]
+    temporary = describe_temporary_container(a_side(), "ambassador_client_standin", "/var/lib/ambassador/client", True)
+    redis = describe_redis_server("redis_server", {**settings(), "volume": "/srv/data"})
+    volumes = [volume.split(":") for each in (*sides, temporary, redis, pages()[0]) for volume in each["volumes"]]
+    written = {source for source, _, options in volumes if options.startswith("rw")}
+    assert written == {f"/var/lib/ambassador/{directory}/run" for directory in ("client", "server", "client/standin")}
+    assert [source for source, *_ in volumes if any(source.startswith(f"{directory}/") for directory in written)] == []
 
 
 def test_prometheus_is_told_where_the_metrics_of_each_container_are():

@@ -1,13 +1,23 @@
 """Generations on disk, and the reload of an engine that refuses one. Real reloads are tested on the lab's hosts."""
 
+import errno
 import os
 import re
 import resource
+import socket
 import stat
+import subprocess
+import sys
+import types
 
 import pytest
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _endpoints as endpoints
+from ansible_collections.crosshost.ambassador.plugins.module_utils import _engines as engines
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _observation_disk as observation
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
+from ansible_collections.crosshost.ambassador.plugins.module_utils._files import EMPTYING
+from ansible_collections.crosshost.ambassador.plugins.module_utils._mesh import METRICS
+from ansible_collections.crosshost.ambassador.plugins.module_utils._permissions import HAPROXY_UID
 from ansible_collections.crosshost.ambassador.plugins.modules import generation as module_file
 from conftest import MasterCli, RecordedEngine, named, run_module
 
@@ -64,16 +74,29 @@ def test_a_generation_of_other_files_loses_those_that_it_has_no_more(side):
     assert os.listdir(side / "generations" / ("0" * 12)) == ["haproxy.cfg"]
 
 
-def test_metrics_have_a_directory_of_their_own_where_the_engine_tells_them(side):
-    stage(side)
-    assert (side / "run/metrics").is_dir()
-    assert stat.S_IMODE(os.stat(side / "run/metrics").st_mode) == 0o700
-    # as Docker makes what it is to mount and does not find
-    (side / "run/metrics").chmod(0o755)
-    assert stage(side)["changed"]
-    assert not stage(side)["changed"]
-    module(path=str(side.parent / "server"), state="staged", owner=OWNER, engine="nftables", **named({"ambassador.nft": "one"}))
-    assert os.listdir(side.parent / "server/run") == []
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_other_user_connects_to_the_socket_with_metrics_and_to_no_other_socket(side):
+    def connect_as_other_user():
+        code = "import os, socket, sys\nos.setgroups([]), os.setgid(65534), os.setuid(65534)\n"
+        code += "for name in sys.argv[1:]: print(name, socket.socket(socket.AF_UNIX).connect_ex(name))"
+        run = subprocess.run(
+            [sys.executable, "-c", code, METRICS, "master.sock"], cwd=side / "run", capture_output=True, text=True, check=True
+        )
+        return dict(line.split() for line in run.stdout.splitlines())
+
+    refused = str(errno.EACCES)
+    stage(side, metrics=True)
+    assert not stage(side, metrics=True)["changed"]
+    # as Docker and HAProxy mount and create them
+    with socket.socket(socket.AF_UNIX) as metrics, socket.socket(socket.AF_UNIX) as command:
+        for listener, name, mode in ((metrics, METRICS, 0o666), (command, "master.sock", 0o600)):
+            listener.bind(str(side / "run" / name))
+            (side / "run" / name).chmod(mode)
+            listener.listen()
+        assert connect_as_other_user() == {METRICS: "0", "master.sock": refused}
+        # without metrics, the directory is private
+        assert stage(side)["changed"]
+        assert connect_as_other_user() == {METRICS: refused, "master.sock": refused}
 
 
 def test_the_directory_of_the_socket_is_for_the_engine_alone_and_the_files_for_everybody(side):
@@ -86,6 +109,63 @@ def test_the_directory_of_the_socket_is_for_the_engine_alone_and_the_files_for_e
     mended = stage(side)
     assert (mended["changed"], mended["generation"], mended["current"]) == (True, generation, True)
     assert stat.S_IMODE(os.stat(side / "run").st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize(("before", "after"), [(0, HAPROXY_UID), (HAPROXY_UID, 0)])
+def test_change_of_the_engine_keeps_no_program_of_the_container_before(side, tmp_path, before, after):
+    def stage_for(owner, **arguments):
+        engine = "haproxy" if owner else "nftables"
+        return module(path=str(side), state="staged", owner=owner, engine=engine, **named({"ambassador.nft": "one"}), **arguments)
+
+    stage_for(before)
+    (elsewhere := tmp_path / "elsewhere").touch()
+    (side / "run/link").symlink_to(tmp_path)
+    # a program with the name of an endpoint, and more directories than Python recurses into or has descriptors for
+    for name in ("program", "ask"):
+        (side / "run" / name).touch()
+        (side / "run" / name).chmod(0o4755)
+    deep = os.open(side / "run", os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("deep", dir_fd=deep)
+        below = os.open("deep", os.O_RDONLY, dir_fd=deep)
+        os.close(deep)
+        deep = below
+    os.close(deep)
+    os.mkfifo(side / "run/master.sock")
+    assert not stage_for(before)["changed"]
+    assert stage_for(after, check=True)["changed"]
+    assert len(os.listdir(side / "run")) >= 5
+    assert stage_for(after)["changed"]
+    assert os.listdir(side / "run") == ["master.sock"]
+    assert ((side / "run").stat().st_uid, stat.S_IMODE((side / "run").stat().st_mode)) == (after, 0o700)
+    assert elsewhere.exists()
+    # a run that was interrupted left the owner, and this mode
+    (side / "run/program").touch()
+    (side / "run").chmod(EMPTYING)
+    assert stage_for(after)["changed"]
+    assert not (side / "run/program").exists()
+    assert not stage_for(after)["changed"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_other_users_reach_the_directory_of_a_side_only_after_it_is_empty(side, monkeypatch):
+    module(path=str(side), state="staged", owner=0, engine="nftables", **named({"ambassador.nft": "one"}))
+    params = {"path": str(side), "engine": "haproxy", "owner": HAPROXY_UID, "runs": ["run"]}
+    monkeypatch.setattr(module_file, "empty_directory", lambda *_: os.stat("/none"))
+    with pytest.raises(FileNotFoundError, match="/none"):
+        module_file.Generations(types.SimpleNamespace(params=params, check_mode=False))._directories()
+    assert stat.S_IMODE(side.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_directory_of_a_container_that_is_gone_is_removed_with_any_content(side):
+    stage(side, runs=["run", "run-2"])
+    (side / "run-2/deep").mkdir()
+    for name in ("ask", "master.sock"):
+        os.mkfifo(side / "run-2" / name)
+    assert stage(side)["changed"]
+    assert endpoints.existing_runs(str(side)) == ["run"]
 
 
 def test_wrong_modes_are_repaired_without_a_reload(side):
@@ -220,6 +300,17 @@ def test_where_one_container_refuses_a_generation_all_run_the_last_good_one_agai
     assert "[ALERT] no port" in refused["msg"]
     assert os.readlink(side / "current") == f"generations/{first}"
     assert [engine.asked.count("reload") for engine in (one, other)] == [2, 2]
+
+
+def test_directory_in_the_place_of_the_pipe_of_another_engine_stops_no_run(side):
+    """A container of HAProxy can create the directory."""
+    generation = current(side)
+    Engine(side, generation, "Success=1\n")
+    (side / "run/ask/not_empty").mkdir(parents=True)
+    assert isinstance(engines.engine_of(str(side / "run")), module_file.HAProxy)
+    loaded = module(path=str(side), state="loaded", generation=generation)
+    assert not loaded.get("failed"), loaded
+    assert not loaded["changed"]
 
 
 def test_the_generation_before_is_kept_and_no_older_one(side):

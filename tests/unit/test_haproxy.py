@@ -99,7 +99,7 @@ def command(directory, made, *options, container=""):
     :param str container: name of the container, if HAProxy is in one
     """
     target = directory / "etc/generations" / made["name"]
-    for path in (target, directory / "run/metrics"):
+    for path in (target, directory / "run"):
         path.mkdir(parents=True)
     for file, text in made["files"].items():
         (target / file).write_text(text.replace("/etc/ambassador", f"{directory}/etc").replace("/run/ambassador", f"{directory}/run"))
@@ -156,8 +156,12 @@ class Side:
 
     def metrics(self, proxy):
         """Return the counters of a frontend: name without its prefix -> value."""
+        path, deadline = self.directory / "run/metrics.sock", time.monotonic() + 20
+        # HAProxy listens on the ports of links first
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
         with socket.socket(socket.AF_UNIX) as link:
-            link.connect(str(self.directory / "run/metrics/socket"))
+            link.connect(str(path))
             link.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
             text = b"".join(iter(lambda: link.recv(1 << 16), b"")).decode()
         return {name: int(value) for name, value in re.findall(rf'^haproxy_frontend_(\w+){{proxy="{proxy}"}} (\d+)$', text, re.M)}
@@ -218,12 +222,12 @@ def server_side(tmp_path, echo, certificates):
     """Starts a server side that authorizes vm2 for the link echo; returns it and its port."""
     started, port = [], free_port()
 
-    def start(known=(CLIENT,), tls=True, clients="vm2", **options):
+    def start(known=(CLIENT,), tls=True, clients="vm2", subnets=(), **options):
         link = {"port": 7, "publish": port, "servers": "vm1", "clients": clients, "backend": f"host:{echo}", "check": "none"}
         more = {**LISTED, **{file: (certificates / name).read_text() for file, name in (("cert.pem", "vm1.pem"), ("ca.pem", "ca.pem"))}}
         # without TLS, the address of vm2 is authorized
         more |= {} if tls else {"admitted.lst": f"echo/{CLIENT}\n"}
-        changes = {"ipv6": False, "connections": CONNECTIONS, "metrics": True, "subnets": [], "sources": {"vm2": list(known)}}
+        changes = {"ipv6": False, "connections": CONNECTIONS, "metrics": True, "subnets": subnets, "sources": {"vm2": list(known)}}
         made = generation(side="server", tls=tls, map_={"echo": link}, more=more, **changes)
         install_key(tmp_path, certificates)
         started.append(Side(tmp_path, made, port, **options))
@@ -335,6 +339,22 @@ def test_authorized_connections_succeed_during_a_flood_of_half_open_handshakes(s
     for _ in range(200):
         assert request(port, certificates / "vm2.pem")[0] == b"hello"
         time.sleep(0.02)
+
+
+def test_authorized_connections_succeed_during_floods_from_containers_of_the_host(server_side, flood, certificates):
+    __, port = server_side(subnets=["127.0.1.0/24"])
+    flood(port, "127.0.1.1")
+    # the client side of the host is not known yet
+    assert [request(port, certificates / "vm2.pem", "127.0.1.3")[0] for _ in range(20)] == [b"hello"] * 20
+    flood(port, "127.0.1.2")
+    times = []
+    for _ in range(100):
+        for source in (CLIENT, "127.0.1.3"):
+            answer, seconds = request(port, certificates / "vm2.pem", source)
+            assert answer == b"hello"
+            times.append(seconds)
+            time.sleep(0.02)
+    assert sorted(times)[len(times) // 2] < 1
 
 
 def test_client_with_an_unknown_address_connects_during_a_flood_from_another_address(server_side, flood, certificates):
@@ -459,8 +479,9 @@ def test_name_in_a_self_signed_certificate_forges_no_line_of_the_log(server_side
     assert "fake" not in side.log().replace(line, "")
 
 
-def test_failed_handshakes_of_many_strangers_are_logged_up_to_a_limit(server_side):
-    side, port = server_side(known=(CLIENT, STRANGER))
+@pytest.mark.parametrize("subnets", [[], ["127.0.2.0/24"]], ids=["other hosts", "containers of the host"])
+def test_failed_handshakes_of_many_strangers_are_logged_up_to_a_limit(server_side, subnets):
+    side, port = server_side(known=(CLIENT, STRANGER), subnets=subnets)
 
     def fail(source):
         with socket.create_connection(("127.0.0.1", port), 5, (source, 0)) as connection:
@@ -471,8 +492,9 @@ def test_failed_handshakes_of_many_strangers_are_logged_up_to_a_limit(server_sid
         # a stranger that fails more often takes no more of the limit for all
         for _ in range(40 if number == 1 else 12):
             fail(f"127.0.2.{number}")
-    # a known address has a limit of its own
+    # a known address has a limit of its own, and strangers have another one than containers
     fail(STRANGER)
+    fail(ATTACKER)
     assert 15 < len(lines_of(side, "127.0.2.1", 16)) <= 20
     assert 150 < len(lines_of(side, "127.0.2.[0-9]+", 151)) <= 200
-    assert len(lines_of(side, STRANGER)) == 1
+    assert (len(lines_of(side, STRANGER)), len(lines_of(side, ATTACKER))) == (1, 1 if subnets else 0)

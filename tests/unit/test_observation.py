@@ -824,5 +824,5 @@ def test_file_that_is_removed_meanwhile_is_none(tmp_path, monkeypatch):
     monkeypatch.setattr(disk.endpoints, "read_file", lambda path, size: (os.unlink(path), read(path, size))[1])
     assert disk.directory(str(tmp_path))["files"]["one"]["sha256"] == disk.digest(b"")
     (tmp_path / "run").mkdir()
-    monkeypatch.setattr(permissions, "_expected", lambda *_: [("run/metrics", 0, 0o700, None)])
+    monkeypatch.setattr(permissions, "_expected", lambda *_: [("run/removed", 0, 0o700, None)])
     assert permissions.find_wrong(str(tmp_path)) == []

@@ -40,7 +40,6 @@ def test_modules_set_modes_under_any_umask(tmp_path, umask):
         f"srv/ambassador/client/generations/{generation['generation']}/haproxy.cfg": "644",
         f"srv/ambassador/client/generations/{generation['generation']}/links.cfg": "644",
         "srv/ambassador/client/run": "700",
-        "srv/ambassador/client/run/metrics": "700",
         "srv/ambassador/redis_client": "700",
         "srv/ambassador/redis_client/app": "600",
         "srv/ambassador/links": "755",
@@ -72,7 +71,6 @@ def state(tmp_path):
     for name, owner, mode in (
         ("client/generations/aaaaaaaaaaaa", own, permissions.DIRECTORY),
         ("client/run", own, permissions.PRIVATE_DIRECTORY),
-        ("client/run/metrics", own, permissions.PRIVATE_DIRECTORY),
         ("server/generations", own, permissions.DIRECTORY),
         ("server/run", own, permissions.PRIVATE_DIRECTORY),
         ("client", own, permissions.side_mode(OWNER)),
@@ -144,7 +142,6 @@ def test_generation_repairs_the_key_and_the_certificate(state):
 def test_symbolic_links_are_not_followed(state, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir(mode=0o700)
-    (state / "client/run/metrics").rmdir()
     (state / "client/run/metrics").symlink_to(elsewhere)
     with pytest.raises(OSError, match="metrics"):
         make_directory(str(state / "client/run/metrics"), os.geteuid(), 0o755)
