@@ -31,7 +31,7 @@ _value:
   elements: str
 """
 
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._meshes import meshes
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._meshes import format_meshes
 
 
 class FilterModule:
@@ -39,4 +39,4 @@ class FilterModule:
 
     def filters(self):
         """Return name -> callable."""
-        return {"meshes": meshes}
+        return {"meshes": format_meshes}

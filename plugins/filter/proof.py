@@ -84,7 +84,7 @@ import base64
 import time
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import proof as judge
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import readable
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import read_foreign_certificate
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import text_of
 
@@ -100,7 +100,7 @@ def proof(verified, links, host, side, before, counted=(), addresses=None, certi
         observed = (hostvars.get(name) or {}).get(OBSERVED) or {}
         offset = observed.get("clock_offset")
         clocks[name] = offset if isinstance(offset, int) else None
-        lifetimes.setdefault(name, readable(text_of(observed, "identity", "certificate")))
+        lifetimes.setdefault(name, read_foreign_certificate(text_of(observed, "identity", "certificate")))
     times = {"lifetimes": lifetimes, "clocks": clocks, "now": time.time()}
     local = verified.get("local")
     return judge(verified["info"], links, host, side, before, dialled, addresses, authorities, mesh, times, local)
@@ -113,7 +113,7 @@ def read_certificate(content):
     :rtype: dict | None
     """
     try:
-        return readable(base64.b64decode(content).decode())
+        return read_foreign_certificate(base64.b64decode(content).decode())
     except (TypeError, ValueError):
         return None
 

@@ -52,8 +52,8 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis
 def redis_files(passwords, kind, app_rules=(), memory="0"):
     """Return the files: see the documentation above."""
     if kind == "loaded":
-        return {"loaded": redis.loaded(passwords, app_rules, memory)}
-    return redis.server_files(passwords, app_rules, memory) if kind == "server" else redis.client_files(passwords)
+        return {"loaded": redis.render_loaded(passwords, app_rules, memory)}
+    return redis.render_server_files(passwords, app_rules, memory) if kind == "server" else redis.render_client_files(passwords)
 
 
 class FilterModule:

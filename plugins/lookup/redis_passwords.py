@@ -46,6 +46,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _passwords as passwords
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_controller import ControllerMessage
 
 
 class LookupModule(LookupBase):
@@ -53,17 +54,17 @@ class LookupModule(LookupBase):
 
     def run(self, terms, variables=None, **kwargs):
         """Return the passwords."""
-        problem = controller.facts_problem(variables or {}, ", so no password is read or created")
+        problem = controller.find_facts_problem(variables or {}, ControllerMessage.FACTS_STOP_PASSWORD)
         if problem:
-            raise AnsibleError(problem)
+            raise AnsibleError(str(problem))
         self.set_options(var_options=variables, direct=kwargs)
-        said, mesh = self.get_option("directory"), self.get_option("mesh")
-        directory = os.path.realpath(os.path.expanduser(said)) if said else None
+        directory, mesh = self.get_option("directory") or None, self.get_option("mesh")
+        directory = directory and os.path.realpath(os.path.expanduser(directory))
         return [
             {
                 user: password
-                or (passwords.kept(directory, user, mesh) if directory else None)
-                or passwords.made(directory, user, mesh, self._loader)
+                or (passwords.read_password(directory, user, mesh) if directory else None)
+                or passwords.create_password(directory, user, mesh, self._loader)
                 for user, password in given.items()
             }
             for given in terms

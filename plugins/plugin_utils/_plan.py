@@ -132,7 +132,7 @@ class Plan:
         steps = [] if self.problems else [name for name in STEPS if name in self.why]
         return {
             "part": self.part,
-            "problems": self.problems,
+            "problems": [str(problem) for problem in self.problems],
             "ask": self.ask,
             "steps": steps,
             "phases": self._sort_into_phases(steps),

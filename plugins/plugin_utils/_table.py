@@ -4,22 +4,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 
-def printable(text):
-    """Return a text without characters that change the terminal or end the line: a host may answer them.
 
-    :param str text: the text
-    :rtype: str
-    """
+def make_printable(text: str) -> str:
+    """Return a text without characters that change the terminal or end the line: the answer of a host can contain them."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def aligned(rows):
-    """Return rows as lines, their columns aligned.
-
-    :param rows: a sequence of cells each, all of the same length
-    :rtype: list[str]
-    """
-    words = [tuple(printable(str(cell)) for cell in row) for row in rows]
+def align_rows(rows: Iterable[Iterable[object]]) -> list[str]:
+    """Return rows as lines with aligned columns. All rows have the same number of cells."""
+    words = [tuple(make_printable(str(cell)) for cell in row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*words, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in words]

@@ -23,8 +23,8 @@ ONE, OTHER = Signer("one"), Signer("other")
 
 
 def test_a_certificate_says_whose_it_is_who_signed_it_and_for_how_long():
-    found = certificates.certificate("words before\n" + ONE.certify("vm1", 7) + OTHER.pem)
-    (authority,) = certificates.certificates(ONE.pem)
+    found = certificates.read_certificate("words before\n" + ONE.certify("vm1", 7) + OTHER.pem)
+    (authority,) = certificates.read_certificates(ONE.pem)
     assert (found["name"], found["serial"], found["authority"]) == ("vm1", 7, authority["key"])
     assert found["key"] != authority["key"]
     assert (found["not_before"], found["not_after"]) == (NOW.timestamp(), NOW.timestamp() + 90 * 86400)
@@ -34,56 +34,56 @@ def test_a_certificate_says_whose_it_is_who_signed_it_and_for_how_long():
 
 @pytest.mark.parametrize("text", ["", "(made by a run)\n", OTHER.revoke(7)])
 def test_where_there_is_no_certificate_there_is_none(text):
-    assert certificates.certificate(text) is None
-    assert certificates.certificates(text) == []
+    assert certificates.read_certificate(text) is None
+    assert certificates.read_certificates(text) == []
 
 
 def test_a_certificate_that_is_none_is_told():
     with pytest.raises(ValueError, match=r"."):
-        certificates.certificate("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+        certificates.read_certificate("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
 
 
 def test_a_certificate_from_elsewhere_may_say_less():
-    found = certificates.certificate(ONE.certify("", 7, extended=False))
+    found = certificates.read_certificate(ONE.certify("", 7, extended=False))
     assert (found["name"], found["key"], found["authority"]) == ("", None, None)
 
 
 def test_all_cas_are_told_in_their_order():
-    assert [found["name"] for found in certificates.certificates(ONE.pem + OTHER.pem)] == ["one", "other"]
+    assert [found["name"] for found in certificates.read_certificates(ONE.pem + OTHER.pem)] == ["one", "other"]
 
 
 def test_missing_issuers_of_intermediate_cas_are_named():
     root = Signer("root")
     issuing, namesake = Signer("issuing", root), Signer("root")
     missing = [{"name": "CN=issuing", "issuer": "CN=root"}]
-    assert certificates.missing_issuers(issuing.pem) == missing
+    assert certificates.find_missing_issuers(issuing.pem) == missing
     # the name alone is not enough
-    assert certificates.missing_issuers(issuing.pem + namesake.pem) == missing
-    assert certificates.missing_issuers(issuing.pem + root.pem) == certificates.missing_issuers(root.pem + issuing.pem) == []
-    assert certificates.missing_issuers(ONE.pem + OTHER.pem) == certificates.missing_issuers("") == []
+    assert certificates.find_missing_issuers(issuing.pem + namesake.pem) == missing
+    assert certificates.find_missing_issuers(issuing.pem + root.pem) == certificates.find_missing_issuers(root.pem + issuing.pem) == []
+    assert certificates.find_missing_issuers(ONE.pem + OTHER.pem) == certificates.find_missing_issuers("") == []
 
 
 def test_what_is_revoked_is_told_from_all_lists():
-    found = certificates.revoked(ONE.revoke(7, 8) + OTHER.revoke(9))
+    found = certificates.list_revoked(ONE.revoke(7, 8) + OTHER.revoke(9))
     assert found == [
         {"serial": serial, "issuer": issuer, "since": "20261124120000Z"}
         for serial, issuer in ((7, "CN=one"), (8, "CN=one"), (9, "CN=other"))
     ]
     # numbers of another CA mean nothing
-    held = certificates.certificate(ONE.certify("vm1", 9))
-    assert certificates.revoked_serials(held, found) == [7, 8]
-    assert certificates.revoked_serials(None, found) == []
-    assert certificates.revoked(ONE.revoke()) == certificates.revoked("") == []
+    held = certificates.read_certificate(ONE.certify("vm1", 9))
+    assert certificates.select_revoked_serials(held, found) == [7, 8]
+    assert certificates.select_revoked_serials(None, found) == []
+    assert certificates.list_revoked(ONE.revoke()) == certificates.list_revoked("") == []
 
 
 def test_a_certificate_is_due_when_another_ca_signs_and_not_where_one_more_is_trusted():
-    held = certificates.certificate(ONE.certify("vm1", 7))
+    held = certificates.read_certificate(ONE.certify("vm1", 7))
     tls = {"held": held, "now": NOW.timestamp()}
     other = Renewal(RenewalReason.OTHER_AUTHORITY, "of another CA", False)
     for pem, due in ((ONE.pem, None), (ONE.pem + OTHER.pem, None), (OTHER.pem + ONE.pem, other), (OTHER.pem, other)):
-        assert find_renewal("vm1", "own", {**tls, "authorities": certificates.certificates(pem), "revoked": []}) == due
-    revoked = [entry["serial"] for entry in certificates.revoked(ONE.revoke(7))]
-    renewal = find_renewal("vm1", "own", {**tls, "authorities": certificates.certificates(ONE.pem), "revoked": revoked})
+        assert find_renewal("vm1", "own", {**tls, "authorities": certificates.read_certificates(pem), "revoked": []}) == due
+    revoked = [entry["serial"] for entry in certificates.list_revoked(ONE.revoke(7))]
+    renewal = find_renewal("vm1", "own", {**tls, "authorities": certificates.read_certificates(ONE.pem), "revoked": revoked})
     assert renewal.reason is RenewalReason.REVOKED
 
 
@@ -106,11 +106,11 @@ def test_a_signature_that_cannot_be_checked_proves_nothing():
     moment = NOW.timestamp() + 1
     assert certificates.proves_name(authority.certify("vm1", 7, names=["vm1"]), "vm1", authority.pem, moment)
     text = forged("VM1", authority)
-    assert certificates.certificate(text)["authority"] == certificates.certificates(authority.pem)[0]["key"]
+    assert certificates.read_certificate(text)["authority"] == certificates.read_certificates(authority.pem)[0]["key"]
     assert not certificates.is_signed(text, authority.pem)
     assert not certificates.proves_name(text, "VM1", authority.pem, moment)
     # the administrator's own file is another matter
-    assert certificates.missing_issuers(authority.pem + text) == []
+    assert certificates.find_missing_issuers(authority.pem + text) == []
 
 
 def test_a_certificate_proves_its_own_name_while_it_is_valid():
@@ -176,7 +176,7 @@ def test_one_that_is_missing_is_made_and_kept_and_holds_from_then_on(tmp_path):
     kept = tmp_path / "new" / "redis_app.password"
     assert kept.read_text() == made["app"] + "\n"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert passwords.kept(str(tmp_path / "new"), "app", "default") == made["app"]
+    assert passwords.read_password(str(tmp_path / "new"), "app", "default") == made["app"]
 
 
 def test_a_rehearsal_keeps_none(tmp_path, monkeypatch):
@@ -193,17 +193,17 @@ def test_a_home_directory_is_found(tmp_path, monkeypatch):
 
 
 def test_what_is_not_kept_is_none_and_an_empty_file_is_an_empty_one(tmp_path):
-    assert passwords.kept(str(tmp_path), "app", "default") is None
+    assert passwords.read_password(str(tmp_path), "app", "default") is None
     (tmp_path / "redis_app.password").write_text("\n")
-    assert passwords.kept(str(tmp_path), "app", "default") == ""
+    assert passwords.read_password(str(tmp_path), "app", "default") == ""
 
 
 def test_forged_certificate_is_none():
-    (block,) = certificates.blocks(ONE.certify("vm1", 7), "CERTIFICATE")
+    (block,) = certificates.find_blocks(ONE.certify("vm1", 7), "CERTIFICATE")
     forged = x509.load_pem_x509_certificate(block.encode()).public_bytes(serialization.Encoding.DER)
     for change in (lambda der: der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07"), lambda der: der[:200], lambda der: b""):
         text = f"-----BEGIN CERTIFICATE-----\n{base64.b64encode(change(forged)).decode()}\n-----END CERTIFICATE-----\n"
-        assert certificates.readable(text) is None
-        assert certificates.public_key(text) is None
-    assert certificates.readable(["text"]) is None
-    assert certificates.readable(block)["name"] == "vm1"
+        assert certificates.read_foreign_certificate(text) is None
+        assert certificates.read_public_key(text) is None
+    assert certificates.read_foreign_certificate(["text"]) is None
+    assert certificates.read_foreign_certificate(block)["name"] == "vm1"

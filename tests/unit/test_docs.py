@@ -14,6 +14,9 @@ import yaml
 from ansible_collections.crosshost.ambassador.plugins.action.plan import known_variables
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_controller import ControllerMessage
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_redis import RedisMessage
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_status import StatusMessage
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._schema import SCHEMA
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 from conftest import ROOT
@@ -214,6 +217,10 @@ def sentences():
             # what Jinja says itself stands in quotes
             for said in [" ".join(text.split()), *re.findall(r"undef\('(.*?)'", text)]:
                 found.append([None if part.startswith("{{") else part for part in re.split(r"({{.*?}})", said)])
+    # a message follows its place
+    for message in (*ControllerMessage, *StatusMessage, *RedisMessage):
+        first, *others = re.split(r"\{\w+\}", f"{message.cause} {message.remedy}".strip())
+        found.append([None, first, *(part for text in others for part in (None, text))])
     # one that says little by itself is any sentence
     telling = [parts for parts in found if len("".join(filter(None, parts))) > 40]
     return ["".join(".*" if part is None else re.escape(part) for part in parts) for parts in telling]

@@ -9,6 +9,8 @@ from ansible_collections.crosshost.ambassador.plugins.filter import redis_proof 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import users
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import parse_size
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Place
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_redis import RedisMessage
 
 redis_files = files_filter.FilterModule().filters()["redis_files"]
 redis_proof = proof_filter.FilterModule().filters()["redis_proof"]
@@ -34,7 +36,7 @@ def test_a_server_has_its_users_its_configuration_and_the_operator_s_password():
 
 
 def test_the_acl_has_hashes_and_no_password():
-    lines = redis.users_acl(PASSWORDS).splitlines()
+    lines = redis.render_acl(PASSWORDS).splitlines()
     # whoever does not say who he is may ask whether the server lives, and whether it is the master
     assert lines[0] == "user default reset on nopass +ping +role"
     assert [re.match(r"user (\w+) reset on #([0-9a-f]{64}) ", line).groups() for line in lines[1:]] == [
@@ -42,11 +44,11 @@ def test_the_acl_has_hashes_and_no_password():
     ]
     assert not [line for line in lines for password in PASSWORDS.values() if password in line]
     # as the observation of a host reads it
-    assert users(redis.users_acl(PASSWORDS)) == {user: sha256(password) for user, password in PASSWORDS.items()}
+    assert users(redis.render_acl(PASSWORDS)) == {user: sha256(password) for user, password in PASSWORDS.items()}
 
 
 def test_each_user_may_do_what_it_is_for():
-    may = {user: rules.split() for user, rules in redis.MAY.items()}
+    may = {user: rules.split() for user, rules in redis.RULES.items()}
     assert list(may) == list(redis.USERS)
     assert may["app"].index("-@dangerous") > may["app"].index("+@all")
     assert "-@admin" in may["app"]
@@ -59,15 +61,15 @@ def test_each_user_may_do_what_it_is_for():
 
 def test_app_runs_no_scripts_unless_a_rule_allows_it():
     def rules(*more):
-        return redis.users_acl(PASSWORDS, more).splitlines()[1].split()[5:]
+        return redis.render_acl(PASSWORDS, more).splitlines()[1].split()[5:]
 
     assert rules().index("-@scripting") > rules().index("+@all")
     assert not [rule for rule in rules() if rule.startswith(("+eval", "+script", "+function", "+fcall"))]
     # the last rule counts
     assert rules("+eval", "resetkeys", "~shop:*") == [*rules(), "+eval", "resetkeys", "~shop:*"]
-    assert redis.users_acl(PASSWORDS, ["+eval"]).splitlines()[2:] == redis.users_acl(PASSWORDS).splitlines()[2:]
-    assert redis.loaded(PASSWORDS, ["+eval"], "1G") != redis.loaded(PASSWORDS, [], "1G")
-    assert redis_files(PASSWORDS, "server", ["+eval"], "1G") == redis.server_files(PASSWORDS, ["+eval"], "1G")
+    assert redis.render_acl(PASSWORDS, ["+eval"]).splitlines()[2:] == redis.render_acl(PASSWORDS).splitlines()[2:]
+    assert redis.render_loaded(PASSWORDS, ["+eval"], "1G") != redis.render_loaded(PASSWORDS, [], "1G")
+    assert redis_files(PASSWORDS, "server", ["+eval"], "1G") == redis.render_server_files(PASSWORDS, ["+eval"], "1G")
 
 
 @pytest.mark.parametrize(
@@ -81,33 +83,35 @@ def test_app_runs_no_scripts_unless_a_rule_allows_it():
     ids=" ".join,
 )
 def test_accepts_rules_for_app(rules):
-    assert redis.app_rule_problems(rules) == []
+    assert redis.find_app_rule_problems(rules) == []
 
 
 @pytest.mark.parametrize(
-    ("rule", "reason"),
+    ("rule", "message"),
     [
-        *((rule, "gives app rights over the server") for rule in ("+function", "+function|load", "+function|flush", "+acl|setuser")),
-        *((rule, "gives app rights over the server") for rule in ("+script", "+script|flush", "+script|kill", "+config|set", "+module")),
-        *((rule, "is not a rule for") for rule in ("allcommands", "nocommands", "on", "off", "reset", "nopass", ">password", "<password")),
-        *((rule, "is not a rule for") for rule in ("#" + "0" * 64, "+@all", "+@slow", "+@write", "+@scripting", "+EVAL", "+get|a|b")),
-        *((rule, "is not a rule for") for rule in ("+eval +evalsha", "+eval\nuser default on nopass +@all", "~a ~b", "", "~", "+")),
-        *((rule, "is not a rule for") for rule in ("(+get ~a)", "clearselectors", "sanitize-payload", 7, None)),
-        *((rule, "because app has all keys. Put resetkeys in front of it.") for rule in ("~shop:*", "%R~shop:*")),
-        ("&news", "because app has all channels. Put resetchannels in front of it."),
+        *((rule, RedisMessage.RULE_ADMINISTERS) for rule in ("+function", "+function|load", "+function|flush", "+acl|setuser")),
+        *((rule, RedisMessage.RULE_ADMINISTERS) for rule in ("+script", "+script|flush", "+script|kill", "+config|set", "+module")),
+        *(
+            (rule, RedisMessage.RULE_INVALID)
+            for rule in ("allcommands", "nocommands", "on", "off", "reset", "nopass", ">password", "<password")
+        ),
+        *((rule, RedisMessage.RULE_INVALID) for rule in ("#" + "0" * 64, "+@all", "+@slow", "+@write", "+@scripting", "+EVAL", "+get|a|b")),
+        *((rule, RedisMessage.RULE_INVALID) for rule in ("+eval +evalsha", "+eval\nuser default on nopass +@all", "~a ~b", "", "~", "+")),
+        *((rule, RedisMessage.RULE_INVALID) for rule in ("(+get ~a)", "clearselectors", "sanitize-payload", 7, None)),
+        *((rule, RedisMessage.RULE_WITHOUT_EFFECT) for rule in ("~shop:*", "%R~shop:*")),
+        ("&news", RedisMessage.RULE_WITHOUT_EFFECT),
     ],
 )
-def test_refuses_a_rule_that_is_not_for_app(rule, reason):
-    (problem,) = redis.app_rule_problems([rule])
-    assert problem.startswith("Variable redis_server_app_rules: ")
-    assert reason in problem
+def test_refuses_a_rule_that_is_not_for_app(rule, message):
+    (problem,) = redis.find_app_rule_problems([rule])
+    assert (problem.message, problem.place.variable) == (message, "redis_server_app_rules")
     # behind a pattern it is too late
-    assert redis.app_rule_problems([rule, "resetkeys", "resetchannels"]) == [problem]
+    assert redis.find_app_rule_problems([rule, "resetkeys", "resetchannels"]) == [problem]
 
 
 def test_refuses_rules_that_are_no_list():
-    (problem,) = redis.app_rule_problems("+eval")
-    assert problem.startswith("Variable redis_server_app_rules: it is not a list.")
+    (problem,) = redis.find_app_rule_problems("+eval")
+    assert problem == RedisMessage.RULES_NOT_A_LIST.at(Place(variable="redis_server_app_rules"))
 
 
 def test_a_client_has_a_password_in_each_file():
@@ -116,11 +120,11 @@ def test_a_client_has_a_password_in_each_file():
 
 
 def test_what_a_server_runs_with_has_no_password_and_differs_for_other_passwords_and_limits():
-    text = redis.loaded(PASSWORDS, [], "512M")
+    text = redis.render_loaded(PASSWORDS, [], "512M")
     assert redis_files(PASSWORDS, "loaded", memory="512M") == {"loaded": text}
     assert not [password for password in PASSWORDS.values() if password in text]
     assert users(text) == {user: sha256(password) for user, password in PASSWORDS.items()}
-    assert len({text, redis.loaded({**PASSWORDS, "app": "another"}, [], "512M"), redis.loaded(PASSWORDS, [], "1G")}) == 3
+    assert len({text, redis.render_loaded({**PASSWORDS, "app": "another"}, [], "512M"), redis.render_loaded(PASSWORDS, [], "1G")}) == 3
 
 
 MEMORY = ["32M", "64M", "128M", "512M", "2G", "16G", 1 << 30, "1.5g"]
@@ -128,7 +132,7 @@ MEMORY = ["32M", "64M", "128M", "512M", "2G", "16G", 1 << 30, "1.5g"]
 
 def parts(memory):
     """Return the limits, with the limits of output buffers as numbers."""
-    found = redis.limits(memory)
+    found = redis.compute_limits(memory)
     reply, replicas = re.fullmatch('"normal ([0-9]+) 0 0 replica ([0-9]+) 0 0"', found["client-output-buffer-limit"]).groups()
     return {**found, "reply": int(reply), "replicas": int(replicas)}
 
@@ -177,14 +181,13 @@ def test_clients_are_limited_without_a_limit_of_the_container(memory):
 
 @pytest.mark.parametrize("memory", ["6M", "31M", 1 << 24])
 def test_refuses_a_memory_limit_that_is_too_little_for_redis(memory):
-    assert redis.memory_problems(memory) == [
-        f"Variable redis_server_memory: {memory} is too little for Redis. Use at least 32M, or 0 for no limit."
-    ]
+    place = Place(variable="redis_server_memory")
+    assert redis.find_memory_problems(memory) == [RedisMessage.MEMORY_TOO_SMALL.at(place, memory=str(memory), minimum="32M")]
 
 
 @pytest.mark.parametrize("memory", [*MEMORY, 0, "0", ""])
 def test_accepts_a_memory_limit(memory):
-    assert redis.memory_problems(memory) == []
+    assert redis.find_memory_problems(memory) == []
 
 
 @pytest.mark.parametrize(
@@ -198,7 +201,7 @@ def test_accepts_a_memory_limit(memory):
     ids=["nothing held", "the same", "one", "two"],
 )
 def test_sessions_end_of_users_whose_password_changes(held, changed):
-    assert redis.changed_users(PASSWORDS, {user: sha256(password) for user, password in held.items()}) == changed
+    assert redis.list_changed_users(PASSWORDS, {user: sha256(password) for user, password in held.items()}) == changed
 
 
 # -- the proof ----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 import yaml
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _signing as signing
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._signing import Fault
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_controller import Fault, KeyFault
 from conftest import ROOT
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -96,7 +96,9 @@ AUTHORITY = Authority()
 
 def issued(text, names=("vm2",), authority=AUTHORITY, days=730):
     key = signing.read_request(text).public_key()
-    return x509.load_pem_x509_certificate(signing.issue(key, list(names), authority.pem, authority.key, days, NOW.timestamp()).encode())
+    return x509.load_pem_x509_certificate(
+        signing.issue_certificate(key, list(names), authority.pem, authority.key, days, NOW.timestamp()).encode()
+    )
 
 
 def holds_what_is_expected(certificate, names=("vm2",), authority=AUTHORITY):
@@ -208,15 +210,15 @@ def test_key_of_the_ca_needs_its_passphrase_and_belongs_to_it():
     assert signing.read_authority_key(secret, PASSPHRASE, AUTHORITY.pem).public_key() == AUTHORITY.key.public_key()
     # a passphrase that the key does not have yet
     assert signing.read_authority_key(AUTHORITY.private(), PASSPHRASE, AUTHORITY.pem).public_key() == AUTHORITY.key.public_key()
-    for text, passphrase, reason in (
-        (secret, "wrong", "the key cannot be read with this passphrase"),
-        (secret, "", "the key is encrypted, and no passphrase is given"),
-        ("no key", "", "the key cannot be read with this passphrase"),
-        (Authority().private(), "", "the key belongs to another CA"),
+    for text, passphrase, fault in (
+        (secret, "wrong", KeyFault.WRONG_PASSPHRASE),
+        (secret, "", KeyFault.NO_PASSPHRASE),
+        ("no key", "", KeyFault.WRONG_PASSPHRASE),
+        (Authority().private(), "", KeyFault.OTHER_CA),
     ):
         with pytest.raises(signing.AuthorityKeyError) as refused:
             signing.read_authority_key(text, passphrase, AUTHORITY.pem)
-        assert str(refused.value) == reason
+        assert refused.value.fault is fault
 
 
 # -- a CA elsewhere -----------------------------------------------------------------------------------------------
@@ -242,7 +244,7 @@ def test_refuses_to_export_a_request_with_another_attribute(oid):
     text = pem(builder.add_attribute(x509.ObjectIdentifier(oid), b"vm1").sign(KEY, hashes.SHA256()))
     with pytest.raises(signing.SigningError) as refused:
         signing.check_request(signing.read_request(text), ["vm2"])
-    assert refused.value.fault is signing.Fault.ATTRIBUTE
+    assert refused.value.fault is Fault.ATTRIBUTE
 
 
 def check(text, replaced="", authority=AUTHORITY):
@@ -307,15 +309,15 @@ def test_refuses_a_certificate_of_another_ca_or_no_new_one():
 def test_log_says_what_was_issued_and_revocation_reads_it(tmp_path):
     directory = tmp_path / "new"
     assert signing.read_log(directory) == []
-    assert signing.issued_to("vm2", directory) == set()
+    assert signing.list_issued_certificates("vm2", directory) == set()
     texts = [AUTHORITY.certify(), AUTHORITY.certify(), AUTHORITY.certify(subject="vm1")]
     serials = [x509.load_pem_x509_certificate(text.encode()).serial_number for text in texts]
     for host, text in zip(("vm2", "vm2", "vm1"), texts, strict=True):
-        signing.append(directory, signing.log_entry(host, text, NOW.timestamp(), "blue"))
+        signing.append_to_log(directory, signing.build_log_entry(host, text, NOW.timestamp(), "blue"))
     with (directory / signing.LOG).open("a") as file:
         file.write('{"time": "2026-')
     # the next entry is not lost with the one that was cut
-    signing.append(directory, signing.log_entry("vm3", texts[2], NOW.timestamp()))
+    signing.append_to_log(directory, signing.build_log_entry("vm3", texts[2], NOW.timestamp()))
     entry = signing.read_log(directory)[0]
     digest = hashes.Hash(hashes.SHA256())
     digest.update(KEY.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
@@ -331,11 +333,11 @@ def test_log_says_what_was_issued_and_revocation_reads_it(tmp_path):
     (directory / "certificates/vm2").mkdir(parents=True)
     for name in ("17", str(serials[0])):
         (directory / f"certificates/vm2/{name}.pem").write_text(texts[0])
-    assert signing.issued_to("", directory) == signing.issued_to("*", directory) == set()
-    assert signing.issued_to("vm2", directory) == {(number, authority) for number in (17, *serials[:2])}
+    assert signing.list_issued_certificates("", directory) == signing.list_issued_certificates("*", directory) == set()
+    assert signing.list_issued_certificates("vm2", directory) == {(number, authority) for number in (17, *serials[:2])}
     # of another version, or cut
     (directory / "certificates/vm2/18.pem").write_text("")
-    assert (18, "") in signing.issued_to("vm2", directory)
+    assert (18, "") in signing.list_issued_certificates("vm2", directory)
 
 
 # -- as a task ----------------------------------------------------------------------------------------------------

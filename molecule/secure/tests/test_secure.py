@@ -259,7 +259,7 @@ def test_a_backend_that_dies_is_noticed_behind_a_port_that_stays_open(vm1, vm2, 
         status = playbook("playbooks/status.yml")
     finally:
         vm1.check_output("docker start redis_server")
-    assert "host vm2, client side, link redis: expected a target that is up, found vm1" in " ".join(status.stdout.split()), status.stdout
+    assert "Link redis, host vm2: the link is down on the client side. vm1" in " ".join(status.stdout.split()), status.stdout
     until(vm2, "docker exec redis_client redis-cli -h redis ping | grep -q PONG")
 
 
