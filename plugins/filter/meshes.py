@@ -19,7 +19,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show what all meshes have
+- name: Show all meshes
   ansible.builtin.debug:
     msg: "{{ {'vm1': found} | crosshost.ambassador.meshes }}"
 """

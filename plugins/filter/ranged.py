@@ -20,7 +20,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Give the network its range
+- name: Set the range of the network
   community.docker.docker_network:
     name: ambassador
     ipam_config: "{{ made.network.IPAM.Config | crosshost.ambassador.ranged }}"

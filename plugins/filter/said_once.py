@@ -37,7 +37,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Refuse what is wrong
+- name: Refuse problems
   ansible.builtin.fail:
     msg: "{{ plan.problems | crosshost.ambassador.said_once(inventory_hostname, ansible_play_batch, hostvars, 'plan') }}"
   when: plan.problems != []
@@ -56,7 +56,7 @@ def said_once(problems, host, hosts, hostvars, name):
         if other == host:
             break
         if list((hostvars[other].get(name) or {}).get("problems") or []) == list(problems):
-            return f"host {host}: the same as on host {other}."
+            return f"Host {host}: the problems are the same as on host {other}."
     return "\n".join(problems)
 
 

@@ -12,7 +12,7 @@ from conftest import ROOT
 NO_HOST = (
     "matches no host of the inventory. Give the inventory with -i, or name your groups, for example with -e ambassador_hosts=database:web"
 )
-NAMED = "move: expected the link and the host that it leaves, found one missing; say -e move_link=… -e move_from=…."
+NAMED = "move: the link, or the host that it leaves, is missing. Set -e move_link=… and -e move_from=…."
 GROUPS = {"database": {"hosts": {"d1": None}}, "web": {"hosts": {"w1": None}}, "other": {"hosts": {"o1": None}}}
 
 
@@ -73,15 +73,15 @@ def test_a_playbook_without_hosts_fails_and_names_the_remedy(play, playbook, gro
             "move",
             {},
             ["-e", "move_link=redis", "-e", "move_from=vm9"],
-            "move_from: expected a host of the inventory, found vm9; correct it",
+            "move_from: vm9 is not a host of the inventory. Correct it",
         ),
         (
             "move",
             {"move_link": "redis", "move_from": "d1"},
             ["--limit", "o1"],
-            "found d1; correct it, give the inventory with -i, or extend",
+            "d1 is not a host of the inventory. Correct it, set the inventory with -i, or extend",
         ),
-        ("move", {"move_link": "redis", "move_from": "d1"}, [], "move_link: expected a link of the map, found redis"),
+        ("move", {"move_link": "redis", "move_from": "d1"}, [], "move_link: redis is not a link of the map."),
     ],
 )
 def test_hosts_of_a_playbook_come_from_the_inventory_or_the_command(play, playbook, variables, arguments, message):
@@ -161,6 +161,6 @@ def test_host_loads_an_archive_of_images_only_with_the_checksum_of_the_inventory
             f"Host vm1: the image archive {tmp_path}/images.tar has the checksum sha256:{RIGHT}, not {checksum}. Replace the archive, or"
             " correct ambassador_image_archive_checksum."
         ), said
-        assert "expected to get the image" not in said
+        assert "cannot be pulled. " not in said
     # the copy is gone
     assert [path.name for path in tmp_path.rglob("*.tar")] == ["images.tar"]

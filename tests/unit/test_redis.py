@@ -222,7 +222,7 @@ def judge(answer=ANSWER, servers=SERVERS, **changes):
     return redis_proof(answer, servers, {**LINK, **changes}, CONSUMER)
 
 
-def test_an_answer_from_one_of_the_servers_proves_the_link_and_its_path_is_told():
+def test_answer_of_a_server_of_the_link_proves_the_link():
     assert judge() == {
         "problem": "",
         "path": "redis_client -> redis:6379 -> ambassador_client on vm2 (haproxy) -> tcp://198.18.0.11:6379 or tcp://[2001:db8::3]:7000"
@@ -231,17 +231,17 @@ def test_an_answer_from_one_of_the_servers_proves_the_link_and_its_path_is_told(
 
 
 @pytest.mark.parametrize("servers", [[], [{"stdout": "run_id:0123abcd"}, {"msg": "unreachable"}], [{"stdout": None}, {}]])
-def test_a_server_that_could_not_be_asked_is_told_in_the_path(servers):
-    said = judge(servers=servers)
-    assert said["problem"] == ""
-    assert said["path"].endswith("redis_server:6379 (that it is that one was not checked: it could not be asked)")
+def test_path_names_a_server_that_could_not_be_asked(servers):
+    judged = judge(servers=servers)
+    assert judged["problem"] == ""
+    assert judged["path"].endswith("redis_server:6379 (not verified, because it could not be asked)")
 
 
-def test_another_server_that_answers_is_told_with_where_it_does():
-    said = judge({"stdout": "vm2\nrun_id:beef"})
-    assert said["problem"] == (
-        "link redis: expected an answer from Redis on vm1, vm3 (run_id ffff, 0123abcd), found run_id beef;"
-        " another server answers on 198.18.0.11, 2001:db8::3."
+def test_answer_of_another_server_is_a_problem_with_its_address():
+    judged = judge({"stdout": "vm2\nrun_id:beef"})
+    assert judged["problem"] == (
+        "Link redis, host vm2: another server than Redis on vm1, vm3 (run_id ffff, 0123abcd) answers on 198.18.0.11, 2001:db8::3"
+        " (run_id beef). Correct the address, or stop that server."
     )
 
 
@@ -253,17 +253,17 @@ def test_another_server_that_answers_is_told_with_where_it_does():
         # somebody else's answer
         ({"stdout": "vm9\nrun_id:0123abcd"}, "vm9\nrun_id:0123abcd"),
         ({"msg": "no such container"}, "no such container"),
-        ({}, "none"),
+        ({}, "no answer"),
     ],
 )
-def test_no_answer_is_told_with_what_was_said_and_what_a_limited_run_lacks(answer, found):
+def test_problem_without_an_answer_has_the_output_of_the_client(answer, found):
     assert judge(answer)["problem"] == (
-        "link redis: expected answers to PING and INFO for user proof through ambassador_client on vm2 from"
-        f" tcp://198.18.0.11:6379 or tcp://[2001:db8::3]:7000, found: {found}; if the run was limited, run it for vm1, vm3 as well."
+        "Link redis, host vm2: tcp://198.18.0.11:6379 or tcp://[2001:db8::3]:7000 does not answer PING and INFO of user proof through"
+        f" ambassador_client: {found}. If the run was limited, run it for vm1, vm3 as well."
     )
 
 
-def test_a_redis_without_passwords_is_asked_by_nobody_in_particular():
-    said = redis_proof({}, [], {**LINK, "servers": []}, {**CONSUMER, "user": ""})["problem"]
-    assert "PING and INFO through ambassador_client" in said
-    assert "run it for the targets as well" in said
+def test_problem_of_a_redis_without_passwords_names_no_user():
+    judged = redis_proof({}, [], {**LINK, "servers": []}, {**CONSUMER, "user": ""})["problem"]
+    assert "PING and INFO through ambassador_client" in judged
+    assert "run it for the targets as well" in judged

@@ -11,7 +11,7 @@ def test_the_demo_shows_the_path_and_changes_nothing(vm1):
     assert demo.returncode == 0, demo.stdout + demo.stderr
     # what Ansible says is in a file, and its plays are the steps that are shown
     log = re.search(r"all that it says is in (\S+)\)", demo.stdout)[1]
-    assert len(re.findall(r"changed=0 .*failed=0", (ROOT / log).read_text().partition("PLAY [The links")[0])) == 2
+    assert len(re.findall(r"changed=0 .*failed=0", (ROOT / log).read_text().partition("PLAY [Check the links")[0])) == 2
     steps, last_play, picture = demo.stdout.partition("   Deploy the links\n")
     assert "TASK" not in demo.stdout
     assert "   Prepare the hosts\n" in steps

@@ -118,13 +118,15 @@ def test_a_container_of_somebody_else(refuse, vm1, name):
 @pytest.mark.parametrize("image", ["redis_server_image", "redis_client_image", "ambassador_haproxy_image"])
 def test_an_image_that_cannot_be_had(refuse, image):
     said = refuse(f"--extra-vars={image}=nothing:1.0.0")
-    assert "expected to get the image registry.lab:5000/nothing:1.0.0, found:" in said
-    assert "set ambassador_registry to a registry that holds it" in said
+    assert "the image registry.lab:5000/nothing:1.0.0 cannot be pulled. " in said
+    assert "set ambassador_registry to a registry that has it" in said
 
 
 def test_an_haproxy_that_is_too_old(refuse):
     said = refuse("--extra-vars=ambassador_haproxy_image=haproxy-old:lab")
-    assert re.search(r"expected HAProxy 3\.2 or later in the image haproxy-old:lab, found 3\.0\.[0-9]+; set ambassador_haproxy_image", said)
+    assert re.search(
+        r"the image haproxy-old:lab has HAProxy 3\.0\.[0-9]+, but version 3\.2 or later is required\. Set ambassador_haproxy_image", said
+    )
 
 
 def test_a_host_without_the_python_library(refuse, vm2):
@@ -145,7 +147,7 @@ def test_a_host_without_python(refuse, vm2):
     finally:
         vm2.check_output("mv /usr/bin/python3.away /usr/bin/python3")
     # vm2 has a shell of another name
-    found = r"host vm2: expected a Python that runs the module observation_info, found: /bin/\w+: 1: /usr/bin/python3: not found; install"
+    found = r"Host vm2: Python cannot run the module observation_info: /bin/\w+: 1: /usr/bin/python3: not found\. Install"
     assert re.search(found, said), said
 
 
