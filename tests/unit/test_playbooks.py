@@ -50,7 +50,7 @@ def inventory(variables=None, **groups):
     ("playbook", "groups"),
     [("site", None), ("move", None), *((name, GROUPS) for name in ("site", "status", "teardown", "revoke", "rollover", "move"))],
 )
-def test_a_playbook_without_hosts_fails_and_names_the_remedy(play, playbook, groups):
+def test_playbook_without_hosts_fails_with_the_remedy(play, playbook, groups):
     code, said = play(playbook, groups and inventory(**groups))
     assert code != 0
     assert (NAMED if playbook == "move" else f"Pattern VM1:VM2 {NO_HOST}") in said
@@ -90,13 +90,13 @@ def test_hosts_of_a_playbook_come_from_the_inventory_or_the_command(play, playbo
     assert message in said, said
 
 
-def test_a_limit_without_an_inventory_is_refused(play):
+def test_limit_without_an_inventory_is_refused(play):
     code, said = play("status", None, "--limit", "vm1")
     assert code != 0
     assert "Pattern VM1:VM2 matches no host within --limit vm1. Correct --limit" in said, said
 
 
-def test_a_run_is_on_the_hosts_that_the_inventory_names(play):
+def test_run_has_the_hosts_of_the_inventory(play):
     """The modules find no Docker Engine on them, which each of the hosts reports."""
     links = {"db": {"port": 5432, "servers": "database:web", "clients": "web", "backend": "db:5432"}}
     variables = {"ambassador_hosts": "database:web", "ambassador_links": links, "ambassador_docker": {"docker_host": "unix:///none"}}

@@ -24,7 +24,7 @@ def sha256(text):
 # -- the files ----------------------------------------------------------------------------------------------------
 
 
-def test_a_server_has_its_users_its_configuration_and_the_operator_s_password():
+def test_server_has_files_for_users_configuration_and_operator():
     files = redis_files(PASSWORDS, "server", memory="512M")
     assert list(files) == ["users.acl", "redis.conf", "operator"]
     assert files["redis.conf"] == (
@@ -35,7 +35,7 @@ def test_a_server_has_its_users_its_configuration_and_the_operator_s_password():
     assert files["operator"] == 'th"ree\\ ä\n'
 
 
-def test_the_acl_has_hashes_and_no_password():
+def test_acl_has_hashes_and_no_password():
     lines = redis.render_acl(PASSWORDS).splitlines()
     # whoever does not say who he is may ask whether the server lives, and whether it is the master
     assert lines[0] == "user default reset on nopass +ping +role"
@@ -47,7 +47,7 @@ def test_the_acl_has_hashes_and_no_password():
     assert users(redis.render_acl(PASSWORDS)) == {user: sha256(password) for user, password in PASSWORDS.items()}
 
 
-def test_each_user_may_do_what_it_is_for():
+def test_each_user_has_only_the_rights_of_its_purpose():
     may = {user: rules.split() for user, rules in redis.RULES.items()}
     assert list(may) == list(redis.USERS)
     assert may["app"].index("-@dangerous") > may["app"].index("+@all")
@@ -109,17 +109,17 @@ def test_refuses_a_rule_that_is_not_for_app(rule, message):
     assert redis.find_app_rule_problems([rule, "resetkeys", "resetchannels"]) == [problem]
 
 
-def test_refuses_rules_that_are_no_list():
+def test_refuses_rules_that_are_not_a_list():
     (problem,) = redis.find_app_rule_problems("+eval")
     assert problem == RedisMessage.RULES_NOT_A_LIST.at(Place(variable="redis_server_app_rules"))
 
 
-def test_a_client_has_a_password_in_each_file():
+def test_client_has_one_password_in_each_file():
     assert redis_files({"app": "one", "proof": "two"}, "client") == {"app": "one\n", "proof": "two\n"}
     assert redis_files({}, "client") == {}
 
 
-def test_what_a_server_runs_with_has_no_password_and_differs_for_other_passwords_and_limits():
+def test_record_of_a_server_has_no_password_and_differs_for_others():
     text = redis.render_loaded(PASSWORDS, [], "512M")
     assert redis_files(PASSWORDS, "loaded", memory="512M") == {"loaded": text}
     assert not [password for password in PASSWORDS.values() if password in text]
@@ -146,7 +146,7 @@ def test_data_clients_and_replicas_together_stay_below_the_limit_of_the_containe
 
 
 @pytest.mark.parametrize("memory", [*MEMORY, "0"])
-def test_a_value_fits_into_a_request_and_a_reply_and_the_last_value_of_a_reply_into_the_part_of_the_clients(memory):
+def test_value_fits_into_a_request_and_a_reply(memory):
     found = parts(memory)
     assert 1 << 20 <= found["proto-max-bulk-len"] <= 512 << 20
     assert found["proto-max-bulk-len"] == min(found["client-query-buffer-limit"], 512 << 20)
@@ -180,7 +180,7 @@ def test_clients_are_limited_without_a_limit_of_the_container(memory):
 
 
 @pytest.mark.parametrize("memory", ["6M", "31M", 1 << 24])
-def test_refuses_a_memory_limit_that_is_too_little_for_redis(memory):
+def test_refuses_a_memory_limit_that_is_too_small(memory):
     place = Place(variable="redis_server_memory")
     assert redis.find_memory_problems(memory) == [RedisMessage.MEMORY_TOO_SMALL.at(place, memory=str(memory), minimum="32M")]
 

@@ -81,7 +81,7 @@ def is_accepted(tmp_path):
 # -- the lists ----------------------------------------------------------------------------------------------------
 
 
-def test_every_other_host_stays_accepted_with_an_intermediate_ca_and_its_root(is_accepted):
+def test_revocation_keeps_other_hosts_with_an_intermediate_ca(is_accepted):
     root = Authority("root")
     issuing = Authority("issuing", root)
     ca, lost, kept = issuing.pem + root.pem, issuing.certify("vm3"), issuing.certify("vm1")
@@ -99,7 +99,7 @@ def test_every_other_host_stays_accepted_with_an_intermediate_ca_and_its_root(is
 
 
 @pytest.mark.parametrize("names", [("one", "two"), ("same", "same")], ids=str)
-def test_every_other_host_stays_accepted_with_two_cas(is_accepted, names):
+def test_revocation_keeps_other_hosts_with_two_cas(is_accepted, names):
     one, two = map(Authority, names)
     ca = one.pem + two.pem
     lost, kept = (one.certify("vm3"), two.certify("vm3")), (one.certify("vm1"), two.certify("vm1"))
@@ -118,7 +118,7 @@ def test_every_other_host_stays_accepted_with_two_cas(is_accepted, names):
     ]
 
 
-def test_a_new_list_is_valid_for_a_host_whose_clock_is_behind_and_counts_up():
+def test_new_list_is_valid_for_a_slow_clock_and_has_the_next_number():
     one = Authority("one")
     first = revocation.complete_lists(one.pem, "", [one.key], {(7, "")}, NOW.timestamp())
     second = revocation.complete_lists(one.pem, first, [one.key], {(8, "")}, NOW.timestamp() + 1)
@@ -129,7 +129,7 @@ def test_a_new_list_is_valid_for_a_host_whose_clock_is_behind_and_counts_up():
     assert [entry.revocation_date_utc for entry in lists[1]] == [NOW, NOW + datetime.timedelta(seconds=1)]
 
 
-def test_a_list_that_has_ended_is_signed_again_or_refused():
+def test_list_that_has_ended_is_signed_again_or_refused():
     one = Authority("one")
     ended = one.list(7, days=-1)
     lists = revocation.complete_lists(one.pem, ended, [one.key], set(), NOW.timestamp())
@@ -145,7 +145,7 @@ def test_a_list_that_has_ended_is_signed_again_or_refused():
         assert refused.value.gaps == [gap]
 
 
-def test_a_ca_that_may_sign_no_list_is_refused(is_accepted):
+def test_revocation_refuses_a_ca_that_cannot_sign_lists(is_accepted):
     one = Authority("one", signs_lists=False)
     assert not is_accepted(one.certify("vm1"), one.pem, one.list())
     with pytest.raises(revocation.GapError) as refused:
@@ -153,7 +153,7 @@ def test_a_ca_that_may_sign_no_list_is_refused(is_accepted):
     assert refused.value.gaps == [("CN=one", ListFault.CANNOT_SIGN, [7])]
 
 
-def test_each_ca_without_a_list_is_found_before_a_deployment(is_accepted):
+def test_finds_each_ca_without_a_list(is_accepted):
     root, other, forger = Authority("root"), Authority("other"), Authority("root")
     issuing = Authority("issuing", root)
     ca, now, host = issuing.pem + root.pem + other.pem, NOW.timestamp(), issuing.certify("vm1")
@@ -218,7 +218,7 @@ def controller(tmp_path, one):
     return Controller(tmp_path / "ca", one)
 
 
-def test_a_revocation_during_each_step_of_a_rollover_lists_the_certificates_of_both_cas(controller, one, is_accepted):
+def test_revocation_during_a_rollover_lists_certificates_of_both_cas(controller, one, is_accepted):
     two = Authority("two")
     former = {name: controller.issue(one, name) for name in ("vm1", "vm2", "vm3", "vm4", "vm5")}
     assert controller.take("revoke", host="vm5")["changed"]
@@ -255,7 +255,7 @@ def test_a_revocation_during_each_step_of_a_rollover_lists_the_certificates_of_b
     assert sorted(controller.files()) == ["ca.crl", "ca.key", "ca.pem", "issued.jsonl"]
 
 
-def test_a_rollover_without_revocations_creates_no_list_and_keeps_issuers(controller, one):
+def test_rollover_without_revocations_creates_no_list_and_keeps_issuers(controller, one):
     root = Authority("root")
     issuing, two = Authority("issuing", root), Authority("two")
     controller.write("ca.pem", issuing.pem + root.pem)
@@ -272,7 +272,7 @@ def test_a_rollover_without_revocations_creates_no_list_and_keeps_issuers(contro
     assert (controller.directory / "ca.key").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_revocation_that_this_controller_cannot_complete_changes_nothing(controller, one, monkeypatch):
+def test_revocation_changes_nothing_if_the_controller_cannot_complete_it(controller, one, monkeypatch):
     other, lists = Authority("other"), str(controller.directory / "ca.crl")
     lost = controller.issue(one, "vm3")
     controller.write("ca.pem", one.pem + other.pem)
@@ -306,7 +306,7 @@ def test_a_revocation_that_this_controller_cannot_complete_changes_nothing(contr
     assert controller.files() == before
 
 
-def test_a_host_without_certificates_of_a_present_ca_is_refused(controller, one):
+def test_revocation_refuses_a_host_without_certificates(controller, one):
     controller.issue(Authority("gone"), "vm3")
     for host in ("vm3", "vm9", "", "*"):
         refused = controller.take("revoke", host=host)
@@ -314,7 +314,7 @@ def test_a_host_without_certificates_of_a_present_ca_is_refused(controller, one)
     assert "ca.crl" not in controller.files()
 
 
-def test_other_meshes_with_the_same_ca_are_named_and_a_rollover_refuses(controller, one):
+def test_rollover_refuses_a_ca_of_other_meshes(controller, one):
     controller.issue(one, "vm1")
     controller.issue(Authority("gone"), "vm1", "green")
     lost = controller.issue(one, "vm3", "blue")
@@ -334,7 +334,7 @@ def test_other_meshes_with_the_same_ca_are_named_and_a_rollover_refuses(controll
     assert controller.take("trust")["other_meshes"] == []
 
 
-def test_a_rollover_refuses_before_it_creates_a_ca_that_a_copy_of_the_directory_would_hold():
+def test_rollover_refuses_before_it_creates_a_ca():
     tasks = yaml.safe_load((ROOT / "roles/ambassador_engine/tasks/rollover.yml").read_text())
     kinds = ["refuse" if task.get("check_mode") else "create" if "block" in task else "take" for task in tasks[-3:]]
     assert kinds == ["refuse", "create", "take"]

@@ -123,7 +123,7 @@ def holds_what_is_expected(certificate, names=("vm2",), authority=AUTHORITY):
 
 
 @pytest.mark.parametrize("forged", [{}, *FORGED.values(), EVERYTHING], ids=str)
-def test_certificate_holds_only_what_the_controller_says(forged):
+def test_certificate_has_only_the_fields_of_the_controller(forged):
     certificate = issued(request(**forged))
     assert holds_what_is_expected(certificate)
     certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(AUTHORITY.pem.encode()))
@@ -178,7 +178,7 @@ def test_accepts_the_curves_of_tls(curve):
     assert signing.read_request(request(key)).public_key() == key.public_key()
 
 
-def test_refuses_the_key_of_somebody_else():
+def test_refuses_a_request_that_its_key_did_not_sign():
     """Its owner never signed the request."""
     own = x509.load_pem_x509_csr(request().encode()).public_bytes(serialization.Encoding.DER)
     point = (serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
@@ -191,7 +191,7 @@ def test_refuses_the_key_of_somebody_else():
 
 
 @pytest.mark.parametrize("text", ["", "no request", "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"])
-def test_refuses_what_is_no_request(text):
+def test_refuses_a_text_that_is_no_request(text):
     with pytest.raises(signing.SigningError) as refused:
         signing.read_request(text)
     assert refused.value.fault is Fault.UNREADABLE
@@ -261,7 +261,7 @@ def check(text, replaced="", authority=AUTHORITY):
     ],
     ids=str,
 )
-def test_accepts_what_a_ca_elsewhere_may_add(others):
+def test_accepts_harmless_additions_of_another_ca(others):
     text = AUTHORITY.certify(**others)
     # the CA may append its chain
     assert check(text + AUTHORITY.pem) == text
@@ -282,13 +282,13 @@ def test_accepts_what_a_ca_elsewhere_may_add(others):
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_refuses_a_certificate_that_holds_something_else(fault, others):
+def test_refuses_a_certificate_with_other_fields(fault, others):
     with pytest.raises(signing.SigningError) as refused:
         check(AUTHORITY.certify(**others))
     assert refused.value.fault is fault
 
 
-def test_refuses_a_certificate_of_another_ca_or_no_new_one():
+def test_refuses_a_certificate_of_another_ca_and_an_old_one():
     text, impostor = AUTHORITY.certify(), Authority("CA")
     for given, options, fault in (
         (impostor.certify(), {}, Fault.AUTHORITY),
@@ -306,7 +306,7 @@ def test_refuses_a_certificate_of_another_ca_or_no_new_one():
 # -- the log ------------------------------------------------------------------------------------------------------
 
 
-def test_log_says_what_was_issued_and_revocation_reads_it(tmp_path):
+def test_log_has_all_issued_certificates_for_a_revocation(tmp_path):
     directory = tmp_path / "new"
     assert signing.read_log(directory) == []
     assert signing.list_issued_certificates("vm2", directory) == set()
@@ -410,7 +410,7 @@ def test_task_signs_with_the_ca_of_the_controller(sign, tmp_path):
     assert len(signing.read_log(directory)) == 1
 
 
-def test_task_refuses_facts_in_the_place_of_variables_and_a_former_name_without_proof(sign, tmp_path):
+def test_task_refuses_facts_that_replace_variables_and_a_former_name_without_proof(sign, tmp_path):
     directory = tmp_path / "ca"
     directory.mkdir()
     (directory / "ca.pem").write_text(AUTHORITY.pem)
@@ -435,14 +435,14 @@ def test_task_refuses_facts_in_the_place_of_variables_and_a_former_name_without_
 
 
 @pytest.mark.parametrize("passphrase", ["ends with a line\n", 12345], ids=str)
-def test_task_takes_the_passphrase_as_it_is(sign, tmp_path, passphrase):
+def test_task_does_not_change_the_passphrase(sign, tmp_path, passphrase):
     (tmp_path / "ca.pem").write_text(AUTHORITY.pem)
     (tmp_path / "ca.key").write_text(AUTHORITY.private(str(passphrase)))
     signed, __ = sign(request(), tmp_path, ambassador_ca_passphrase=passphrase)
     assert holds_what_is_expected(x509.load_pem_x509_certificate(signed["certificate"].encode()))
 
 
-def test_task_signs_with_the_ca_that_is_given(sign, tmp_path):
+def test_task_signs_with_a_given_ca(sign, tmp_path):
     given = {"ambassador_ca_certificate": AUTHORITY.pem, "ambassador_ca_key": AUTHORITY.private()}
     directory = tmp_path / "ca"
     signed, printed = sign(request(**EVERYTHING), directory, **given)
@@ -457,7 +457,7 @@ def test_task_signs_with_the_ca_that_is_given(sign, tmp_path):
     )
 
 
-def test_task_exports_a_request_and_takes_its_certificate(sign, tmp_path):
+def test_task_exports_a_request_and_reads_its_certificate(sign, tmp_path):
     directory = tmp_path / "ca"
     directory.mkdir()
     (directory / "ca.pem").write_text(AUTHORITY.pem)
