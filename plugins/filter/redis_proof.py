@@ -1,23 +1,23 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The filter that judges a request of Redis through a link: whether it came back, and from whom. Pure Python without Ansible."""
+"""The filter that verifies a request to Redis through a link. Pure Python without Ansible."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: redis_proof
-short_description: Judges a request of Redis through a link
+short_description: Verifies a request to Redis through a link
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - The request is proved where it comes back with the C(run_id) of one of the link's servers.
+  - The request succeeds if the answer has the C(run_id) of a server of the link.
 options:
   _input:
-    description: What the container of the consumer answered to C(PING) and C(INFO server), sent through the link.
+    description: The answer to C(PING) and C(INFO server), which the container of the client sends through the link.
     type: dict
     required: true
   servers:
-    description: What the servers of the link answered on their own hosts to C(INFO server).
+    description: The answers of the servers of the link to C(INFO server), on their own hosts.
     type: list
     elements: dict
     required: true
@@ -26,20 +26,20 @@ options:
     type: dict
     required: true
   consumer:
-    description: Who asked - C(host), C(mesh), C(container), C(user) and C(engine).
+    description: The client, with C(host), C(mesh), C(container), C(user), and C(engine).
     type: dict
     required: true
 """
 
 EXAMPLES = r"""
-- name: The request came back
+- name: Verify the request
   ansible.builtin.assert:
     that: (answer | crosshost.ambassador.redis_proof(servers.results, link, consumer)).problem == ''
 """
 
 RETURN = r"""
 _value:
-  description: C(problem), a sentence, empty where the request is proved, and C(path), the path that it took.
+  description: C(problem), which is empty if the request succeeds, and C(path), the path of the request.
   type: dict
 """
 
@@ -58,7 +58,7 @@ def find_run_id(answer):
 
 
 def redis_proof(answer, servers, link, consumer):
-    """Judge a request: see the documentation above."""
+    """Return the result of a request: see the documentation above."""
     alias, host, client = link["alias"], consumer["host"], names.name_side_container("client", consumer["mesh"])
     targets = " or ".join(f"tcp://{endpoint(target['address'], target['port'])}" for target in link["targets"])
     run_id, known = find_run_id(answer), [find_run_id(server) for server in servers]

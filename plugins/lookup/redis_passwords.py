@@ -6,23 +6,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: redis_passwords
-short_description: Returns the passwords of Redis that hold, and makes those that are missing
+short_description: Returns the passwords of Redis, and creates missing ones
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - A password that was given holds; else the one that the controller keeps; else one is made, and kept.
+  - The lookup returns the given password, or else the password that the controller stores.
+  - If there is neither, it creates a password and stores it.
 options:
   _terms:
-    description: The passwords that were given, user to password, empty where none was.
+    description: The given passwords, as user to password. An empty password is not given.
     type: list
     elements: dict
     required: true
   directory:
-    description: The directory on the controller that keeps them; empty to keep none, in check mode.
+    description: The directory on the controller that stores them. If it is empty, as in check mode, nothing is stored.
     type: str
     required: true
   mesh:
-    description: The mesh, of which each has its own.
+    description: The mesh. Each mesh has its own passwords.
     type: str
     default: default
 """

@@ -57,7 +57,8 @@ class StatusMessage(Message):
     CONTAINER_UNUSED = "no link uses container {container}.", DEPLOY_REMOVES
     CERTIFICATE_EXPIRES = "the certificate of the {side} side expires on {not_after}.", DEPLOY_RENEWS
     LINK_NOT_IN_MAP = "the {side} side still forwards this link, but the map does not have it.", DEPLOY_REMOVES
-    TARGET_DOWN = ("one target of the {side} side has been down for {age}. {target}",)
+    TARGET_DOWN = ("one target of the {side} side is down. {target}",)
+    TARGET_DOWN_SINCE = ("one target of the {side} side has been down for {age}. {target}",)
     TARGET_ADDRESSES_DOWN = ("some addresses of a target of the {side} side are down. {target}",)
     TARGETS_DIFFER = "the {side} side has the targets {running}, but the map has the targets {expected}.", DEPLOY
     CONNECTIONS_HELD = ("the {side} side holds {connections}, because no target is up.",)

@@ -240,8 +240,9 @@ class StatusJudge:
         else:
             for target, description in zip(down, descriptions, strict=True):
                 if not self._is_standby(host, side, link, observed, target):
-                    age = format_age(target["last_change"])
-                    self.warnings.append(StatusMessage.TARGET_DOWN.at(place, side=side, age=age, target=description))
+                    # the kernel does not know the time
+                    message = StatusMessage.TARGET_DOWN if target["last_change"] is None else StatusMessage.TARGET_DOWN_SINCE
+                    self.warnings.append(message.at(place, side=side, age=format_age(target["last_change"]), target=description))
         if observed["held"]:
             connections = format_count(observed["held"], "connection")
             self.warnings.append(StatusMessage.CONNECTIONS_HELD.at(place, side=side, connections=connections))

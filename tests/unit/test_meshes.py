@@ -61,9 +61,9 @@ def test_table_shows_only_the_backend_of_a_server_side():
 
 
 def test_docker_engine_that_does_not_answer_is_an_error():
-    said = run_module("meshes_info", environment={"DOCKER_HOST": "unix:///nowhere"})
-    assert said["failed"]
-    assert said["msg"].startswith("The Docker Engine does not answer. unix:///nowhere: ")
+    result = run_module("meshes_info", environment={"DOCKER_HOST": "unix:///nowhere"})
+    assert result["failed"]
+    assert result["msg"].startswith("The Docker Engine does not answer. unix:///nowhere: ")
 
 
 def test_answer_of_a_host_changes_neither_the_terminal_nor_the_rows_of_others():

@@ -132,26 +132,26 @@ MEMORY = ["32M", "64M", "128M", "512M", "2G", "16G", 1 << 30, "1.5g"]
 
 def parts(memory):
     """Return the limits, with the limits of output buffers as numbers."""
-    found = redis.compute_limits(memory)
-    reply, replicas = re.fullmatch('"normal ([0-9]+) 0 0 replica ([0-9]+) 0 0"', found["client-output-buffer-limit"]).groups()
-    return {**found, "reply": int(reply), "replicas": int(replicas)}
+    limits = redis.compute_limits(memory)
+    reply, replicas = re.fullmatch('"normal ([0-9]+) 0 0 replica ([0-9]+) 0 0"', limits["client-output-buffer-limit"]).groups()
+    return {**limits, "reply": int(reply), "replicas": int(replicas)}
 
 
 @pytest.mark.parametrize("memory", MEMORY)
 def test_data_clients_and_replicas_together_stay_below_the_limit_of_the_container(memory):
-    limit, found = parse_size(memory), parts(memory)
+    memory_limit, limits = parse_size(memory), parts(memory)
     # an idle server has 14 MiB
-    assert found["maxmemory"] + found["maxmemory-clients"] + found["replicas"] + (16 << 20) <= limit
-    assert found["maxmemory"] >= (limit - (16 << 20)) // 2
+    assert limits["maxmemory"] + limits["maxmemory-clients"] + limits["replicas"] + (16 << 20) <= memory_limit
+    assert limits["maxmemory"] >= (memory_limit - (16 << 20)) // 2
 
 
 @pytest.mark.parametrize("memory", [*MEMORY, "0"])
 def test_value_fits_into_a_request_and_a_reply(memory):
-    found = parts(memory)
-    assert 1 << 20 <= found["proto-max-bulk-len"] <= 512 << 20
-    assert found["proto-max-bulk-len"] == min(found["client-query-buffer-limit"], 512 << 20)
-    assert found["client-query-buffer-limit"] < found["reply"] < found["maxmemory-clients"]
-    assert found["reply"] + found["proto-max-bulk-len"] <= found["maxmemory-clients"] + 1
+    limits = parts(memory)
+    assert 1 << 20 <= limits["proto-max-bulk-len"] <= 512 << 20
+    assert limits["proto-max-bulk-len"] == min(limits["client-query-buffer-limit"], 512 << 20)
+    assert limits["client-query-buffer-limit"] < limits["reply"] < limits["maxmemory-clients"]
+    assert limits["reply"] + limits["proto-max-bulk-len"] <= limits["maxmemory-clients"] + 1
 
 
 @pytest.mark.parametrize(
@@ -166,17 +166,17 @@ def test_value_fits_into_a_request_and_a_reply(memory):
     ],
 )
 def test_limits_are_shares_of_the_memory_without_that_of_an_idle_server(memory, expected):
-    found = parts(memory)
+    limits = parts(memory)
     names = ("maxmemory", "maxmemory-clients", "client-query-buffer-limit", "proto-max-bulk-len", "reply", "replicas")
-    assert tuple(found[name] for name in names) == expected
+    assert tuple(limits[name] for name in names) == expected
 
 
 @pytest.mark.parametrize("memory", [0, "", "0"])
 def test_clients_are_limited_without_a_limit_of_the_container(memory):
-    found, expected = parts(memory), parts("512M")
+    limits, expected = parts(memory), parts("512M")
     same = ("maxmemory-clients", "client-query-buffer-limit", "proto-max-bulk-len", "reply")
-    assert [found[name] for name in same] == [expected[name] for name in same]
-    assert found["maxmemory"] == 0
+    assert [limits[name] for name in same] == [expected[name] for name in same]
+    assert limits["maxmemory"] == 0
 
 
 @pytest.mark.parametrize("memory", ["6M", "31M", 1 << 24])
@@ -246,7 +246,7 @@ def test_answer_of_another_server_is_a_problem_with_its_address():
 
 
 @pytest.mark.parametrize(
-    ("answer", "found"),
+    ("answer", "output"),
     [
         ({"stdout": "", "stderr": "Could not connect to Redis"}, "Could not connect to Redis"),
         ({"stdout": "NOAUTH Authentication required.\n"}, "NOAUTH Authentication required."),
@@ -256,10 +256,10 @@ def test_answer_of_another_server_is_a_problem_with_its_address():
         ({}, "no answer"),
     ],
 )
-def test_problem_without_an_answer_has_the_output_of_the_client(answer, found):
+def test_problem_without_an_answer_has_the_output_of_the_client(answer, output):
     assert judge(answer)["problem"] == (
         "Link redis, host vm2: tcp://198.18.0.11:6379 or tcp://[2001:db8::3]:7000 does not answer PING and INFO of user proof through"
-        f" ambassador_client: {found}. If the run was limited, run it for vm1, vm3 as well."
+        f" ambassador_client: {output}. If the run was limited, run it for vm1, vm3 as well."
     )
 
 

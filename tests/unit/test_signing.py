@@ -119,7 +119,7 @@ def holds_what_is_expected(certificate, names=("vm2",), authority=AUTHORITY):
     )
 
 
-# -- our own CA ---------------------------------------------------------------------------------------------------
+# -- the CA of the controller ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("forged", [{}, *FORGED.values(), EVERYTHING], ids=str)
@@ -180,13 +180,13 @@ def test_accepts_the_curves_of_tls(curve):
 
 def test_refuses_a_request_that_its_key_did_not_sign():
     """Its owner never signed the request."""
-    own = x509.load_pem_x509_csr(request().encode()).public_bytes(serialization.Encoding.DER)
+    original = x509.load_pem_x509_csr(request().encode()).public_bytes(serialization.Encoding.DER)
     point = (serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
     other = ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(*point)
-    taken = own.replace(KEY.public_key().public_bytes(*point), other)
-    assert taken != own
+    forged = original.replace(KEY.public_key().public_bytes(*point), other)
+    assert forged != original
     with pytest.raises(signing.SigningError) as refused:
-        signing.read_request(pem(x509.load_der_x509_csr(taken)))
+        signing.read_request(pem(x509.load_der_x509_csr(forged)))
     assert refused.value.fault is Fault.NOT_SIGNED
 
 
@@ -326,7 +326,7 @@ def test_log_has_all_issued_certificates_for_a_revocation(tmp_path):
     assert entry == (NOW.isoformat(), "vm2", serials[0], digest.finalize().hex(), end, authority, "blue")
     # as a version before wrote it
     assert signing.Issued(**dict.fromkeys(entry._fields[:5], "")).authority == ""
-    assert [one.host for one in signing.read_log(directory)] == ["vm2", "vm2", "vm1", "vm3"]
+    assert [entry.host for entry in signing.read_log(directory)] == ["vm2", "vm2", "vm1", "vm3"]
     assert stat.S_IMODE((directory / signing.LOG).stat().st_mode) == 0o600
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     # of a version before the log

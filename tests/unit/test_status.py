@@ -165,9 +165,11 @@ def test_target_that_is_down_is_a_warning_if_another_is_up(answers):
     targets(answers, "vm3", "server")[0].update(REFUSED)
     assert problems_of(answers) == []
     warnings = warnings_of(answers)
-    assert messages(warnings) == [StatusMessage.TARGET_DOWN] * 3
+    assert messages(warnings) == [StatusMessage.TARGET_DOWN_SINCE] * 3
     assert warnings[1].place == Place(host="vm2", link="redis")
     assert (values(warnings[1])["side"], values(warnings[1])["age"]) == ("client", "1m30s")
+    targets(answers, "vm2", "client")[1]["last_change"] = None
+    assert warnings_of(answers)[1].message is StatusMessage.TARGET_DOWN
     assert values(warnings[1])["target"].startswith("vm3 (198.18.0.13:6379) DOWN: L4CON, Layer4 connection problem, Connection refused")
 
 
