@@ -11,27 +11,27 @@ ask() {
         redis-cli "$@"
     fi | tr -d '\r'
 }
-here() { printf '%s\n' "$@" | ask -p "$OWN"; }
-there() { printf '%s\n' "$@" | ask -h "${LINK%:*}" -p "${LINK#*:}"; }
+ask_new() { printf '%s\n' "$@" | ask -p "$OWN"; }
+ask_old() { printf '%s\n' "$@" | ask -h "${LINK%:*}" -p "${LINK#*:}"; }
 field() { sed -n "s/^$1://p"; }
 stop() {
     echo "$*" >&2
     exit 1
 }
 
-run_id=$(there 'INFO server' | field run_id)
-[ "$run_id" = "$RUN_ID" ] || stop "the server behind $LINK is not the old Redis with run_id $RUN_ID (run_id ${run_id:-none})"
+server_id=$(ask_old 'INFO server' | field run_id)
+[ "$server_id" = "$RUN_ID" ] || stop "the server behind $LINK is not the old Redis with run_id $RUN_ID (run_id ${server_id:-none})"
 
-there 'CLIENT PAUSE 10000 WRITE' > /dev/null
+ask_old 'CLIENT PAUSE 10000 WRITE' > /dev/null
 tries=100
-until [ "$(here 'INFO replication' | field slave_repl_offset)" = "$(there 'INFO replication' | field master_repl_offset)" ]; do
+until [ "$(ask_new 'INFO replication' | field slave_repl_offset)" = "$(ask_old 'INFO replication' | field master_repl_offset)" ]; do
     tries=$((tries - 1))
     [ "$tries" -gt 0 ] || stop "the new Redis does not catch up while writes are paused"
     sleep 0.05
 done
 
 # its connections are closed, because repeated requests have to go to the new Redis
-last=$(there "REPLICAOF ${LINK%:*} ${LINK#*:}" 'INFO replication' 'CLIENT KILL TYPE normal SKIPME yes' | field slave_repl_offset)
-own=$(here 'INFO replication' | field slave_repl_offset)
-[ "$own" = "$last" ] || stop "the new Redis has ${own:-none} of $last bytes of the old Redis"
-here 'REPLICAOF NO ONE' > /dev/null
+old_offset=$(ask_old "REPLICAOF ${LINK%:*} ${LINK#*:}" 'INFO replication' 'CLIENT KILL TYPE normal SKIPME yes' | field slave_repl_offset)
+new_offset=$(ask_new 'INFO replication' | field slave_repl_offset)
+[ "$new_offset" = "$old_offset" ] || stop "the new Redis has ${new_offset:-none} of $old_offset bytes of the old Redis"
+ask_new 'REPLICAOF NO ONE' > /dev/null
