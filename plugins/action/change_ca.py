@@ -16,6 +16,8 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _certi
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _revocation as revocation
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _signing as signing
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Problem
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_controller import ControllerMessage
 
 CA, CRL, PASSPHRASE = "ambassador_ca_certificate", "ambassador_ca_crl", "ambassador_ca_passphrase"
 OPTIONS = {
@@ -25,7 +27,7 @@ OPTIONS = {
     "mesh": {"type": "str", "default": mesh_names.DEFAULT},
     "separated": {"type": "bool", "default": False},
 }
-# the one that signs, the one that comes, and the one that goes
+# the present CA, the next one, and the previous one
 KEYS = ("ca.key", "next.key", "previous.key")
 
 
@@ -41,7 +43,7 @@ class ActionModule(ActionBase):
         __, self.options = self.validate_argument_spec(OPTIONS)
         self.variables, self.directory, self.now = task_vars, self.options["directory"], time.time()
         self.is_changed = False
-        problem = controller.facts_problem(task_vars, ", so the CA is not changed")
+        problem = controller.find_facts_problem(task_vars, ControllerMessage.FACTS_STOP_CA)
         try:
             if problem:
                 raise controller.RefusedError(problem)
@@ -49,11 +51,10 @@ class ActionModule(ActionBase):
         except controller.RefusedError as refusal:
             return {**result, "failed": True, "msg": str(refusal)}
         except OSError as error:
-            msg = f"The directory {self.directory} on this controller cannot be used: {error}. Correct its permissions."
-            return {**result, "failed": True, "msg": msg}
+            problem = ControllerMessage.DIRECTORY_UNUSABLE.at(directory=self.directory, error=str(error))
+            return {**result, "failed": True, "msg": str(problem)}
         except ValueError as error:
-            msg = f"A certificate or a list of revoked certificates of the CA in {self.directory} cannot be read: {error}. Correct it."
-            return {**result, "failed": True, "msg": msg}
+            return {**result, "failed": True, "msg": str(ControllerMessage.CA_UNREADABLE.at(directory=self.directory, error=str(error)))}
         return {**result, "changed": self.is_changed, "other_meshes": others}
 
     def _variable(self, name):
@@ -88,37 +89,35 @@ class ActionModule(ActionBase):
                 try:
                     keys.append(signing.read_authority_key(text, self._variable(PASSPHRASE), None))
                 except signing.AuthorityKeyError as error:
-                    raise controller.RefusedError(
-                        f"{os.path.join(self.directory, name)} cannot be used: {error}. Correct {PASSPHRASE}."
-                    ) from error
+                    file = os.path.join(self.directory, name)
+                    problem = ControllerMessage.CA_KEY_UNUSABLE.at(file=file, fault=str(error), passphrase=PASSPHRASE)
+                    raise controller.RefusedError(problem) from error
         return keys
 
     # -- steps --------------------------------------------------------------------------------------------------------
 
     def _other_meshes(self, ca):
         """Return the other meshes that have certificates of these CAs."""
-        known = revocation.identifiers(ca)
+        known = revocation.list_key_identifiers(ca)
         meshes = {entry.mesh for entry in signing.read_log(self.directory) if entry.authority in known}
         return sorted(meshes - {"", self.options["mesh"]})
 
     def _complete(self, ca, crl, place, keys, issued):
         """Return the lists of revoked certificates of all CAs, or refuse."""
         try:
-            return revocation.complete(ca, crl, keys, issued, self.now)
+            return revocation.complete_lists(ca, crl, keys, issued, self.now)
         except revocation.GapError as error:
-            raise controller.RefusedError("\n".join(_gap_message(gap, place, self.options["host"]) for gap in error.gaps)) from error
+            raise controller.RefusedError(*(_describe_gap(gap, place, self.options["host"]) for gap in error.gaps)) from error
 
     def _revoke(self):
         host, given = self.options["host"], self._variable(CA).strip()
         ca = given or self._read("ca.pem")
         # certificates of a CA that hosts no longer trust are refused without a list
-        known = ("", *revocation.identifiers(ca))
-        issued = {(serial, signer) for serial, signer in signing.issued_to(host, self.directory) if signer in known}
+        known = ("", *revocation.list_key_identifiers(ca))
+        issued = {(serial, signer) for serial, signer in signing.list_issued_certificates(host, self.directory) if signer in known}
         if not issued:
-            raise controller.RefusedError(
-                f"revoke_host: {self.directory} has no certificates of {host or 'the host'}."
-                " Set -e revoke_host=… to the inventory name of a host that this controller certified."
-            )
+            problem = ControllerMessage.REVOKED_HOST_UNKNOWN.at(directory=self.directory, host=host or "the host")
+            raise controller.RefusedError(problem)
         if given:
             self._complete(ca, self._variable(CRL), CRL, [], issued)
         else:
@@ -126,22 +125,17 @@ class ActionModule(ActionBase):
             self._write("ca.crl", lists)
         others = self._other_meshes(ca)
         if others:
-            self._display.warning(
-                f"The CA of {self.directory} also signs for mesh {', '.join(others)}."
-                " This run does not reach the hosts of other meshes. Run revoke for each of them as well."
-            )
+            warning = ControllerMessage.REVOCATION_REACHES_ONE_MESH.at(directory=self.directory, meshes=", ".join(others))
+            self._display.warning(str(warning))
         return others
 
     def _roll_over(self, step):
-        present = certificates.blocks(self._read("ca.pem"), "CERTIFICATE")
-        coming = certificates.blocks(self._read("next.pem"), "CERTIFICATE")
+        present = certificates.find_blocks(self._read("ca.pem"), "CERTIFICATE")
+        coming = certificates.find_blocks(self._read("next.pem"), "CERTIFICATE")
         others = self._other_meshes("\n".join(present))
         if others and not self.options["separated"]:
-            raise controller.RefusedError(
-                f"rollover: the CA of {self.directory} also signs for mesh {', '.join(others)}, whose links would break."
-                " Copy this directory for each of these meshes, set ambassador_controller_dir of the mesh to its copy,"
-                " and run rollover again with -e separated=true."
-            )
+            problem = ControllerMessage.CA_OF_SEVERAL_MESHES.at(directory=self.directory, meshes=", ".join(others))
+            raise controller.RefusedError(problem)
         if not coming:
             # in check mode, nothing created it
             self.is_changed = True
@@ -151,13 +145,13 @@ class ActionModule(ActionBase):
         if step == "trust" and not has_switched:
             self._trust([*former, *coming])
         elif step == "sign" and not has_switched:
-            # the keys first: a certificate that goes with another key signs nothing
+            # the keys first: a certificate of another key signs nothing
             if not self._read("previous.key"):
                 self._write("previous.key", self._read("ca.key"), permissions.PRIVATE_FILE)
             self._write("ca.key", self._read("next.key"), permissions.PRIVATE_FILE)
             self._trust([*coming, *former])
         elif step == "forget":
-            self._write("ca.pem", _text(coming))
+            self._write("ca.pem", _join_blocks(coming))
             self._trust(coming)
             # the certificate last: without it, another run would create a CA with this key
             for name in ("previous.key", "next.key", "next.crl", "next.pem"):
@@ -170,28 +164,21 @@ class ActionModule(ActionBase):
         if crl.strip():
             # before the CAs, because HAProxy requires a list of each
             place = os.path.join(self.directory, "ca.crl")
-            self._write("ca.crl", self._complete(_text(trusted), crl, place, self._keys(), set()))
-        self._write("ca.pem", _text(trusted))
+            self._write("ca.crl", self._complete(_join_blocks(trusted), crl, place, self._keys(), set()))
+        self._write("ca.pem", _join_blocks(trusted))
 
 
-def _text(blocks):
+def _join_blocks(blocks):
     return "".join(f"{block.strip()}\n" for block in blocks)
 
 
-def _gap_message(gap, place, host):
+def _describe_gap(gap, place, host) -> Problem:
     """Return what is wrong with the list of a CA, and what to do."""
-    away = "The key of this CA is not on this controller."
     if gap.fault is certificates.ListFault.CANNOT_SIGN:
-        return (
-            f"The CA {gap.name} cannot sign a list of revoked certificates: its certificate has no key usage cRLSign."
-            " Have it issued with this usage."
-        )
-    if gap.fault is certificates.ListFault.MISSING and not gap.serials:
-        return f"{place}: the list of revoked certificates of the CA {gap.name} is missing. {away} Append its list, and run again."
-    if gap.fault is certificates.ListFault.ENDED and not gap.serials:
-        return f"{place}: the list of revoked certificates of the CA {gap.name} has ended. {away} Replace it, and run again."
+        return ControllerMessage.CA_CANNOT_SIGN_LIST.at(ca=gap.name)
+    # a new list has to revoke the certificates as well
+    if gap.fault and not gap.serials:
+        is_missing = gap.fault is certificates.ListFault.MISSING
+        return (ControllerMessage.LIST_MISSING if is_missing else ControllerMessage.LIST_ENDED).at(file=place, ca=gap.name)
     serials = ", ".join(f"{serial:X}" for serial in gap.serials)
-    return (
-        f"{place}: the list of the CA {gap.name} does not revoke the certificates of {host} with the serial numbers {serials}. {away}"
-        " Revoke them with this CA, put its new list there, and run again."
-    )
+    return ControllerMessage.LIST_INCOMPLETE.at(file=place, ca=gap.name, host=host, serials=serials)

@@ -25,6 +25,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _passw
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._inventory import AllVariables, make_host_matcher, make_pattern_resolver
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Problem
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import client_side, text_of, whole
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._pipeline import ResolvedSide, plan_resolved_side
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan import SIDES, plan_unseen
@@ -94,13 +95,13 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Plan the part, and say why nothing is changed where something is wrong."""
         result = super().run(tmp, task_vars)
-        problem = controller.facts_problem(task_vars)
+        problem = controller.find_facts_problem(task_vars)
         if problem:
             remedy = "If your playbook sets them with cacheable facts, set them in the inventory."
             return {**result, "failed": True, "msg": f"{problem} {remedy}"}
-        misplaced = controller.misplaced(task_vars, self._templar.template)
-        if misplaced:
-            return {**result, "failed": True, "msg": misplaced}
+        problem = controller.find_unread_variable(task_vars, self._templar.template)
+        if problem:
+            return {**result, "failed": True, "msg": str(problem)}
         arguments = plain(self._task.args)
         self.host, self.variables = task_vars["inventory_hostname"], task_vars
         self.part, self.observed = arguments["part"], whole(arguments["observed"])
@@ -124,7 +125,7 @@ class ActionModule(ActionBase):
         self.gathered = arguments.get("gathered") or []
         self.settings["tested"] = arguments.get("tested") or []
         self.redis = arguments.get("redis") or {}
-        self.hash_key = controller.hash_key()
+        self.hash_key = controller.derive_hash_key()
         self.leaving = arguments.get("leaving") or handover.DROP
         if self.leaving == handover.TURNED:
             # the same run closed them before
@@ -223,7 +224,7 @@ class ActionModule(ActionBase):
         """What this run has planned of the server side of the first host, with whose map all others are compared; empty if nothing yet."""
         first = self.play.alive[0]
         # facts that a host returns are no plan of the controller
-        return {} if controller.overriding_facts(self.play.read_variables(first)) else self.play.read_plan(first, SERVER_PLANNED)
+        return {} if controller.list_overriding_facts(self.play.read_variables(first)) else self.play.read_plan(first, SERVER_PLANNED)
 
     @property
     def _is_compared(self):
@@ -345,22 +346,22 @@ class ActionModule(ActionBase):
 
     def _redis_server(self, name):
         given, directory = self.redis["given"], self.settings["controller_dir"]
-        kept = {user: passwords.kept(directory, user, self.mesh) for user in given}
+        kept = {user: passwords.read_password(directory, user, self.mesh) for user in given}
         held = {
             host: {user: text_of(found, "users", name, user) for user in given} for host, found in self.play.read_observations().items()
         }
         held = {host: {user: sha256 for user, sha256 in users.items() if sha256} for host, users in held.items()}
         rules = plain(self.redis["app_rules"])
         memory = self.redis["memory"]
-        problems = redis.app_rule_problems(rules) + redis.memory_problems(memory)
-        problems += redis.judge(given, kept, held, directory, self.mesh, hashed=self._hashed)
+        problems = [*redis.find_app_rule_problems(rules), *redis.find_memory_problems(memory)]
+        problems += redis.find_password_problems(given, kept, held, directory, self.mesh, hash_text=self._hashed)
         self._warn_of_weak_passwords(given, redis.VARIABLES)
         known = {user: given[user] or kept[user] for user in given}
         # one that is still to be made is in no file yet
         ready = all(known.values()) and not problems
-        texts = redis.server_files(known, rules, memory) if ready else {}
+        texts = redis.render_server_files(known, rules, memory) if ready else {}
         files = {file: self._hashed(text) for file, text in texts.items()} or dict.fromkeys(("operator",))
-        loaded = self._hashed(redis.loaded(known, rules, memory)) if ready else None
+        loaded = self._hashed(redis.render_loaded(known, rules, memory)) if ready else None
         container = describe_redis_server(name, self._redis_settings())
         found = plan_redis(
             RedisInputs(
@@ -378,7 +379,7 @@ class ActionModule(ActionBase):
         )
         # a run that stopped may have written the users already
         runs_with = self.observed["loaded_users"].get(name) or self.observed["users"].get(name, {})
-        found.always["changed_users"] = redis.changed_users(known, runs_with, self._hashed) if ready else []
+        found.always["changed_users"] = redis.list_changed_users(known, runs_with, self._hashed) if ready else []
         return found
 
     def _redis_client(self, name):
@@ -387,12 +388,12 @@ class ActionModule(ActionBase):
         links = []
         if not problems:
             own = self._links_with_own_redis(wiring["links"])
-            found, problem = redis.link_of(wiring["links"], self.redis["link"], self.host, self.links is not None, own)
-            links, problems = ([found], []) if found else ([], [problem])
-        kept = {user: passwords.kept(directory, user, self.mesh) for user in given}
+            choice = redis.choose_link(wiring["links"], self.redis["link"], self.host, self.links is not None, own)
+            links, problems = ([], [choice]) if isinstance(choice, Problem) else ([choice], [])
+        kept = {user: passwords.read_password(directory, user, self.mesh) for user in given}
         held = {user: file["sha256"] for user, file in self.observed["directories"].get(name, {"files": {}})["files"].items()}
         # here a file holds a password and the end of its line
-        problems += redis.judge(given, kept, {self.host: held}, directory, self.mesh, end="\n", hashed=self._hashed)
+        problems += redis.find_password_problems(given, kept, {self.host: held}, directory, self.mesh, "\n", self._hashed)
         self._warn_of_weak_passwords(given, dict.fromkeys(given, "redis_client_password") if len(given) == 1 else redis.VARIABLES)
         missing = [user for user, password in given.items() if not password and kept[user] is None]
         made = links and any(self._is_redis_planned(server) for server in links[0]["servers"])
@@ -404,7 +405,7 @@ class ActionModule(ActionBase):
             )
         known = {user: given[user] or kept[user] for user in given}
         ready = all(known.values()) and not problems
-        files = {file: self._hashed(text) for file, text in redis.client_files(known).items()} if ready else dict.fromkeys(given)
+        files = {file: self._hashed(text) for file, text in redis.render_client_files(known).items()} if ready else dict.fromkeys(given)
         container = describe_redis_client(name, self._redis_settings(), links[0]["consumer"] if links else {}, bool(given))
         found = plan_redis(
             RedisInputs(
@@ -432,8 +433,8 @@ class ActionModule(ActionBase):
         return keyed(digest(text.encode()), self.hash_key)
 
     def _warn_of_weak_passwords(self, given, variables):
-        for sentence in redis.weak_passwords(given, variables):
-            self._display.warning(sentence)
+        for problem in redis.find_weak_passwords(given, variables):
+            self._display.warning(str(problem))
 
     def _redis_settings(self):
         self._image(self.redis["image"])

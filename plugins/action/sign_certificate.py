@@ -14,6 +14,8 @@ from ansible_collections.crosshost.ambassador.plugins.module_utils._mesh import 
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _certificates as certificates
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _signing as signing
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Place
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_controller import ControllerMessage, Fault
 
 try:
     from cryptography.hazmat.primitives import serialization
@@ -45,17 +47,21 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         __, self.options = self.validate_argument_spec(OPTIONS)
         self.variables, self.host = task_vars, task_vars["inventory_hostname"]
+        self.place = Place(host=self.host)
         self.directory, self.now = self.options["directory"], time.time()
-        problem = controller.facts_problem(task_vars, ", so no certificate is issued")
+        problem = controller.find_facts_problem(task_vars, ControllerMessage.FACTS_STOP_CERTIFICATE)
         try:
             if problem:
                 raise controller.RefusedError(problem)
-            certificate = self._certificate()
+            certificate = self._issue()
         except controller.RefusedError as refusal:
             return {**result, "failed": True, "msg": str(refusal)}
         except OSError as error:
-            msg = f"Host {self.host}: the directory {self.directory} on this controller cannot be used: {error}. Correct its permissions."
-            return {**result, "failed": True, "msg": msg}
+            return {
+                **result,
+                "failed": True,
+                "msg": str(ControllerMessage.DIRECTORY_UNUSABLE.at(directory=self.directory, error=str(error))),
+            }
         return {**result, "changed": True, "certificate": certificate}
 
     def _variable(self, name):
@@ -66,32 +72,26 @@ class ActionModule(ActionBase):
         """Return a file of the controller's directory; None if it is missing."""
         return controller.read(os.path.join(self.directory, name))
 
-    def _certificate(self):
+    def _issue(self):
         names, given, held = self.options["names"], self._variable(CA).strip(), self.options["held"]
         authority = given or self._read("ca.pem") or ""
         try:
             # several names: the host has to prove that it has the key that was certified for the former one
             if len(names) > 1 and not certificates.proves_name(held, names[1], authority, self.now):
-                raise signing.SigningError(signing.Fault.OTHER_KEY)
+                raise signing.SigningError(Fault.OTHER_KEY)
             request = signing.read_request(self.options["request"], held if len(names) > 1 else None)
         except signing.SigningError as error:
-            if error.fault is signing.Fault.OTHER_KEY:
-                raise controller.RefusedError(
-                    f"Host {self.host}: its key is not the key that was certified for {names[1]}."
-                    f" Remove the files of the directory identity in ambassador_state_dir of {self.host}, and run again."
-                ) from error
-            raise controller.RefusedError(
-                f"Host {self.host}: its signing request {error}, so no certificate is issued."
-                f" Find out who changed the request: it is not the one that this collection creates."
-            ) from error
+            if error.fault is Fault.OTHER_KEY:
+                raise controller.RefusedError(ControllerMessage.KEY_NOT_CERTIFIED.at(self.place, name=names[1])) from error
+            raise controller.RefusedError(ControllerMessage.REQUEST_NOT_SIGNED.at(self.place, fault=str(error))) from error
         key, key_place = (self._variable(CA_KEY), CA_KEY) if given else (self._read("ca.key"), os.path.join(self.directory, "ca.key"))
         if key is None:
-            certificate = self._signed_elsewhere(request, authority)
+            certificate = self._read_signed_elsewhere(request, authority)
         else:
             certificate = self._sign(request, authority, CA if given else os.path.join(self.directory, "ca.pem"), key, key_place)
-        entry = signing.log_entry(self.host, certificate, self.now, self.options["mesh"])
+        entry = signing.build_log_entry(self.host, certificate, self.now, self.options["mesh"])
         if (entry.serial, entry.authority) not in [(logged.serial, logged.authority) for logged in signing.read_log(self.directory)]:
-            signing.append(self.directory, entry)
+            signing.append_to_log(self.directory, entry)
         return certificate
 
     def _sign(self, request, authority, authority_place, key, key_place):
@@ -99,14 +99,14 @@ class ActionModule(ActionBase):
         try:
             authority_key = signing.read_authority_key(key, self._variable(PASSPHRASE), authority)
         except signing.AuthorityKeyError as error:
-            raise controller.RefusedError(
-                f"Host {self.host}: {key_place} cannot sign for {authority_place}: {error}."
-                f" Correct {PASSPHRASE}, or use the key of the first certificate in {authority_place}."
-            ) from error
+            problem = ControllerMessage.CA_KEY_CANNOT_SIGN.at(
+                self.place, key=key_place, authority=authority_place, fault=str(error), passphrase=PASSPHRASE
+            )
+            raise controller.RefusedError(problem) from error
         names, days = self.options["names"], self.options["days"]
-        return signing.issue(request.public_key(), names, authority, authority_key, days, self.now)
+        return signing.issue_certificate(request.public_key(), names, authority, authority_key, days, self.now)
 
-    def _signed_elsewhere(self, request, authority):
+    def _read_signed_elsewhere(self, request, authority):
         """Return the certificate that another CA signed for the request. Without a usable one, export the request and refuse."""
         names = self.options["names"]
         request_file = os.path.join(self.directory, "requests", f"{self.host}.csr")
@@ -114,29 +114,30 @@ class ActionModule(ActionBase):
         try:
             signing.check_request(request, names)
         except signing.SigningError as error:
-            raise controller.RefusedError(
-                f"Host {self.host}: its signing request {error}, so it is not exported."
-                f" Find out who changed the request: it is not the one that this collection creates."
-            ) from error
+            raise controller.RefusedError(ControllerMessage.REQUEST_NOT_EXPORTED.at(self.place, fault=str(error))) from error
         text = self._read(certificate_file)
-        fault = "is missing"
+        fault = Fault.MISSING
         if text is not None:
             try:
                 return signing.check_certificate(text, request, names, authority, self.options["held"], self.now)
             except signing.SigningError as error:
-                fault = str(error)
+                fault = error.fault
         if not self._is_requested(request_file, request, names):
             controller.make_private_directories(os.path.dirname(request_file))
             # encoded again: the text of the host may hold another request
             write_file(request_file, request.public_bytes(serialization.Encoding.PEM), os.geteuid(), permissions.FILE)
-        raise controller.RefusedError(
-            f"Host {self.host}: the certificate {certificate_file} {fault}."
-            f" Let the CA of {os.path.join(self.directory, 'ca.pem')} sign {request_file} for {' and '.join(names)},"
-            f" save the certificate as {certificate_file}, and run again."
+        problem = ControllerMessage.CERTIFICATE_REFUSED.at(
+            self.place,
+            certificate=certificate_file,
+            fault=str(fault.at()),
+            ca=os.path.join(self.directory, "ca.pem"),
+            request=request_file,
+            names=" and ".join(names),
         )
+        raise controller.RefusedError(problem)
 
     def _is_requested(self, path, request, names):
-        """Return whether a file has a request for the same key and names: then the CA may be at it already."""
+        """Return whether a file has a request for the same key and names: then the CA may process it already."""
         text = self._read(path)
         try:
             former = signing.read_request(text or "")

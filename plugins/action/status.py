@@ -1,6 +1,6 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Shows what the links do: brings together what was found on the hosts of the play, for ``plugin_utils/_status.py`` to judge."""
+"""Shows the status of links: collects the answers of the hosts of the play, which ``plugin_utils/_status.py`` judges."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _contr
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _page as page
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _status as status
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED, mapping_of
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._meshes import meshes
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._meshes import format_meshes
 
-LOOKED = "__ambassador_engine_status"
-# what the module meshes told of a host
+# variable with the sides of a host
+SIDES = "__ambassador_engine_status"
+# variable with the result of the module meshes_info of a host
 MESHES = "status_meshes"
-# what a line is -> its colour, as the user has set it
+# kind of a line -> its color, as the user has set it
 COLORS = {
     "up": constants.COLOR_OK,
     "degraded": constants.COLOR_CHANGED,
@@ -31,8 +32,8 @@ COLORS = {
 }
 
 
-def for_people(callback):
-    """Tell whether what is printed is for people: not where a callback prints JSON.
+def is_for_people(callback):
+    """Return whether the output is for people: not if a callback prints JSON.
 
     :param str callback: name of the callback of standard output
     :rtype: bool
@@ -42,9 +43,9 @@ def for_people(callback):
 
 def _trusted(variables):
     """Return the variables of a host. If its facts replace variables, return that message as its answer, and no variable."""
-    facts = ", ".join(controller.overriding_facts(variables))
-    found = f"facts that replace the variables {facts}"
-    return {LOOKED: {"unreachable": found}, MESHES: {"msg": found}} if facts else variables
+    facts = ", ".join(controller.list_overriding_facts(variables))
+    reason = f"facts replace the variables {facts}"
+    return {SIDES: {"unreadable": reason}, MESHES: {"msg": reason}} if facts else variables
 
 
 class ActionModule(ActionBase):
@@ -55,45 +56,46 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
 
     def run(self, tmp=None, task_vars=None):
-        """Judge, show, and write the page where one is asked for."""
+        """Judge and show the links, and write the page if the task has one."""
         result = super().run(tmp, task_vars)
         __, arguments = self.validate_argument_spec({"mesh": {"type": "str", "default": mesh_names.DEFAULT}, "page": {"type": "path"}})
         path = arguments["page"] and pathlib.Path(arguments["page"])
-        problem = controller.facts_problem(task_vars) or (path and page.problem(path, arguments["mesh"]))
+        problem = controller.find_facts_problem(task_vars) or (path and page.find_page_problem(path, arguments["mesh"]))
         if problem:
-            return {**result, "failed": True, "msg": problem}
+            return {**result, "failed": True, "msg": str(problem)}
         variables = {host: _trusted(task_vars["hostvars"][host]) for host in task_vars["ansible_play_hosts_all"]}
-        problem = page.misplaced(self._task.args.get("page"), {host: found.get("status_page") for host, found in variables.items()})
+        pages = {host: host_variables.get("status_page") for host, host_variables in variables.items()}
+        problem = page.find_differing_page(self._task.args.get("page"), pages)
         if problem:
-            return {**result, "failed": True, "msg": problem}
+            return {**result, "failed": True, "msg": str(problem)}
         if arguments["mesh"] == mesh_names.ALL:
-            told = meshes({host: found.get(MESHES) or {} for host, found in variables.items()})
-            return {**result, "lines": self._show([(line, None) for line in told])}
+            lines = format_meshes({host: host_variables.get(MESHES) or {} for host, host_variables in variables.items()})
+            return {**result, "lines": self._show([(line, None) for line in lines])}
         now = datetime.datetime.now(datetime.UTC)
         answers = {
-            host: status.judged(self._answer(found), arguments["mesh"], now, page.render if path else None)
-            for host, found in variables.items()
+            host: status.check_answer(self._read_answer(host_variables), arguments["mesh"], now, page.render_page if path else None)
+            for host, host_variables in variables.items()
         }
-        found = status.status(answers, arguments["mesh"], now)
+        report = status.build_report(answers, arguments["mesh"], now)
         if path and not self._task.check_mode:
-            page.write(path, found)
-        return {**result, "changed": bool(path), "status": found, "lines": self._show(status.lines(found))}
+            page.write_page(path, report)
+        return {**result, "changed": bool(path), "status": report, "lines": self._show(status.format_lines(report))}
 
-    def _show(self, said):
-        """Print lines, and return them: each with what it is."""
-        if for_people(constants.DEFAULT_STDOUT_CALLBACK):
-            # Ansible may write the name of the task only when it has ended
-            for line, what in [("", None), *said]:
-                self._display.display(line, color=COLORS.get(what))
-        return [line for line, __ in said]
+    def _show(self, lines):
+        """Print lines, each with its kind, and return their texts."""
+        if is_for_people(constants.DEFAULT_STDOUT_CALLBACK):
+            # Ansible can print the name of the task only when it has ended
+            for line, kind in [("", None), *lines]:
+                self._display.display(line, color=COLORS.get(kind))
+        return [line for line, __ in lines]
 
     @staticmethod
-    def _answer(variables):
-        """Return what was found on a host, of Python's own types alone."""
+    def _read_answer(variables):
+        """Return the answer of a host, with only the types of JSON."""
         observed = mapping_of(variables.get(OBSERVED))
-        looked = mapping_of(variables.get(LOOKED)) or {"unreachable": observed.get("msg", "no answer")}
+        sides = mapping_of(variables.get(SIDES)) or {"unreachable": observed.get("msg", "no answer")}
         try:
             # the page is JSON, which has no infinite numbers
-            return json.loads(json.dumps({**looked, "observed": observed}, default=str, allow_nan=False))
+            return json.loads(json.dumps({**sides, "observed": observed}, default=str, allow_nan=False))
         except (RecursionError, TypeError, ValueError) as error:
-            return {"unreachable": f"an answer that cannot be read ({type(error).__name__})"}
+            return {"unreadable": type(error).__name__}

@@ -1,18 +1,18 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The filter that names what a mesh makes on a host."""
+"""The filter that returns the name of an object in a mesh."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: in_mesh
-short_description: Returns the name that something has in a mesh
+short_description: Returns the name of an object in a mesh
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-
-    A name of several words has the mesh behind the first one; a single word, or a path, ends with it. In the mesh V(default) it is the name
-    itself.
+    The mesh follows the first word of a name with several words. It follows a single word, or a path, at its end. In the mesh V(default),
+    the name does not change.
 options:
   _input:
     description: The name in the mesh V(default).

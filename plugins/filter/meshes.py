@@ -1,27 +1,27 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The filter that shows what all meshes have on their hosts. Pure Python without Ansible."""
+"""The filter that returns the table of all meshes on hosts. Pure Python without Ansible."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: meshes
-short_description: Shows what all meshes have on their hosts
+short_description: Returns the table of all meshes on hosts
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - Makes a table of what M(crosshost.ambassador.meshes) returned, with a line for every target of every link. It judges nothing.
+  - The table of the results of M(crosshost.ambassador.meshes_info) has one line for each target of each link.
 options:
   _input:
-    description: What M(crosshost.ambassador.meshes) returned, by host; or C(msg), why a host does not answer.
+    description: The result of M(crosshost.ambassador.meshes_info) of each host, or C(msg), the reason why a host does not answer.
     type: dict
     required: true
 """
 
 EXAMPLES = r"""
-- name: Show what all meshes have
+- name: Show all meshes
   ansible.builtin.debug:
-    msg: "{{ {'vm1': found} | crosshost.ambassador.meshes }}"
+    msg: "{{ {'vm1': vm1_meshes} | crosshost.ambassador.meshes }}"
 """
 
 RETURN = r"""
@@ -31,7 +31,7 @@ _value:
   elements: str
 """
 
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._meshes import meshes
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._meshes import format_meshes
 
 
 class FilterModule:
@@ -39,4 +39,4 @@ class FilterModule:
 
     def filters(self):
         """Return name -> callable."""
-        return {"meshes": meshes}
+        return {"meshes": format_meshes}

@@ -1,25 +1,25 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The filter that tells whether every link of one side leads through to a backend. Pure Python without Ansible."""
+"""The filter that verifies that each link of a side reaches a backend. Pure Python without Ansible."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: proof
-short_description: Tells whether every link of one side leads through to a backend
+short_description: Verifies that each link of a side reaches a backend
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - HAProxy's checks go from the client side through the server side to the backend, so a target that is up is the proof of a link.
+  - The checks of HAProxy go from the client side through the server side to the backend, so a target that is up proves a link.
   - >-
-    A link without checks has to be dialled: it is proved when the connection stays, and the server side of one of its hosts has handed one
-    to its backend meanwhile.
-  - The kernel checks nothing, so that all links of the engine nftables are dialled.
-  - A port that a link opens on its client host (C(local)) has to answer as the client side itself does.
-  - A server side need not have one (its backend may be a replica), but for links that worked before.
+    A link without checks is dialed. It is proved if the connection stays open, and if the server side of one of its hosts has forwarded a
+    connection to its backend meanwhile.
+  - The kernel has no checks, so all links of the engine nftables are dialed.
+  - A port that a link opens on its client host (C(local)) has to answer like the client side itself.
+  - A server side needs no proof for a link that did not work before, because its backend can be a replica.
 options:
   _input:
-    description: What M(crosshost.ambassador.verify_links) returned.
+    description: The result of M(crosshost.ambassador.verify_links).
     type: dict
     required: true
   links:
@@ -44,7 +44,7 @@ options:
     required: true
   counted:
     description: >-
-      What M(crosshost.ambassador.ambassador_info) said of the server hosts of links that were dialled; a list before it, and one after it.
+      The results of M(crosshost.ambassador.ambassador_info) of the server hosts of dialed links, one list from before and one from after.
     type: list
     elements: list
     default: []
@@ -57,17 +57,17 @@ options:
     default: default
   certificates:
     description: >-
-      What M(ansible.builtin.slurp) returned, in a loop over hosts, of the certificates of both ends of a handshake that is refused.
+      The results of M(ansible.builtin.slurp) in a loop over hosts, with the certificates of both ends of a refused handshake.
     type: list
     elements: dict
     default: []
   hostvars:
-    description: The variables of all hosts. They hold what was observed of the hosts, with their clocks and certificates.
+    description: The variables of all hosts. They have the observations of the hosts, with their clocks and certificates.
     type: dict
 """
 
 EXAMPLES = r"""
-- name: Every link leads through to a backend
+- name: Verify that each link reaches a backend
   ansible.builtin.assert:
     that: (verified | crosshost.ambassador.proof(wiring.links, inventory_hostname, 'client', {})).problems == []
 """
@@ -75,8 +75,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(problems), a list of sentences, one for each link that does not work.
-    - C(worse), whether one of them did before.
+    - C(problems), a list with a message for each link that does not work.
+    - C(worse), whether one of these links worked before.
   type: dict
 """
 
@@ -84,7 +84,7 @@ import base64
 import time
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import proof as judge
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import readable
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._certificates import read_foreign_certificate
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._hosts import OBSERVED, mapping_of
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import text_of
 
@@ -94,25 +94,26 @@ def proof(verified, links, host, side, before, counted=(), addresses=None, certi
     first, last = (counted[-2], counted[-1]) if len(counted) > 1 else ([], [])
     dialled = {"links": verified.get("dialled", {}), "before": first, "after": last}
     held = {read[read["ansible_loop_var"]]: read_certificate(read["content"]) for read in certificates if read.get("content")}
-    authorities = {holder: found["authority"] for holder, found in held.items() if found}
+    authorities = {holder: certificate["authority"] for holder, certificate in held.items() if certificate}
     lifetimes, clocks = dict(held), {}
     for name in {host, *(server for link in links for server in link["servers"])} if hostvars else ():
         observed = mapping_of((hostvars.get(name) or {}).get(OBSERVED))
-        clocks[name] = observed.get("clock_offset")
-        lifetimes.setdefault(name, readable(text_of(observed, "identity", "certificate")))
+        offset = observed.get("clock_offset")
+        clocks[name] = offset if isinstance(offset, int) else None
+        lifetimes.setdefault(name, read_foreign_certificate(text_of(observed, "identity", "certificate")))
     times = {"lifetimes": lifetimes, "clocks": clocks, "now": time.time()}
     local = verified.get("local")
     return judge(verified["info"], links, host, side, before, dialled, addresses, authorities, mesh, times, local)
 
 
 def read_certificate(content):
-    """Return what a certificate says that was read on another host, None if it cannot be read.
+    """Return the fields of a certificate that was read on another host, None if it cannot be read.
 
     :param content: anything; the content of the file in base64
     :rtype: dict | None
     """
     try:
-        return readable(base64.b64decode(content).decode())
+        return read_foreign_certificate(base64.b64decode(content).decode())
     except (TypeError, ValueError):
         return None
 

@@ -1,26 +1,27 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The filter that gives the subnets of a network a range."""
+"""The filter that adds a range to the subnets of a network."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: ranged
-short_description: Gives the subnets of a Docker network a range
+short_description: Adds a range to the subnets of a Docker network
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - What Docker gives to containers lies in the range, so that the client side can have an address outside of it that nobody else is given.
+  - Docker assigns addresses in the range to containers.
+  - The client side can have an address outside of the range, which Docker assigns to no other container.
 options:
   _input:
-    description: C(IPAM.Config) of the network, as Docker says it.
+    description: C(IPAM.Config) of the network, as Docker returns it.
     type: list
     elements: dict
     required: true
 """
 
 EXAMPLES = r"""
-- name: Give the network its range
+- name: Set the range of the network
   community.docker.docker_network:
     name: ambassador
     ipam_config: "{{ made.network.IPAM.Config | crosshost.ambassador.ranged }}"

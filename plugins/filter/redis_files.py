@@ -1,24 +1,25 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The filter that makes the files of a container of Redis out of its passwords."""
+"""The filter that returns the files of a container of Redis with its passwords."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: redis_files
-short_description: Makes the files of a container of Redis
+short_description: Returns the files of a container of Redis
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - A server has its users with their rules, its configuration, and the password of its operator. A client has a password in each file.
-  - V(loaded) is the file that says what a server runs with.
+  - A server has files with its users and their rules, its configuration, and the password of its operator.
+  - A client has one password in each file.
+  - V(loaded) is the record of the configuration that a server has loaded.
 options:
   _input:
     description: User to password.
     type: dict
     required: true
   kind:
-    description: Of what container.
+    description: The kind of the container.
     type: str
     choices: [server, client, loaded]
     required: true
@@ -52,8 +53,8 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis
 def redis_files(passwords, kind, app_rules=(), memory="0"):
     """Return the files: see the documentation above."""
     if kind == "loaded":
-        return {"loaded": redis.loaded(passwords, app_rules, memory)}
-    return redis.server_files(passwords, app_rules, memory) if kind == "server" else redis.client_files(passwords)
+        return {"loaded": redis.render_loaded(passwords, app_rules, memory)}
+    return redis.render_server_files(passwords, app_rules, memory) if kind == "server" else redis.render_client_files(passwords)
 
 
 class FilterModule:

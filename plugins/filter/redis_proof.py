@@ -1,23 +1,23 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The filter that judges a request of Redis through a link: whether it came back, and from whom. Pure Python without Ansible."""
+"""The filter that verifies a request to Redis through a link. Pure Python without Ansible."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: redis_proof
-short_description: Judges a request of Redis through a link
+short_description: Verifies a request to Redis through a link
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - The request is proved where it comes back with the C(run_id) of one of the link's servers.
+  - The request succeeds if the answer has the C(run_id) of a server of the link.
 options:
   _input:
-    description: What the container of the consumer answered to C(PING) and C(INFO server), sent through the link.
+    description: The answer to C(PING) and C(INFO server), which the container of the client sends through the link.
     type: dict
     required: true
   servers:
-    description: What the servers of the link answered on their own hosts to C(INFO server).
+    description: The answers of the servers of the link to C(INFO server), on their own hosts.
     type: list
     elements: dict
     required: true
@@ -26,20 +26,20 @@ options:
     type: dict
     required: true
   consumer:
-    description: Who asked - C(host), C(mesh), C(container), C(user) and C(engine).
+    description: The client, with C(host), C(mesh), C(container), C(user), and C(engine).
     type: dict
     required: true
 """
 
 EXAMPLES = r"""
-- name: The request came back
+- name: Verify the request
   ansible.builtin.assert:
     that: (answer | crosshost.ambassador.redis_proof(servers.results, link, consumer)).problem == ''
 """
 
 RETURN = r"""
 _value:
-  description: C(problem), a sentence, empty where the request is proved, and C(path), the path that it took.
+  description: C(problem), which is empty if the request succeeds, and C(path), the path of the request.
   type: dict
 """
 
@@ -52,31 +52,31 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation 
 RUN_ID = re.compile(r"run_id:(\w+)")
 
 
-def run_id(answer):
+def find_run_id(answer):
     """Return the run_id in an answer, or None."""
-    found = RUN_ID.search(text_of(answer, "stdout"))
-    return found[1] if found else None
+    match = RUN_ID.search(text_of(answer, "stdout"))
+    return match[1] if match else None
 
 
 def redis_proof(answer, servers, link, consumer):
-    """Judge a request: see the documentation above."""
+    """Return the result of a request: see the documentation above."""
     alias, host, client = link["alias"], consumer["host"], names.name_side_container("client", consumer["mesh"])
     targets = " or ".join(f"tcp://{endpoint(target['address'], target['port'])}" for target in link["targets"])
-    found, known = run_id(answer), [run_id(server) for server in servers]
+    run_id, known = find_run_id(answer), [find_run_id(server) for server in servers]
     # a server host that the controller cannot reach, or a target outside the inventory, cannot be asked
-    asked = bool(known) and None not in known
+    are_servers_known = bool(known) and None not in known
     problem = ""
-    if not found or host not in answer["stdout"]:
-        said = (answer.get("stdout") or "") + (answer.get("stderr") or answer.get("msg") or "")
-        who = f" for user {consumer['user']}" if consumer["user"] else ""
+    if not run_id or host not in answer["stdout"]:
+        output = (answer.get("stdout") or "") + (answer.get("stderr") or answer.get("msg") or "")
+        user = f" of user {consumer['user']}" if consumer["user"] else ""
         problem = (
-            f"link {alias}: expected answers to PING and INFO{who} through {client} on {host} from {targets}, found:"
-            f" {said.strip() or 'none'}; if the run was limited, run it for {', '.join(link['servers']) or 'the targets'} as well."
+            f"Link {alias}, host {host}: {targets} does not answer PING and INFO{user} through {client}: {output.strip() or 'no answer'}."
+            f" If the run was limited, run it for {', '.join(link['servers']) or 'the targets'} as well."
         )
-    elif asked and found not in known:
+    elif are_servers_known and run_id not in known:
         problem = (
-            f"link {alias}: expected an answer from Redis on {', '.join(link['servers'])} (run_id {', '.join(known)}), found"
-            f" run_id {found}; another server answers on {', '.join(target['address'] for target in link['targets'])}."
+            f"Link {alias}, host {host}: another server than Redis on {', '.join(link['servers'])} (run_id {', '.join(known)}) answers on"
+            f" {', '.join(target['address'] for target in link['targets'])} (run_id {run_id}). Correct the address, or stop that server."
         )
     path = [
         consumer["container"],
@@ -84,7 +84,7 @@ def redis_proof(answer, servers, link, consumer):
         f"{client} on {host} ({consumer['engine']})",
         targets,
         names.name_side_container("server", consumer["mesh"]),
-        link["backend"] + ("" if asked else " (that it is that one was not checked: it could not be asked)"),
+        link["backend"] + ("" if are_servers_known else " (not verified, because it could not be asked)"),
     ]
     return {"problem": problem, "path": " -> ".join(path)}
 

@@ -1,19 +1,19 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The filter that has one host say what is wrong with all. Pure Python without Ansible."""
+"""The filter that lets one host report the problems of all hosts. Pure Python without Ansible."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: said_once
-short_description: Has one host say what is wrong with all
+short_description: Lets one host report the problems of all hosts
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - A mistake in the map is one on every host. The first host that makes it says so, and the others name that one.
+  - A mistake in the map is a problem of each host. The first host reports the problems, and the others name this host.
 options:
   _input:
-    description: What is wrong on this host, a sentence each.
+    description: The problems of this host.
     type: list
     elements: str
     required: true
@@ -31,13 +31,13 @@ options:
     type: dict
     required: true
   name:
-    description: Name of the variable that holds a host's plan.
+    description: Name of the variable with the plan of a host.
     type: str
     required: true
 """
 
 EXAMPLES = r"""
-- name: Refuse what is wrong
+- name: Refuse problems
   ansible.builtin.fail:
     msg: "{{ plan.problems | crosshost.ambassador.said_once(inventory_hostname, ansible_play_batch, hostvars, 'plan') }}"
   when: plan.problems != []
@@ -45,19 +45,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: What this host says, a line for each sentence.
+  description: The message of this host, one line for each problem.
   type: str
 """
 
 
 def said_once(problems, host, hosts, hostvars, name):
-    """Return what a host says: see the documentation above."""
+    """Return the message of a host: see the documentation above."""
     for other in hosts:
         if other == host:
             break
         is_fact = name in (hostvars[other].get("ansible_facts") or {})
         if not is_fact and list((hostvars[other].get(name) or {}).get("problems") or []) == list(problems):
-            return f"host {host}: the same as on host {other}."
+            return f"Host {host}: the problems are the same as on host {other}."
     return "\n".join(problems)
 
 

@@ -39,4 +39,4 @@ class LookupModule(LookupBase):
 
     def run(self, terms, variables=None, **kwargs):
         """Return the key."""
-        return [controller.hash_key()]
+        return [controller.derive_hash_key()]

@@ -6,23 +6,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: redis_passwords
-short_description: Returns the passwords of Redis that hold, and makes those that are missing
+short_description: Returns the passwords of Redis, and creates missing ones
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - A password that was given holds; else the one that the controller keeps; else one is made, and kept.
+  - The lookup returns the given password, or else the password that the controller stores.
+  - If there is neither, it creates a password and stores it.
 options:
   _terms:
-    description: The passwords that were given, user to password, empty where none was.
+    description: The given passwords, as user to password. An empty password is not given.
     type: list
     elements: dict
     required: true
   directory:
-    description: The directory on the controller that keeps them; empty to keep none, in check mode.
+    description: The directory on the controller that stores them. If it is empty, as in check mode, nothing is stored.
     type: str
     required: true
   mesh:
-    description: The mesh, of which each has its own.
+    description: The mesh. Each mesh has its own passwords.
     type: str
     default: default
 """
@@ -46,6 +47,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _controller as controller
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _passwords as passwords
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_controller import ControllerMessage
 
 
 class LookupModule(LookupBase):
@@ -53,17 +55,17 @@ class LookupModule(LookupBase):
 
     def run(self, terms, variables=None, **kwargs):
         """Return the passwords."""
-        problem = controller.facts_problem(variables or {}, ", so no password is read or created")
+        problem = controller.find_facts_problem(variables or {}, ControllerMessage.FACTS_STOP_PASSWORD)
         if problem:
-            raise AnsibleError(problem)
+            raise AnsibleError(str(problem))
         self.set_options(var_options=variables, direct=kwargs)
-        said, mesh = self.get_option("directory"), self.get_option("mesh")
-        directory = os.path.realpath(os.path.expanduser(said)) if said else None
+        directory, mesh = self.get_option("directory") or None, self.get_option("mesh")
+        directory = directory and os.path.realpath(os.path.expanduser(directory))
         return [
             {
                 user: password
-                or (passwords.kept(directory, user, mesh) if directory else None)
-                or passwords.made(directory, user, mesh, self._loader)
+                or (passwords.read_password(directory, user, mesh) if directory else None)
+                or passwords.create_password(directory, user, mesh, self._loader)
                 for user, password in given.items()
             }
             for given in terms

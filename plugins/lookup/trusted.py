@@ -44,7 +44,7 @@ class LookupModule(LookupBase):
 
     def run(self, terms, variables=None, **kwargs):
         """Return the value."""
-        problem = controller.facts_problem(variables or {})
+        problem = controller.find_facts_problem(variables or {})
         if problem:
-            raise AnsibleError(problem)
+            raise AnsibleError(str(problem))
         return list(terms)

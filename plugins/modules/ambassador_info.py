@@ -289,19 +289,19 @@ def main():
     try:
         info = read(path, alias, module.params["timeout"])
     except PermissionError as error:
-        module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
+        module.fail_json(msg=f"The module requires root: {error}. Set become: true for this host.")
     except FileNotFoundError as error:
         module.fail_json(
-            msg=f"expected the socket of an HAProxy at {error.engine.path}, found none; deploy this side with the engine haproxy or"
-            " nftables (socat has no socket: `docker inspect` of its container is all there is), or correct the path."
+            msg=f"There is no socket of an engine at {error.engine.path}. Deploy this side with the engine haproxy or nftables, or correct"
+            " the path. The engine socat has no socket: inspect its container with `docker inspect`."
         )
     except OSError as error:
         module.fail_json(
-            msg=f"expected {error.engine.reader} to answer on {error.engine.path}, found: {error}; its log says why (`docker logs` of the"
-            " ambassador's container)."
+            msg=f"{error.engine.reader} does not answer on {error.engine.path}: {error}. See its log with `docker logs` of the container of"
+            " the ambassador."
         )
     if alias is not None and not info["links"]:
-        module.fail_json(msg=f"expected a link {alias} in generation {info['generation']} of {path}, found none; correct the alias.")
+        module.fail_json(msg=f"Generation {info['generation']} of {path} has no link {alias}. Correct the alias.")
     module.exit_json(changed=False, history=history.read(path), **info)
 
 

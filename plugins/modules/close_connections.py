@@ -160,7 +160,7 @@ def main():
         except NOT_RUNNING:
             continue
         except PermissionError as error:
-            module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
+            module.fail_json(msg=f"The module requires root: {error}. Set become: true for this host.")
         except OSError as error:
             failed.append(f"The HAProxy at {endpoint.path} did not close its connections: {error}. Restart its container.")
     if failed:

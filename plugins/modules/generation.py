@@ -312,7 +312,7 @@ class Generations:
         if not self.module.check_mode:
             if not os.path.isdir(self.directory(generation)):
                 self.module.fail_json(
-                    msg=f"expected generation {generation} in {self.path}/generations, found {before} alone; run the roles again, which"
+                    msg=f"{self.path}/generations has no generation {generation}, only {before or 'others'}. Run the roles again, which"
                     " write it."
                 )
             beside = f"{self.link}.new"
@@ -362,8 +362,8 @@ class Generations:
                 if self.module.check_mode:  # a run would start it
                     self.module.exit_json(changed=True, **result)
                 self.module.fail_json(
-                    msg=f"expected the engine to answer on {engine.path} within {self.params['timeout']} s, found: {error};"
-                    " its log says why (`docker logs` of the ambassador's container)."
+                    msg=f"The engine does not answer on {engine.path} within {self.params['timeout']} s: {error}."
+                    " See its log with `docker logs` of the container of the ambassador."
                 )
         needs_reload = written or self.params["reload"]
         todo = [engine for engine, running in before.items() if running != generation or needs_reload]
@@ -378,8 +378,8 @@ class Generations:
                     for other in todo[: number + 1]:
                         self._reload(other)
                 self.module.fail_json(
-                    msg=f"expected {engine.name} to load generation {generation}, found that it did not; generation {self.current()} is"
-                    f" the current one. {engine.name} said: {answer or 'nothing'}",
+                    msg=f"{engine.name} did not load generation {generation}, so generation {self.current()} is still the current one."
+                    f" {engine.name} reported: {answer or 'nothing'}",
                     log=answer,
                 )
             log.append(answer)

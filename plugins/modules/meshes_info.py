@@ -25,7 +25,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Look at all meshes
+- name: Read all meshes
   crosshost.ambassador.meshes_info:
   register: found
 

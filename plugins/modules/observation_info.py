@@ -171,7 +171,7 @@ def main() -> None:
     try:
         state = disk.state(state_dir, module.params["hash_key"] or os.urandom(32).hex())
     except PermissionError as error:
-        module.fail_json(msg=f"expected to be root on this host, found: {error}; set become: true for it.")
+        module.fail_json(msg=f"The module requires root: {error}. Set become: true for this host.")
     if_inet6 = read("/proc/net/if_inet6")
     addresses = kernel.own_addresses(read("/proc/net/fib_trie"), if_inet6)
     module.exit_json(

@@ -37,7 +37,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Record what was changed
+- name: Record the changes
   crosshost.ambassador.record:
     path: /var/lib/ambassador/client
     lines: ["+ redis vm2 -> vm1 (198.18.0.11:6379)"]

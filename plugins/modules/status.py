@@ -35,7 +35,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Show what every link does
+- name: Show the status of all links
   crosshost.ambassador.status:
     page: /tmp/status.html
   run_once: true

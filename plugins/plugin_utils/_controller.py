@@ -1,6 +1,6 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What the controller trusts: its directory with the CA and the passwords, and its variables."""
+"""The directory of the controller with the CA and the passwords, and the variables that the controller trusts."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ import hmac
 import multiprocessing
 import os
 import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ansible import constants
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _files as files
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _permissions as permissions
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Message, Place, Problem
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_controller import ControllerMessage
 
 # variable of the playbooks of this collection: the host pattern of the run
 PATTERN = "run_pattern"
 # of Ansible, such as inventory_hostname and inventory_dir, and parameters of playbooks
-OWN_VARIABLES = {*constants.INTERNAL_STATIC_VARS, "revoke_host", "cut", "separated", PATTERN}
+PROTECTED_VARIABLES = {*constants.INTERNAL_STATIC_VARS, "revoke_host", "cut", "separated", PATTERN}
 # globals of Jinja in templates; a variable with such a name replaces them, for example in `default(omit)`
 TEMPLATE_GLOBALS = ("cycler", "dict", "joiner", "lipsum", "lookup", "namespace", "now", "omit", "q", "query", "range", "undef")
-OWN_PREFIXES = ("ambassador_", "redis_server_", "redis_client_", "__ambassador_", "__redis_", "site_", "status_", "move_")
+PROTECTED_PREFIXES = ("ambassador_", "redis_server_", "redis_client_", "__ambassador_", "__redis_", "site_", "status_", "move_")
 # options of plugins for connections, shells, and other users. Ansible removes some of them from facts, and not these:
 # https://github.com/ansible/ansible/blob/stable-2.19/lib/ansible/vars/clean.py. Facts such as ansible_docker0 are no options.
 OPTION_VARIABLES = re.compile(
@@ -42,14 +46,16 @@ REMOVED = ("redis_server_hosts", "redis_client_hosts")
 
 
 class RefusedError(Exception):
-    """The controller changes and signs nothing. The text is the message."""
+    """The controller changes and signs nothing, because of ``problems``. The text of the error is their sentences."""
+
+    def __init__(self, *problems: Problem):
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
 
 
-def read(path):
+def read(path: str) -> str | None:
     """Return the text of a file of the controller, or None if it is missing.
 
-    :param str path: the file
-    :rtype: str | None
     :raises OSError: if it cannot be read
     """
     try:
@@ -69,10 +75,9 @@ def make_private_directories(path: str) -> None:
         files.make_directory(path, os.geteuid(), permissions.PRIVATE_DIRECTORY)
 
 
-def make_directory(path):
+def make_directory(path: str) -> None:
     """Create the directory for this user alone, and keep it out of Git. A directory that exists stays as it is.
 
-    :param str path: the directory
     :raises OSError: if it cannot be created
     """
     if not os.path.isdir(path):
@@ -82,23 +87,21 @@ def make_directory(path):
             files.write_file(os.path.join(path, ".gitignore"), b"*\n", os.geteuid(), permissions.FILE)
 
 
-def hash_key():
+def derive_hash_key() -> str:
     """Return the key with which hosts hash passwords in this run: random, and stored nowhere.
 
-    :rtype: str
     :source: Python's documentation, "multiprocessing.Process.authkey": random, and inherited by all processes of a program
     """
     return hmac.new(multiprocessing.current_process().authkey, b"crosshost.ambassador", hashlib.sha256).hexdigest()
 
 
-def overriding_facts(variables):
+def list_overriding_facts(variables: Mapping[str, Any]) -> list[str]:
     """Return the facts of a host that replace variables of Ansible, of the collection, or of its playbooks.
 
     Each answer of a module can hold facts, and with Ansible's default ``inject_facts_as_vars`` they replace variables of the inventory,
     and even ``inventory_hostname``.
 
-    :param dict variables: the variables of a task
-    :rtype: list[str]
+    :param variables: the variables of a task
     """
     facts = variables.get("ansible_facts") or {}
     if not constants.INJECT_FACTS_AS_VARS:
@@ -115,7 +118,8 @@ def list_plugin_variables() -> set[str]:
     """Return the variables that are options of the loaded plugins for connections, shells, and other users, if facts can replace them."""
     config = constants.config
     plugins = [(kind, plugin) for kind in OPTION_PLUGINS for plugin in config.get_configuration_definitions(kind)]
-    return {name for kind, plugin in plugins for name in config.get_plugin_vars(kind, plugin)} - constants.COMMON_CONNECTION_VARS
+    variables = {str(name) for kind, plugin in plugins for name in config.get_plugin_vars(kind, plugin)}
+    return variables - set(constants.COMMON_CONNECTION_VARS)
 
 
 def is_own_variable(name: str) -> bool:
@@ -124,45 +128,35 @@ def is_own_variable(name: str) -> bool:
     :param name: the name of a fact. Ansible removes the prefix ``ansible_``
     """
     names = (name, f"ansible_{name}")
-    return name in TEMPLATE_GLOBALS or not OWN_VARIABLES.isdisjoint(names) or name.startswith(OWN_PREFIXES)
+    return name in TEMPLATE_GLOBALS or not PROTECTED_VARIABLES.isdisjoint(names) or name.startswith(PROTECTED_PREFIXES)
 
 
-def facts_problem(variables, effect=""):
-    """Return the message about facts that replace variables, or an empty text: see :func:`overriding_facts`.
+def find_facts_problem(variables: Mapping[str, Any], message: Message = ControllerMessage.FACTS_REPLACE_VARIABLES) -> Problem | None:
+    """Return the problem of facts that replace variables, or None: see :func:`list_overriding_facts`.
 
-    :param dict variables: the variables of a task
-    :param str effect: what does not happen because of them, after a comma
-    :rtype: str
+    :param variables: the variables of a task
+    :param message: the message, which can name what does not happen because of the facts
     """
-    facts = overriding_facts(variables)
-    if not facts:
-        return ""
-    found = f"Host {variables.get('inventory_hostname')}: its facts replace the variables {', '.join(facts)}{effect}."
-    return f"{found} Find out which program of the host returns them."
+    facts = list_overriding_facts(variables)
+    place = Place(host=str(variables.get("inventory_hostname")))
+    return message.at(place, variables=", ".join(facts)) if facts else None
 
 
-def misplaced(variables, template):
-    """Return a message if a host has parameters of the playbooks that they do not read. Playbooks of users may use these names.
+def find_unread_variable(variables: Mapping[str, Any], template: Callable[[Any], Any]) -> Problem | None:
+    """Return the problem of a host with parameters of the playbooks that they do not read, or None. Other playbooks may use these names.
 
-    :param dict variables: the variables of a task
-    :param template: callable: returns a value with its templates resolved
-    :rtype: str
+    :param variables: the variables of a task
+    :param template: returns a value with its templates resolved
     """
     if PATTERN not in variables:
-        return ""
-    host = variables["inventory_hostname"]
+        return None
+    place = Place(host=variables["inventory_hostname"])
     for name in REMOVED:
         if name in variables:
-            return (
-                f"Host {host}: no playbook reads the variable {name}. The Redis roles run where the map has links to their server. Remove"
-                " the variable."
-            )
+            return ControllerMessage.VARIABLE_NOT_READ.at(place, variable=name)
     if "ambassador_hosts" in variables:
-        own, whole = template(variables["ambassador_hosts"]), template(variables[PATTERN])
-        own = own if isinstance(own, str) else ":".join(own)
-        if own != whole:
-            return (
-                f"Host {host}: ambassador_hosts is {own}, but this run has the hosts {whole}. Set ambassador_hosts with -e or for the group"
-                " all, not for single groups or hosts."
-            )
-    return ""
+        pattern, pattern_of_run = template(variables["ambassador_hosts"]), template(variables[PATTERN])
+        pattern = pattern if isinstance(pattern, str) else ":".join(pattern)
+        if pattern != pattern_of_run:
+            return ControllerMessage.HOSTS_DIFFER.at(place, pattern=pattern, pattern_of_run=pattern_of_run)
+    return None

@@ -7,16 +7,18 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import targets_of
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._table import aligned
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._table import align_rows
 
 HEAD = ("host", "mesh", "side", "container", "state", "link", "target", "up", "connections")
 
+Row = tuple[object, ...]
 
-def _list_rows(host: str, answer: dict) -> list[tuple]:
+
+def _list_rows(host: str, answer: dict[str, Any]) -> list[Row]:
     """Return the rows of a host. ``answer`` is the result of the module ``meshes_info``."""
     if "containers" not in answer:
         return [(host, *["-"] * 3, answer.get("msg", "no answer"), *["-"] * 4)]
-    rows = []
+    rows: list[Row] = []
     for container in answer["containers"]:
         begin = (host, container["mesh"], container["side"] or "-", container["name"], container["error"] or container["state"])
         ends = [
@@ -28,7 +30,7 @@ def _list_rows(host: str, answer: dict) -> list[tuple]:
     return rows
 
 
-def _list_readable_rows(host: str, answer: Any) -> list[tuple]:
+def _list_readable_rows(host: str, answer: Any) -> list[Row]:
     """Return the rows of a host, which may answer anything."""
     try:
         return _list_rows(host, answer)
@@ -36,6 +38,6 @@ def _list_readable_rows(host: str, answer: Any) -> list[tuple]:
         return _list_rows(host, {"msg": "an answer that cannot be read"})
 
 
-def meshes(answers: dict[str, Any]) -> list[str]:
+def format_meshes(answers: dict[str, Any]) -> list[str]:
     """Return the lines of the table of all meshes. ``answers`` has the result of the module ``meshes_info`` of each host."""
-    return aligned([HEAD, *(row for host, answer in answers.items() for row in _list_readable_rows(host, answer))])
+    return align_rows([HEAD, *(row for host, answer in answers.items() for row in _list_readable_rows(host, answer))])

@@ -51,6 +51,10 @@ class Message(enum.Enum):
         return Problem(self, place, tuple(values.items()))
 
 
+class Fragment(Message):
+    """Base of the enums whose texts are parts of the sentences of other messages."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Problem:
     """A problem that a person has to solve, or know of. ``str`` returns its sentences."""

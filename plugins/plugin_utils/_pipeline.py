@@ -168,7 +168,7 @@ def _render_generation(inputs: ResolvedSide, wiring: dict) -> Generation:
         "nameservers": settings["nameservers"] or observed["nameservers"],
         "tls": settings["tls"],
         "ipv6": listens_on_ipv6(inputs.side, wiring, settings, observed),
-        "revoked": certificates.revoked(inputs.revocation_lists) if tls else [],
+        "revoked": certificates.list_revoked(inputs.revocation_lists) if tls else [],
         "metrics": bool(settings["metrics"]),
         "not_after": tls["held"]["not_after"] if tls and tls["held"] else None,
         "crl": "crl.pem" in files,

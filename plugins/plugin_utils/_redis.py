@@ -1,9 +1,9 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Redis: its users and what each may do, the files of its container, and when a password may be used or made. Pure Python without Ansible.
+"""Redis: the rights of its users, the files of its containers, the checks of its passwords, and its link. Pure Python without Ansible.
 
-A password is given by the user, or kept on the controller, or made there; it is never made anew where a host holds one. A given one may
-differ from what hosts hold, for that is how it is changed; a kept one may not.
+The user sets a password, or the controller stores it, or a run creates it. A run never creates a password that a host already has.
+A password that the user sets may differ from the password of a host, because this is how a password is changed. A stored one may not.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _mesh as mesh_names
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _names as names
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import parse_size
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Place, Problem
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_redis import RedisMessage
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._side import SideLink
 
 USERS = ("app", "proof", "operator")
 # the variable with the password of each user on a server
 VARIABLES = {"app": "redis_server_password", "proof": "redis_server_proof_password", "operator": "redis_server_operator_password"}
 MIN_PASSWORD_LENGTH = 16
-# rules of each user; a client without a user can only PING and ask for the ROLE
-MAY = {
+# rules of each user; a client without a user can only send PING and ROLE
+RULES = {
     # scripts run with the rights of all keys and can block the server
     "app": "~* &* +@all -@admin -@dangerous -@scripting +info +role +sort +sort_ro",
     "proof": "+ping +role +info",
@@ -51,78 +55,65 @@ UNLIMITED_BYTES, UNLIMITED_REPLICAS_BYTES = 512 << 20, 256 << 20
 PATTERNS = {"keys": ("~", "%"), "channels": ("&",)}
 
 
-def app_rule_problems(rules):
-    """Return what is wrong with the additional rules of the user app.
+def find_app_rule_problems(rules: object) -> list[Problem]:
+    """Return the problems of the additional rules of the user app, one for each rule that is refused.
 
     :param rules: the variable ``redis_server_app_rules``
-    :return: a message for each rule that is refused
-    :rtype: list[str]
     :source: Redis' documentation, "ACL", section "ACL rules"
     """
-    variable = "Variable redis_server_app_rules:"
+    place = Place(variable="redis_server_app_rules")
     if not isinstance(rules, list):
-        return [f"{variable} it is not a list. Write a list of rules of Redis, for example [+eval, +evalsha]."]
+        return [RedisMessage.RULES_NOT_A_LIST.at(place)]
     problems = []
     for position, rule in enumerate(rules):
         # Redis does not start with a pattern after "all keys" or "all channels", which the role's own rules have
         kind = next((kind for kind, begins in PATTERNS.items() if isinstance(rule, str) and rule.startswith(begins)), None)
         if not isinstance(rule, str) or not APP_RULE.fullmatch(rule):
-            problems.append(f"{variable} {rule!r} is not a rule for a command, for keys, or for channels. Correct it.")
+            problems.append(RedisMessage.RULE_INVALID.at(place, rule=repr(rule)))
         elif NOT_FOR_APP.fullmatch(rule):
-            problems.append(f"{variable} {rule} gives app rights over the server. Name the commands that the application needs.")
+            problems.append(RedisMessage.RULE_ADMINISTERS.at(place, rule=rule))
         elif kind and f"reset{kind}" not in rules[:position]:
-            problems.append(f"{variable} {rule} restricts nothing, because app has all {kind}. Put reset{kind} in front of it.")
+            problems.append(RedisMessage.RULE_WITHOUT_EFFECT.at(place, rule=rule, kind=kind))
     return problems
 
 
-def digest(password):
-    """Return the SHA-256 of a password, as Redis' ACL has it.
-
-    :param str password: the password
-    :rtype: str
-    """
+def hash_password(password: str) -> str:
+    """Return the SHA-256 of a password, as Redis' ACL has it."""
     return hashlib.sha256(password.encode()).hexdigest()
 
 
-def users_acl(passwords, app_rules=()):
+def render_acl(passwords: Mapping[str, str], app_rules: Iterable[str] = ()) -> str:
     """Return the ACL file of the server.
 
-    :param dict[str, str] passwords: user -> password
-    :param app_rules: additional rules of the user app, see :func:`app_rule_problems`
-    :rtype: str
+    :param passwords: user -> password
+    :param app_rules: additional rules of the user app, see :func:`find_app_rule_problems`
     :source: Redis' documentation, "ACL", section "ACL rules"
     """
-    more = {"app": app_rules}
+    additional = {"app": app_rules}
     lines = ["user default reset on nopass +ping +role"]
-    lines += [" ".join([f"user {user} reset on #{digest(passwords[user])} {may}", *more.get(user, ())]) for user, may in MAY.items()]
+    for user, rules in RULES.items():
+        lines.append(" ".join([f"user {user} reset on #{hash_password(passwords[user])} {rules}", *additional.get(user, ())]))
     return "".join(f"{line}\n" for line in lines)
 
 
-def quoted(password):
-    """Return a password as Redis reads it in a line of its configuration, or of a command.
-
-    :param str password: the password
-    :rtype: str
-    """
+def quote_password(password: str) -> str:
+    """Return a password as Redis reads it in a line of its configuration, or of a command."""
     return json.dumps(password, ensure_ascii=False)
 
 
-def memory_problems(memory):
-    """Return why the memory limit of a server is refused.
+def find_memory_problems(memory: object) -> list[Problem]:
+    """Return why the memory limit of a server is refused, or an empty list.
 
     :param memory: the variable ``redis_server_memory``; 0 for no limit
-    :return: a list of at most one message
-    :rtype: list[str]
     """
     if 0 < (parse_size(memory) or 0) < MIN_MEMORY_BYTES:
-        return [
-            f"Variable redis_server_memory: {memory} is too little for Redis. Use at least {MIN_MEMORY_BYTES >> 20}M, or 0 for no limit."
-        ]
+        place = Place(variable="redis_server_memory")
+        return [RedisMessage.MEMORY_TOO_SMALL.at(place, memory=str(memory), minimum=f"{MIN_MEMORY_BYTES >> 20}M")]
     return []
 
 
-def limits(memory):
-    """Return the settings that keep a server below the memory limit of its container.
+def compute_limits(memory: object) -> dict[str, int | str]:
+    """Return the settings that keep a server below the memory limit of its container: setting -> value in the configuration file.
 
     They limit clients without a password, one request or reply of any client, and replicas that do not read. They do not stop a client with
     the password of app that exhausts the memory on purpose: Redis checks ``maxmemory`` before a command or transaction, not within it.
@@ -132,8 +123,6 @@ def limits(memory):
     buffer of the request, and memory for large values is up to a quarter larger than the value.
 
     :param memory: the memory limit, as Docker takes it; 0 for none
-    :return: setting -> value, as the configuration file has it
-    :rtype: dict[str, int | str]
     :source: Redis' documentation, "Client handling", sections "Output buffer limits", "Query buffer hard limit" and "Client eviction"
     """
     limit = parse_size(memory) or 0
@@ -151,167 +140,159 @@ def limits(memory):
     }
 
 
-def limit_lines(memory):
-    """Return the lines of :func:`limits` in the configuration file."""
-    return "".join(f"{name} {value}\n" for name, value in limits(memory).items())
+def render_limits(memory: object) -> str:
+    """Return the lines of :func:`compute_limits` in the configuration file."""
+    return "".join(f"{name} {value}\n" for name, value in compute_limits(memory).items())
 
 
-def server_files(passwords, app_rules, memory):
-    """Return the files of a server's container.
+def render_server_files(passwords: Mapping[str, str], app_rules: Iterable[str], memory: object) -> dict[str, str]:
+    """Return the files of the container of a server: name -> content.
 
-    :param dict[str, str] passwords: user -> password, of all its users
+    :param passwords: user -> password, of all its users
     :param app_rules: additional rules of the user app
     :param memory: the memory limit of the container
-    :return: name -> content
-    :rtype: dict[str, str]
     """
+    operator = passwords["operator"]
     return {
-        "users.acl": users_acl(passwords, app_rules),
-        # a replica's own way to its master; a server that runs gets all of it by CONFIG SET
-        "redis.conf": f"masteruser operator\nmasterauth {quoted(passwords['operator'])}\n{limit_lines(memory)}",
-        "operator": f"{passwords['operator']}\n",
+        "users.acl": render_acl(passwords, app_rules),
+        # a replica logs in to its primary with these; a running server gets all lines with CONFIG SET
+        "redis.conf": f"masteruser operator\nmasterauth {quote_password(operator)}\n{render_limits(memory)}",
+        "operator": f"{operator}\n",
     }
 
 
-def client_files(passwords):
-    """Return the files of a client's container: a password each.
+def render_client_files(passwords: Mapping[str, str]) -> dict[str, str]:
+    """Return the files of the container of a client, one password in each: name -> content.
 
-    :param dict[str, str] passwords: user -> password
-    :return: name -> content
-    :rtype: dict[str, str]
+    :param passwords: user -> password
     """
     return {user: f"{password}\n" for user, password in passwords.items()}
 
 
-def loaded(passwords, app_rules, memory):
-    """Return the content of the file that says what a server runs with. It has the hashes of the passwords.
+def render_loaded(passwords: Mapping[str, str], app_rules: Iterable[str], memory: object) -> str:
+    """Return the file that records the configuration that a server has loaded. It has the hashes of the passwords.
 
-    :param dict[str, str] passwords: user -> password
+    :param passwords: user -> password
     :param app_rules: additional rules of the user app
     :param memory: the memory limit of the container
-    :rtype: str
     """
-    return users_acl(passwords, app_rules) + limit_lines(memory)
+    return render_acl(passwords, app_rules) + render_limits(memory)
 
 
-def changed_users(passwords, held, hashed=digest):
+def list_changed_users(passwords: Mapping[str, str], held: Mapping[str, str], hash_text: Callable[[str], str] = hash_password) -> list[str]:
     """Return the users whose sessions end, because their password changes.
 
-    :param dict[str, str] passwords: user -> password
-    :param dict[str, str] held: user -> hash of the password with which the server runs
-    :param hashed: returns the hash of a password as ``held`` has it
-    :rtype: list[str]
+    :param passwords: user -> password
+    :param held: user -> hash of the password with which the server runs
+    :param hash_text: returns the hash of a password as ``held`` has it
     """
-    return [user for user, password in passwords.items() if user in held and held[user] != hashed(password)]
+    return [user for user, password in passwords.items() if user in held and held[user] != hash_text(password)]
 
 
-def weak_passwords(given, variables):
-    """Return a warning for each password that was given and is short.
+def find_weak_passwords(given: Mapping[str, str], variables: Mapping[str, str]) -> list[Problem]:
+    """Return a warning for each given password that is short.
 
-    :param dict[str, str] given: user -> the password that was given, empty where none was
-    :param dict[str, str] variables: user -> name of the variable
-    :rtype: list[str]
+    :param given: user -> the password that was given, empty if none was
+    :param variables: user -> name of the variable
     """
     return [
-        f"Variable {variables[user]}: the password of the Redis user {user} is shorter than {MIN_PASSWORD_LENGTH} characters."
-        " Use a longer one."
+        RedisMessage.PASSWORD_SHORT.at(Place(variable=variables[user]), user=user, length=MIN_PASSWORD_LENGTH)
         for user, password in given.items()
         if 0 < len(password) < MIN_PASSWORD_LENGTH
     ]
 
 
-def wrong(user, password, where):
-    """Return what is wrong with a password itself: a list of at most one sentence."""
+def _find_value_problems(user: str, password: object, file: str = "") -> list[Problem]:
+    """Return what is wrong with the value of a password, or with the name of its user. ``file`` is empty if the password was given."""
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", user):
-        return [f"Redis' user {user!r}: expected a name of letters, digits, points, dashes and underscores, found another; rename it."]
-    if not isinstance(password, str) or not password.isprintable():
-        return [f"the password of Redis' user {user}{where}: expected one line of printable characters, found something else; correct it."]
-    return []
+        return [RedisMessage.USER_INVALID.at(user=repr(user))]
+    if isinstance(password, str) and password.isprintable():
+        return []
+    return [RedisMessage.STORED_PASSWORD_INVALID.at(user=user, file=file) if file else RedisMessage.PASSWORD_INVALID.at(user=user)]
 
 
-def judge(given, kept, held, directory, mesh=mesh_names.DEFAULT, end="", hashed=digest):
-    """Tell whether passwords may be used, or made.
+def find_password_problems(
+    given: Mapping[str, str],
+    kept: Mapping[str, str | None],
+    held: Mapping[str, Mapping[str, str]],
+    directory: str,
+    mesh: str = mesh_names.DEFAULT,
+    end: str = "",
+    hash_text: Callable[[str], str] = hash_password,
+) -> list[Problem]:
+    """Return why passwords cannot be used, or created.
 
-    :param dict[str, str] given: user -> the password that was given, empty where none was
-    :param dict[str, str | None] kept: user -> the password that the controller keeps, None where it keeps none
-    :param dict[str, dict[str, str]] held: host -> user -> hash of the password that the host holds
-    :param str directory: the directory on the controller
-    :param str mesh: the mesh
-    :param str end: what follows a password in what was hashed
-    :param hashed: returns the hash of a text as ``held`` has it
-    :return: a list of sentences, empty where all is well
-    :rtype: list[str]
+    :param given: user -> the password that was given, empty if none was
+    :param kept: user -> the password that the controller stores, None if it stores none
+    :param held: host -> user -> hash of the password that the host has
+    :param directory: the directory on the controller
+    :param mesh: the mesh
+    :param end: what follows a password in what was hashed
+    :param hash_text: returns the hash of a text as ``held`` has it
     """
-    problems = []
+    problems: list[Problem] = []
     for user, password in given.items():
-        file = f"{directory}/{names.name_password_file(user, mesh)}"
-        problems += wrong(user, password, "")
-        if not password and kept[user] is not None:
-            problems += wrong(user, kept[user], f" in {file}")
-            if not kept[user]:
-                problems.append(
-                    f"the password of Redis' user {user} in {file}: expected one, found the file empty; put back what was in it."
-                )
+        file, stored = f"{directory}/{names.name_password_file(user, mesh)}", kept[user]
+        problems += _find_value_problems(user, password)
+        if not password and stored is not None:
+            problems += _find_value_problems(user, stored, file)
+            if not stored:
+                problems.append(RedisMessage.STORED_PASSWORD_EMPTY.at(user=user, file=file))
     for host, users in held.items():
-        found = []
+        files = []
         for user in sorted(set(users) & {user for user, password in given.items() if not password}):
-            if kept[user] is None:
-                found.append(f"no {names.name_password_file(user, mesh)}")
-            elif kept[user] and hashed(kept[user] + end) != users[user]:
-                found.append(f"another one in {names.name_password_file(user, mesh)}")
-        if found:
-            problems.append(
-                f"host {host}: expected {directory} on the controller to hold the passwords of Redis that this host has, found"
-                f" {', '.join(found)}; copy that directory from the controller that made it, set ambassador_controller_dir to where it is,"
-                " or give the passwords."
-            )
+            file, stored = names.name_password_file(user, mesh), kept[user]
+            if stored is None:
+                files.append(f"{file} is missing")
+            elif stored and hash_text(stored + end) != users[user]:
+                files.append(f"{file} differs")
+        if files:
+            message = RedisMessage.PASSWORDS_OF_ANOTHER_CONTROLLER
+            problems.append(message.at(Place(host=host), directory=directory, files=", ".join(files)))
     return problems
 
 
-def is_backend(backend, name, network):
+def is_backend(backend: str, name: str, network: str) -> bool:
     """Return whether the backend of a link is the container of the role redis_server.
 
-    :param str backend: the backend, ``name:port``
-    :param str name: name of the container
-    :param str network: the network of the ambassadors, which Docker accepts behind the name
-    :rtype: bool
+    :param backend: the backend, ``name:port``
+    :param name: name of the container
+    :param network: the network of the ambassadors, which Docker accepts behind the name
     """
     # Docker's names have no case
     return backend.rpartition(":")[0].lower() in (name.lower(), f"{name}.{network}".lower())
 
 
-def link_of(links, said, host, defined=True, own=()):
-    """Return the link that a client consumes.
+def choose_link(
+    links: Sequence[SideLink], wanted: str, host: str, is_map_defined: bool = True, links_with_own_server: Sequence[SideLink] = ()
+) -> SideLink | Problem:
+    """Return the link that a client consumes, or why it cannot be determined.
 
     That is the link that the user named. Otherwise, it is the only link with `check: redis`, the only link, or `redis`.
     Links to the Redis server of the role come before all others, and any of them will do.
 
-    :param list[dict] links: the links of the client side
-    :param str said: alias of the link, or the name that consumers dial; empty where none was said
-    :param str host: inventory name of the host
-    :param bool defined: whether the map is defined at all
-    :param list[dict] own: the links whose backend is the Redis server of the role
-    :return: the link and None, or None and a sentence
-    :rtype: tuple[dict | None, str | None]
+    :param links: the links of the client side
+    :param wanted: alias of the link, or the name that clients dial; empty if the user named none
+    :param host: inventory name of the host
+    :param is_map_defined: whether the map is defined
+    :param links_with_own_server: the links whose backend is the Redis server of the role
     """
-    consumed = ", ".join(link["alias"] for link in links) or "none"
-    if not defined:
-        return None, f"host {host}: expected the map of links in ambassador_links, found it undefined; define it for this host."
-    if said:
-        found = [link for link in links if said in (link["alias"], link["name"])]
-        problem = (
-            f"redis_client_link: expected a link whose clients hold host {host}, found {said}"
-            f" (this host consumes: {consumed}); correct redis_client_link or the link's clients."
-        )
-        return (found[0], None) if found else (None, problem)
-    candidates = own or links
+    place = Place(host=host)
+    if not is_map_defined:
+        return RedisMessage.MAP_UNDEFINED.at(place)
+    if wanted:
+        named = [link for link in links if wanted in (link["alias"], link["name"])]
+        return named[0] if named else RedisMessage.LINK_NOT_CONSUMED.at(place, link=wanted, consumed=_join_aliases(links) or "none")
+    candidates = links_with_own_server or links
     named = [link for link in candidates if link["name"] == "redis"]
     checked = [link for link in candidates if link["check"] == "redis"]
-    for found in (checked, candidates, named, own[:1]):
-        if len(found) == 1:
-            return found[0], None
-    return None, (
-        f"redis_client_link: expected host {host} to consume one link with check redis, one at all, or the link redis, found"
-        f" {', '.join(link['alias'] for link in checked or links) or 'none'};"
-        " set redis_client_link to the alias of one, or correct its clients."
-    )
+    for choice in (checked, candidates, named, links_with_own_server[:1]):
+        if len(choice) == 1:
+            return choice[0]
+    if not links:
+        return RedisMessage.LINK_MISSING.at(place)
+    return RedisMessage.LINK_AMBIGUOUS.at(place, links=_join_aliases(checked or links))
+
+
+def _join_aliases(links: Collection[SideLink]) -> str:
+    return ", ".join(link["alias"] for link in links)

@@ -1,35 +1,48 @@
 # Copyright: the crosshost.ambassador contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What was found on the hosts, held against what the wiring wants. Pure Python without Ansible."""
+"""The status of links: compares the answers of hosts with the wiring. Pure Python without Ansible."""
 
 from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Callable, Iterable
 
 from ansible_collections.crosshost.ambassador.plugins.module_utils import _clock as clock
 from ansible_collections.crosshost.ambassador.plugins.module_utils._names import name_side_container
 from ansible_collections.crosshost.ambassador.plugins.module_utils._notation import endpoint
 from ansible_collections.crosshost.ambassador.plugins.module_utils._proof import seen_from, told
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_numbers import find_side_containers
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Message, Place, Problem
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_status import StatusMessage, format_count
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_network import find_alias_problems
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._plan_problems import find_engine_problem
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._table import aligned, printable
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._side import SideLink
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._status_report import (
+    CertificateStatus,
+    Health,
+    HistoryEntry,
+    HostAnswer,
+    HostStatus,
+    LinkEnds,
+    LinkStatus,
+    ObservedCertificate,
+    ObservedLink,
+    ObservedTarget,
+    SideAnswer,
+    StatusReport,
+    TargetStatus,
+)
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._table import align_rows, make_printable
 
-SIDES = ("server", "client")
-# the shape of what is returned, docs/status.schema.json
+# the format of the report, docs/status.schema.json
 FORMAT = 1
 ISO_8601 = "%Y-%m-%dT%H:%M:%SZ"
 HEAD = ("host", "side", "link", "port", "target", "address", "state", "check", "connections", "since")
-DEPLOY = "run crosshost.ambassador.site"
 
 
-def age(seconds):
-    """Return seconds as people write them: ``2m31s``.
-
-    :param int | None seconds: the seconds
-    :rtype: str
-    """
+def format_age(seconds: int | None) -> str:
+    """Return a number of seconds in short form: ``2m31s``. None is unknown."""
     if seconds is None:
         return "-"
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
@@ -40,361 +53,387 @@ def age(seconds):
     return f"{minutes}m{seconds % 60}s" if minutes else f"{seconds}s"
 
 
-def server_name(name):
-    """Return the name that haproxy.cfg gives a target."""
+def name_server(name: str) -> str:
+    """Return the name of a target in haproxy.cfg."""
     return re.sub("[^A-Za-z0-9_.:-]", "_", name)
 
 
-class Judge:
-    """Looks at one host and side after the other.
+class StatusJudge:
+    """Finds the problems, the warnings, and the facts of a status, one host and side after the other.
 
-    :param dict answers: see :func:`status`
+    :param answers: host -> its answer
     """
 
-    def __init__(self, answers):
-        self.targets, self.hosts, self.history, self.warnings, self.problems = [], [], [], [], []
-        # the link of one primary and its replicas -> the hosts whose own backend is a primary, and those whose is a replica
-        self.primaries, self.replicas = {}, {}
-        self.links, self.sides = {}, 0
+    def __init__(self, answers: dict[str, HostAnswer]):
+        self.targets: list[TargetStatus] = []
+        self.hosts: list[HostStatus] = []
+        self.history: list[HistoryEntry] = []
+        self.warnings: list[Problem | str] = []
+        self.problems: list[Problem | str] = []
+        # link with one primary -> hosts whose own backend is a primary, and server names of hosts whose own backend is a replica
+        self.primaries: dict[str, list[str]] = {}
+        self.replicas: dict[str, list[str]] = {}
+        self.ends: dict[str, LinkEnds] = {}
         for host, answer in answers.items():
-            if not answer.get("unreachable"):
-                self._roles(host, answer["server"])
+            if "unreachable" not in answer and "unreadable" not in answer:
+                self._find_roles(host, answer["server"])
         for host, answer in answers.items():
-            self.hosts.append({"name": host, "reached": not answer.get("unreachable"), "engine": answer.get("engine"), "sides": []})
-            if answer.get("unreachable"):
-                self._problem(f"host {host}: expected Ansible to reach it, found: {answer['unreachable']}; make it reachable.")
-                continue
-            self.warnings += clock.warnings(host, answer["observed"].get("clock_offset"))
-            for side in SIDES:
-                self._side(host, side, answer["engine"], answer[side], answer["observed"])
-            for problem in find_alias_problems(host, answer["client"]["wiring"], answer["observed"], answer["network"]):
-                self._problem(problem)
+            self._judge_host(host, answer)
         for alias, hosts in self.primaries.items():
             if len(hosts) > 1:
-                self._problem(
-                    f"link {alias}: expected one primary, found {len(hosts)}: {' and '.join(hosts)} all answer ROLE master, and what is"
-                    " written to one is not in the others; make all but one its replica (REPLICAOF)."
-                )
+                self._add_problem(StatusMessage.SEVERAL_PRIMARIES.at(Place(link=alias), hosts=" and ".join(hosts)))
 
-    def _problem(self, sentence):
-        if sentence not in self.problems:
-            self.problems.append(sentence)
+    def _add_problem(self, problem: Problem | str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
 
-    def _roles(self, host, found):
-        """Find out who is a primary: the server side's check asks the backend of its host for PING and ROLE."""
-        for link in found["wiring"]["links"]:
-            targets = found.get("info", {}).get("links", {}).get(link["alias"], {}).get("targets", [])
-            if (link["check"], link["balance"]) != ("redis", "first") or not targets:
+    def _find_roles(self, host: str, answer: SideAnswer) -> None:
+        """Find the primaries and the replicas: the check of a server side requests PING and ROLE from the backend of its host."""
+        for link in answer["wiring"]["links"]:
+            observed = answer.get("info", {}).get("links", {}).get(link["alias"])
+            if (link["check"], link["balance"]) != ("redis", "first") or not observed or not observed["targets"]:
                 continue
-            backend = targets[0]
+            backend = observed["targets"][0]
             if backend["up"] and backend["check_status"] == "L7OK":
                 self.primaries.setdefault(link["alias"], []).append(host)
-            elif " at step 5" in (backend["last_check"] or ""):  # it answered the PING, and is not master
-                self.replicas.setdefault(link["alias"], []).append(server_name(host))
+            elif " at step 5" in (backend["last_check"] or ""):  # it replied to PING, and is not a primary
+                self.replicas.setdefault(link["alias"], []).append(name_server(host))
 
-    def _side(self, host, side, engine, found, observed):
-        where, wiring, there = f"host {host}, {side} side", found["wiring"], find_side_containers(side, observed)
-        mesh = observed["mesh"]
+    def _judge_host(self, host: str, answer: HostAnswer) -> None:
+        is_reached = "unreachable" not in answer and "unreadable" not in answer
+        self.hosts.append({"name": host, "reached": is_reached, "engine": answer.get("engine") if is_reached else None, "sides": []})
+        place = Place(host=host)
+        if "unreadable" in answer:
+            self._add_problem(StatusMessage.ANSWER_UNREADABLE.at(place, error=answer["unreadable"]))
+        elif "unreachable" in answer:
+            self._add_problem(StatusMessage.HOST_UNREACHABLE.at(place, reason=str(answer["unreachable"]).rstrip(". \n")))
+        else:
+            observed = answer["observed"]
+            self.warnings += clock.warnings(host, observed.get("clock_offset"))
+            self._judge_side(host, "server", answer, answer["server"])
+            self._judge_side(host, "client", answer, answer["client"])
+            for problem in find_alias_problems(host, answer["client"]["wiring"], observed, answer["network"]):
+                self._add_problem(problem)
+
+    def _judge_side(self, host: str, side: str, answer: HostAnswer, side_answer: SideAnswer) -> None:
+        wiring, observed, place = side_answer["wiring"], answer["observed"], Place(host=host)
+        containers = {
+            name_side_container(side, observed["mesh"], number): container
+            for number, container in find_side_containers(side, observed).items()
+        }
         for problem in wiring["problems"]:
-            # a host that is not reached, or not asked, has been told already, or needs not be
+            # a host that is not reached has a problem of its own, and a host outside of the run needs none
             if problem not in wiring["unknown_problems"]:
-                self._problem(problem)
+                self._add_problem(problem)
         if wiring["links"]:
-            info = found.get("info", {})
-            told_of = {"side": side, "generation": info.get("generation"), "certificate": info.get("certificate")}
-            self.hosts[-1]["sides"].append(told_of)
-            self.history += [{**entry, "host": host, "side": side} for entry in info.get("history", [])]
+            info = side_answer.get("info", {})
+            certificate = describe_certificate(info.get("certificate"))
+            self.hosts[-1]["sides"].append({"side": side, "generation": info.get("generation"), "certificate": certificate})
+            # the module returns entries of this form; host and side are not of the answer
+            self.history += [{**entry, "host": host, "side": side} for entry in info.get("history", [])]  # type: ignore[typeddict-item]  # see above
         for link in wiring["links"]:
-            self._wanted(host, side, link)
-        problem = find_engine_problem(host, observed["docker"])
-        stopped = {name_side_container(side, mesh, number): one["state"] for number, one in there.items() if one["state"] != "running"}
-        if problem:
-            self._problem(problem)
+            self._add_ends(host, side, link)
+        engine_problem = find_engine_problem(host, observed["docker"])
+        stopped = {name: container["state"] for name, container in containers.items() if container["state"] != "running"}
+        if engine_problem:
+            self._add_problem(engine_problem)
         elif not wiring["links"]:
-            for number in there:
-                name = name_side_container(side, mesh, number)
-                self.warnings.append(f"{where}: expected no container {name}, for no link wants it, found one; {DEPLOY}, which removes it.")
-        elif not there:
-            self._problem(f"{where}: expected the container {wiring['holder']}, found none; {DEPLOY}.")
+            self.warnings += [StatusMessage.CONTAINER_UNUSED.at(place, container=name) for name in containers]
+        elif not containers:
+            self._add_problem(StatusMessage.CONTAINER_MISSING.at(place, side=side, container=wiring["holder"]))
         elif stopped:
             for name, state in stopped.items():
-                self._problem(
-                    f"{where}: expected the container {name} to run, found it {state}; `docker logs {name}` on the host says why."
-                )
+                self._add_problem(StatusMessage.CONTAINER_STOPPED.at(place, side=side, container=name, state=state))
+        elif answer["engine"] == "socat":
+            self._judge_variables(host, side, side_answer)
         else:
-            self.sides += 1
-            getattr(self, f"_{engine}")(host, side, where, found)
+            # nothing checks the other hosts of a server side with nftables
+            checked = 1 if side == "server" and answer["engine"] == "nftables" else None
+            links: list[SideLink] = [{**link, "targets": link["targets"][:checked]} for link in wiring["links"]]
+            self._judge_engine(host, side, links, side_answer)
 
-    def _wanted(self, host, side, link):
-        """Take down which hosts are the servers and clients of a link, those that nobody asked included."""
-        known = self.links.setdefault(link["alias"], {"servers": [], "clients": []})
-        for key, names in ((f"{side}s", [host]), ("servers", link["servers"])):
-            known[key] += [name for name in names if name not in known[key]]
+    def _add_ends(self, host: str, side: str, link: SideLink) -> None:
+        """Add the servers and clients of a link, also those outside of the run."""
+        ends = self.ends.setdefault(link["alias"], {"servers": [], "clients": []})
+        hosts = ends["servers"] if side == "server" else ends["clients"]
+        hosts += [] if host in hosts else [host]
+        ends["servers"] += [name for name in link["servers"] if name not in ends["servers"]]
 
-    def _target(self, host, side, link, listens, **told_of):
-        """Take down a target, as :func:`status` returns it."""
-        unknown = dict.fromkeys(("check", "connections", "total", "since"))
-        begin = {"host": host, "side": side, "link": link["alias"], "port": link["listen"], "listens": listens}
-        self.targets.append({**begin, **unknown, **told_of})
-
-    def _socat(self, host, side, where, found):
-        """Of socat Docker knows what it was told to dial, and that it runs."""
-        environment = dict(line.partition("=")[::2] for line in found["environment"])
-        for link in found["wiring"]["links"]:
+    def _judge_variables(self, host: str, side: str, side_answer: SideAnswer) -> None:
+        """Judge a side with socat, of which Docker knows only the variables of the containers, and that these run."""
+        environment = dict(line.partition("=")[::2] for line in side_answer["environment"])
+        for link in side_answer["wiring"]["links"]:
             for target in link["targets"]:
-                name, url = target["variable"], environment.get(target["variable"])
+                url = environment.get(target["variable"])
                 if url is None:
-                    self._problem(f"{where}, link {link['alias']}: expected {name} in the container's environment, found none; {DEPLOY}.")
-                else:
-                    words = {"state": "not checked", "health": "unchecked"}
-                    self._target(host, side, link, True, target=target["name"], address=url.rpartition("/")[2], **words)
+                    place = Place(host=host, link=link["alias"])
+                    self._add_problem(StatusMessage.VARIABLE_MISSING.at(place, side=side, variable=target["variable"]))
+                    continue
+                self.targets.append(
+                    {
+                        "host": host,
+                        "side": side,
+                        "link": link["alias"],
+                        "port": link["listen"],
+                        "listens": True,
+                        "target": target["name"],
+                        "address": url.rpartition("/")[2],
+                        "state": "not checked",
+                        "health": "unchecked",
+                        "check": None,
+                        "connections": None,
+                        "total": None,
+                        "since": None,
+                    }
+                )
 
-    def _nftables(self, host, side, where, found):
-        """Judge as with HAProxy; but a server side has no other target than its backend, for nothing checks that."""
-        wiring = found["wiring"]
-        if side == "server":
-            wiring = {**wiring, "links": [{**link, "targets": link["targets"][:1]} for link in wiring["links"]]}
-        self._haproxy(host, side, where, {**found, "wiring": wiring})
-
-    def _haproxy(self, host, side, where, found):
-        info = found.get("info", {})
+    def _judge_engine(self, host: str, side: str, links: list[SideLink], side_answer: SideAnswer) -> None:
+        """Judge a side whose engine the module ``ambassador_info`` asks."""
+        info, place = side_answer.get("info", {}), Place(host=host)
         if "links" not in info:
-            self._problem(f"{where}: {info.get('msg', 'expected its engine to be asked, found that it was not')}")
+            failed = StatusMessage.ENGINE_FAILED.at(place, side=side, reason=info["msg"]) if "msg" in info else None
+            self._add_problem(failed or StatusMessage.ENGINE_NOT_ASKED.at(place, side=side))
             return
         if info["generation"] != info["current"]:
-            self._problem(
-                f"{where}: expected generation {info['current']}, which is on disk, to run, found {info['generation']}; {DEPLOY},"
-                " which loads it or says why it is refused."
-            )
-        self._certificate(host, where, info.get("certificate"))
-        for link in found["wiring"]["links"]:
-            carried = info["links"].get(link["alias"], {"listen": "gone"})
-            if carried["listen"] == "gone":
-                self._problem(
-                    f"{where}, link {link['alias']}: expected it to be carried, found that its engine does not know it; {DEPLOY}."
-                )
+            running, current = str(info["generation"]), str(info["current"])
+            self._add_problem(StatusMessage.GENERATION_DIFFERS.at(place, side=side, running=running, current=current))
+        self._judge_certificate(place, side, info.get("certificate"))
+        for link in links:
+            observed = info["links"].get(link["alias"])
+            if observed is None or observed["listen"] == "gone":
+                self._add_problem(StatusMessage.LINK_NOT_FORWARDED.at(Place(host=host, link=link["alias"]), side=side))
                 continue
-            self._link(host, side, f"{where}, link {link['alias']}", link, carried)
-            self._drift(f"{where}, link {link['alias']}", side, link, carried)
-        for alias in sorted(set(info["links"]) - {link["alias"] for link in found["wiring"]["links"]}):
+            self._judge_link(host, side, link, observed)
+            self._compare_targets(host, side, link, observed)
+        for alias in sorted(set(info["links"]) - {link["alias"] for link in links}):
             if info["links"][alias]["listen"] != "gone":
-                self.warnings.append(f"{where}, link {alias}: expected only links of the map, found this one carried; {DEPLOY}.")
+                self.warnings.append(StatusMessage.LINK_NOT_IN_MAP.at(Place(host=host, link=alias), side=side))
 
-    def _certificate(self, host, where, certificate):
-        """Report a certificate that is not valid, and one that any run would have renewed: half of the time for a renewal is over."""
+    def _judge_certificate(self, place: Place, side: str, certificate: ObservedCertificate | None) -> None:
+        """Report a certificate that is not valid, or that a run would already renew: half of the time for the renewal is over."""
         if not certificate:
             return
-        begin, end = (datetime.datetime.strptime(certificate[name], "%Y-%m-%dT%H:%M:%SZ") for name in ("not_before", "not_after"))
+        begin, end = (datetime.datetime.strptime(certificate[name], ISO_8601) for name in ("not_before", "not_after"))
         # by the clock of the host
-        if certificate["seconds_left"] > (end - begin).total_seconds():
-            self._problem(
-                f"{where}: its certificate is not valid before {certificate['not_before']}, which is later than the clock of the host says."
-                f" {clock.REMEDY.format(host=host)}"
-            )
-        elif certificate["seconds_left"] <= 0:
-            self._problem(
-                f"{where}: expected a valid certificate, found one that expired {certificate['not_after']}; {DEPLOY}, which renews it."
-            )
-        elif certificate["seconds_left"] < (end - begin).total_seconds() / 3:
-            self.warnings.append(f"{where}: its certificate expires {certificate['not_after']}; {DEPLOY}, which renews it.")
+        left, lifetime = certificate["seconds_left"], (end - begin).total_seconds()
+        if left > lifetime:
+            self._add_problem(StatusMessage.CERTIFICATE_NOT_YET_VALID.at(place, side=side, not_before=certificate["not_before"]))
+        elif left <= 0:
+            self._add_problem(StatusMessage.CERTIFICATE_EXPIRED.at(place, side=side, not_after=certificate["not_after"]))
+        elif left < lifetime / 3:
+            self.warnings.append(StatusMessage.CERTIFICATE_EXPIRES.at(place, side=side, not_after=certificate["not_after"]))
 
-    def _link(self, host, side, where, link, carried):
-        listens, down = carried["listen"] != "shut", [target for target in carried["targets"] if not target["up"]]
-        replicas = self.replicas.get(link["alias"], [])
+    def _is_standby(self, host: str, side: str, link: SideLink, observed: ObservedLink, target: ObservedTarget) -> bool:
+        """Return whether a target is a replica. It is down by design, seen from its own host and from all others."""
+        is_own = side == "server" and target is observed["targets"][0]
+        return (name_server(host) if is_own else target["name"]) in self.replicas.get(link["alias"], [])
 
-        def by_design(target):
-            """A replica is down by design, seen from its own host or from any other."""
-            return (server_name(host) if side == "server" and target is carried["targets"][0] else target["name"]) in replicas
-
-        for target in carried["targets"]:
-            self._target(
-                host,
-                side,
-                link,
-                listens,
-                target=target["name"],
-                address=target["address"],
-                state=target["state"],
-                health="standby" if not target["up"] and by_design(target) else health(target),
-                check=target["check_status"],
-                connections=target["connections"],
-                # what has come is all that there is to see where nothing is checked
-                total=target["total"],
-                since=target["last_change"],
-            )
+    def _judge_link(self, host: str, side: str, link: SideLink, observed: ObservedLink) -> None:
+        place, down = Place(host=host, link=link["alias"]), [target for target in observed["targets"] if not target["up"]]
+        self._add_targets(host, side, link, observed)
+        for target in observed["targets"]:
             if target["up"] and target["replicas_down"]:
-                self.warnings.append(f"{where}: expected all addresses of {target['name']} up, found {told(target)}.")
-        for old in carried["leaving"]:
-            words = {"state": "leaving", "health": "leaving", "connections": old["connections"]}
-            self._target(host, side, link, listens, target=old["name"] or None, address=old["address"], **words)
-        if len(down) == len(carried["targets"]):
-            self._problem(
-                f"{where}: expected a target that is up, found {'; '.join(told(target, seen_from(target, link, side)) for target in down)};"
-                " start the service there, or mend the way to it."
-            )
+                self.warnings.append(StatusMessage.TARGET_ADDRESSES_DOWN.at(place, side=side, target=f"{told(target)}."))
+        descriptions = [f"{told(target, seen_from(target, link, side))}." for target in down]
+        if len(down) == len(observed["targets"]):
+            self._add_problem(StatusMessage.LINK_DOWN.at(place, side=side, targets=" ".join(descriptions)))
         else:
-            for target in down:
-                if not by_design(target):
-                    words = told(target, seen_from(target, link, side))
-                    self.warnings.append(f"{where}: expected all targets up, found {words}, for {age(target['last_change'])}.")
-        if carried["held"]:
-            self.warnings.append(f"{where}: {carried['held']} connections are held, for want of a target that is up.")
+            for target, description in zip(down, descriptions, strict=True):
+                if not self._is_standby(host, side, link, observed, target):
+                    # the kernel does not know the time
+                    message = StatusMessage.TARGET_DOWN if target["last_change"] is None else StatusMessage.TARGET_DOWN_SINCE
+                    self.warnings.append(message.at(place, side=side, age=format_age(target["last_change"]), target=description))
+        if observed["held"]:
+            connections = format_count(observed["held"], "connection")
+            self.warnings.append(StatusMessage.CONNECTIONS_HELD.at(place, side=side, connections=connections))
 
-    def _drift(self, where, side, link, carried):
-        expected = []
+    def _add_targets(self, host: str, side: str, link: SideLink, observed: ObservedLink) -> None:
+        for target in observed["targets"]:
+            is_standby = not target["up"] and self._is_standby(host, side, link, observed, target)
+            self.targets.append(
+                {
+                    "host": host,
+                    "side": side,
+                    "link": link["alias"],
+                    "port": link["listen"],
+                    "listens": observed["listen"] != "shut",
+                    "target": target["name"],
+                    "address": target["address"],
+                    "state": target["state"],
+                    "health": "standby" if is_standby else get_target_health(target),
+                    "check": target["check_status"],
+                    "connections": target["connections"],
+                    # if nothing is checked, this is the only information
+                    "total": target["total"],
+                    "since": target["last_change"],
+                }
+            )
+        for former in observed["leaving"]:
+            self.targets.append(
+                {
+                    "host": host,
+                    "side": side,
+                    "link": link["alias"],
+                    "port": link["listen"],
+                    "listens": observed["listen"] != "shut",
+                    "target": former["name"] or None,
+                    "address": former["address"],
+                    "state": "leaving",
+                    "health": "leaving",
+                    "check": None,
+                    "connections": former["connections"],
+                    "total": None,
+                    "since": None,
+                }
+            )
+
+    def _compare_targets(self, host: str, side: str, link: SideLink, observed: ObservedLink) -> None:
+        """Warn if the targets are not those of the map."""
+        expected: list[tuple[str, str | None]] = []
         for number, target in enumerate(link["targets"]):
             # HAProxy resolves the names of containers and names in DNS, so their addresses are not known here
             is_fixed = target["address"] and not target["dns"] and not target["on_this_host"] and (side == "client" or number)
-            expected.append((server_name(target["name"]), endpoint(target["address"], target["port"]) if is_fixed else None))
-        running = []
-        for number, target in enumerate(carried["targets"]):
+            expected.append((name_server(target["name"]), endpoint(target["address"], target["port"]) if is_fixed else None))
+        running: list[tuple[str, str | None]] = []
+        for number, observed_target in enumerate(observed["targets"]):
             is_compared = number >= len(expected) or expected[number][1] is not None
-            running.append((target["name"], target["address"] if is_compared else None))
+            running.append((observed_target["name"], observed_target["address"] if is_compared else None))
         if expected != running:
             texts = [", ".join(f"{name} ({address})" if address else name for name, address in targets) for targets in (expected, running)]
-            self.warnings.append(f"{where}: expected the targets {texts[0]}, found {texts[1]}; {DEPLOY}.")
+            place = Place(host=host, link=link["alias"])
+            self.warnings.append(StatusMessage.TARGETS_DIFFER.at(place, side=side, expected=texts[0], running=texts[1]))
 
-    def verdict(self):
-        """Return all in one sentence."""
+    def summarize(self) -> Problem:
+        """Return the summary."""
+        aliases, hosts = list(self.ends), format_count(len(self.hosts), "host")
+        links = format_count(len(aliases), "link")
         if self.problems:
-            return f"expected no trouble, found {len(self.problems)} problem{'s' * (len(self.problems) > 1)}"
-        links = ", ".join(sorted({target["link"] for target in self.targets})) or "none"
-        return f"all is well: links {links}, {self.sides} sides, warnings {len(self.warnings)}"
+            problems = format_count(len(self.problems), "problem")
+            message = StatusMessage.PROBLEMS if aliases else StatusMessage.PROBLEMS_WITHOUT_LINKS
+            return message.at(problems=problems, links=links, hosts=hosts)
+        link, warnings = aliases[0] if aliases else "", format_count(len(self.warnings), "warning")
+        return self._choose_summary(aliases).at(links=links, link=link, hosts=hosts, warnings=warnings)
+
+    def _choose_summary(self, aliases: list[str]) -> Message:
+        """Return the message of a status without problems."""
+        if not aliases:
+            return StatusMessage.NO_LINKS_WITH_WARNINGS if self.warnings else StatusMessage.NO_LINKS
+        if any(target["health"] == "unchecked" for target in self.targets):
+            return StatusMessage.NO_PROBLEM_WITH_WARNINGS if self.warnings else StatusMessage.NO_PROBLEM
+        if len(aliases) == 1:
+            return StatusMessage.LINK_UP_WITH_WARNINGS if self.warnings else StatusMessage.LINK_UP
+        return StatusMessage.LINKS_UP_WITH_WARNINGS if self.warnings else StatusMessage.LINKS_UP
 
 
-def health(target):
-    """Return how a target is: ``up``, ``down``, ``degraded`` where it goes up or down or some of it is down, ``unchecked``.
-
-    :param dict target: as the module ``ambassador_info`` returns it
-    :rtype: str
-    """
+def get_target_health(target: ObservedTarget) -> Health:
+    """Return the health of a target. It is ``degraded`` while it goes up or down, or if some of its addresses are down."""
     if target["state"] in ("no check", "not checked"):
         return "unchecked"
-    # HAProxy's words for one on its way: UP 1/3, DOWN 1/2
+    # HAProxy's words for a target that goes up or down: UP 1/3, DOWN 1/2
     if (target["up"] and target["replicas_down"]) or re.fullmatch(r"(UP|DOWN) \d+/\d+", target["state"]):
         return "degraded"
     return "up" if target["up"] else "down"
 
 
-def together(healths):
-    """Return how several are that are so each.
-
-    :param healths: those of targets, or of the same link on several hosts
-    :rtype: str
-    """
-    found = set(healths)
-    if len(found) > 1:
-        found.discard("standby")
-    return found.pop() if len(found) == 1 else "degraded" if found else "unknown"
+def combine_health(parts: Iterable[Health]) -> Health:
+    """Return the health of a whole with these parts: the targets of a link, or a link on several hosts."""
+    different = set(parts)
+    if len(different) > 1:
+        different.discard("standby")
+    return different.pop() if len(different) == 1 else "degraded" if different else "unknown"
 
 
-def link_health(targets, clients):
-    """Return how a link is: as its client sides see it, or, where none is known, its server sides.
+def get_link_health(targets: list[TargetStatus], clients: list[str]) -> Health:
+    """Return the health of a link as its client sides see it, or, if none is known, as its server sides see it.
 
-    :param list[dict] targets: those of the link, as :func:`status` returns them
-    :param list[str] clients: the hosts that are to consume it, of which nothing may be known
-    :rtype: str
+    :param targets: those of the link
+    :param clients: the hosts that consume it; their targets may be unknown
     """
     for side, hosts in (("client", clients), ("server", [])):
-        seen = {host: [] for host in hosts}
+        by_host: dict[str, list[Health]] = {host: [] for host in hosts}
         for target in targets:
             if target["side"] == side and target["health"] != "leaving":
-                seen.setdefault(target["host"], []).append(target["health"])
-        if any(seen.values()):
-            return together(map(together, seen.values()))
+                by_host.setdefault(target["host"], []).append(target["health"])
+        if any(by_host.values()):
+            return combine_health(map(combine_health, by_host.values()))
     return "unknown"
 
 
-def certificate_days(certificate):
-    """Return until when a certificate is valid, and for how many whole days.
-
-    :param dict | None certificate: as the module ``ambassador_info`` returns it
-    :rtype: dict | None
-    """
+def describe_certificate(certificate: ObservedCertificate | None) -> CertificateStatus | None:
+    """Return the end of a certificate, and the whole days until then."""
     return {"not_after": certificate["not_after"], "days": certificate["seconds_left"] // 86400} if certificate else None
 
 
-def judged(answer, mesh, now, render=None):
-    """Return what was found on a host, or ``unreachable`` if it cannot be judged: a host may answer anything.
+def check_answer(
+    answer: HostAnswer, mesh: str, now: datetime.datetime, render: Callable[[StatusReport], object] | None = None
+) -> HostAnswer:
+    """Return the answer of a host, or ``unreadable`` if no report can be built from it: a host may answer anything.
 
-    :param dict answer: see :func:`status`
-    :param str mesh: the mesh
-    :param datetime.datetime now: the time in UTC
-    :param render: callable: writes a status in another form; None if the run has only lines
-    :rtype: dict
+    :param answer: the answer
+    :param mesh: the mesh
+    :param now: the time in UTC
+    :param render: writes a report in another form; None if the run has only lines
     """
     try:
-        report = status({"": answer}, mesh, now)
-        lines(report)
+        report = build_report({"": answer}, mesh, now)
+        format_lines(report)
         if render:
             render(report)
     except Exception as error:
-        return {"unreachable": f"an answer that cannot be read ({type(error).__name__})"}
+        return {"unreadable": type(error).__name__}
     return answer
 
 
-def status(answers, mesh, now):
-    """Judge what was found on the hosts.
+def build_report(answers: dict[str, HostAnswer], mesh: str, now: datetime.datetime) -> StatusReport:
+    """Return the status of a mesh.
 
-    :param dict[str, dict] answers: host -> what was found there. ``unreachable`` says why it does not answer; else ``engine`` is its
-        engine, ``network`` that of its ambassadors, ``observed`` the result of ``observation_info``, and ``server`` and ``client``
-        are its sides, each with ``wiring``, ``environment`` (list[str], that of its container, where the engine is socat) and
-        ``info`` (what the module ``ambassador_info`` returned)
-    :param str mesh: the mesh
-    :param datetime.datetime now: the time in UTC
-    :return: as docs/status.schema.json says
-    :rtype: dict
+    :param answers: host -> its answer
+    :param mesh: the mesh
+    :param now: the time in UTC
     """
-    judge, of_link = Judge(answers), {}
+    judge = StatusJudge(answers)
+    targets: dict[str, list[TargetStatus]] = {}
     for target in judge.targets:
-        of_link.setdefault(target["link"], []).append(target)
-    for host in judge.hosts:
-        for side in host["sides"]:
-            side["certificate"] = certificate_days(side["certificate"])
+        targets.setdefault(target["link"], []).append(target)
+    links: list[LinkStatus] = [
+        {"alias": alias, "health": get_link_health(targets.get(alias, []), ends["clients"]), **ends}
+        for alias, ends in sorted(judge.ends.items())
+    ]
     return {
         "format": FORMAT,
         "time": now.strftime(ISO_8601),
         "mesh": mesh,
         "well": not judge.problems,
-        "verdict": judge.verdict(),
-        "problems": judge.problems,
-        "warnings": judge.warnings,
+        "verdict": str(judge.summarize()),
+        "problems": [str(problem) for problem in judge.problems],
+        "warnings": [str(warning) for warning in judge.warnings],
         "hosts": judge.hosts,
-        "links": [
-            {"alias": alias, "health": link_health(of_link.get(alias, []), ends["clients"]), **ends}
-            for alias, ends in sorted(judge.links.items())
-        ],
+        "links": links,
         "targets": judge.targets,
         "history": sorted(judge.history, key=lambda entry: str(entry["time"]), reverse=True),
     }
 
 
-def cells(target):
-    """Return the cells of the table for a target.
-
-    :param dict target: as :func:`status` returns it
-    :rtype: tuple
-    """
-    connections = "-" if target["connections"] is None else target["connections"]
+def format_cells(target: TargetStatus) -> tuple[object, ...]:
+    """Return the cells of the table for a target."""
+    connections: object = "-" if target["connections"] is None else target["connections"]
     if target["state"] == "not checked" and target["total"] is not None:
         connections = f"{connections} of {target['total']}"
     port = target["port"] if target["listens"] else f"{target['port']} shut"
-    words = [target[key] or "-" for key in ("target", "address", "state", "check")]
-    return (*(target[key] for key in ("host", "side", "link")), port, *words, connections, age(target["since"]))
+    words = [target["target"] or "-", target["address"] or "-", target["state"] or "-", target["check"] or "-"]
+    return (target["host"], target["side"], target["link"], port, *words, connections, format_age(target["since"]))
 
 
-def lines(found):
-    """Return a status as lines for people: the table, the warnings, the problems, the verdict.
+def format_lines(report: StatusReport) -> list[tuple[str, str | None]]:
+    """Return a status as lines for people: the table, the warnings, the problems, and the summary.
 
-    :param dict found: as :func:`status` returns it
-    :return: each line, and what it is: a health, ``warning``, ``problem``, ``verdict``, or None
-    :rtype: list[tuple[str, str | None]]
+    :return: each line, and its kind: a health, ``warning``, ``problem``, or None
     """
-    head, *rows = aligned([HEAD, *map(cells, found["targets"])])
+    head, *rows = align_rows([HEAD, *map(format_cells, report["targets"])])
     return [
         (head, None),
-        *zip(rows, (target["health"] for target in found["targets"]), strict=True),
-        *((f"warning: {printable(sentence)}", "warning") for sentence in found["warnings"]),
-        *((f"problem: {printable(sentence)}", "problem") for sentence in found["problems"]),
-        (printable(found["verdict"]), "up" if found["well"] else "problem"),
+        *zip(rows, (target["health"] for target in report["targets"]), strict=True),
+        *((f"warning: {make_printable(sentence)}", "warning") for sentence in report["warnings"]),
+        *((f"problem: {make_printable(sentence)}", "problem") for sentence in report["problems"]),
+        (make_printable(report["verdict"]), "up" if report["well"] else "problem"),
     ]

@@ -4,26 +4,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 # a longer cell would make each line of the table as long
 MAX_CELL_CHARACTERS = 100
 
 
-def printable(text):
-    """Return a text without characters that change the terminal or end the line: a host may answer them.
-
-    :param str text: the text
-    :rtype: str
-    """
+def make_printable(text: str) -> str:
+    """Return a text without characters that change the terminal or end the line: the answer of a host can contain them."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def aligned(rows):
-    """Return rows as lines, their columns aligned. Long cells are cut.
-
-    :param rows: a sequence of cells each, all of the same length
-    :rtype: list[str]
-    """
-    words = [tuple(printable(_cut(str(cell))) for cell in row) for row in rows]
+def align_rows(rows: Iterable[Iterable[object]]) -> list[str]:
+    """Return rows as lines with aligned columns. Long cells are cut. All rows have the same number of cells."""
+    words = [tuple(make_printable(_cut(str(cell))) for cell in row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*words, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in words]
 

@@ -71,18 +71,18 @@ class TlsReader:
         :param unseen_hosts: names of the hosts of the map whose certificates the run has to ask for; empty if there is a CA
         """
         key, now = f"{self._settings['controller_dir']}/ca.key", time.time()
-        authorities, revoked = certificates.certificates(self._ca), certificates.revoked(self.revocation_lists)
-        held = certificates.readable(self._observed["identity"]["certificate"])
+        authorities, revoked = certificates.read_certificates(self._ca), certificates.list_revoked(self.revocation_lists)
+        held = certificates.read_foreign_certificate(self._observed["identity"]["certificate"])
         return {
             "ca": self._ca,
             "authorities": authorities,
-            "missing_issuers": certificates.missing_issuers(self._ca),
-            "unlisted": certificates.unlisted(self._ca, self.revocation_lists, now),
+            "missing_issuers": certificates.find_missing_issuers(self._ca),
+            "unlisted": certificates.find_unlisted_authorities(self._ca, self.revocation_lists, now),
             "authority_key": None if self._settings["ca"] else (key, read_mode(key)),
             "held": held,
             "former_name": self._find_former_name(held, now),
             "inventory": self._play.variables["groups"]["all"],
-            "revoked": certificates.revoked_serials(held, revoked),
+            "revoked": certificates.select_revoked_serials(held, revoked),
             "holders": holders,
             "ask": unseen_hosts,
             # reading many certificates takes time, and only a wrong clock needs it
@@ -100,7 +100,7 @@ class TlsReader:
             return None
         text, name = self._observed["identity"]["certificate"], held["name"]
         others = [other for host, other in self._play.read_certificates().items() if host != self._host]
-        is_copied = certificates.public_key(text) in map(certificates.public_key, others)
+        is_copied = certificates.read_public_key(text) in map(certificates.read_public_key, others)
         # DNS names have no case
         is_taken = name.lower() in (certificate_name(host).lower() for host in self._play.variables["groups"]["all"])
         is_possible = CERTIFICATE_CHARACTERS.fullmatch(name) and not is_copied and not is_taken
@@ -114,8 +114,8 @@ class TlsReader:
             if host not in ends or not observed.get("identity"):
                 continue
             key, text = text_of(observed, "identity", "key"), text_of(observed, "identity", "certificate")
-            held = certificates.readable(text)
-            serials = certificates.revoked_serials(held, revoked)
+            held = certificates.read_foreign_certificate(text)
+            serials = certificates.select_revoked_serials(held, revoked)
             due = find_renewal(host, key, {"authorities": authorities, "held": held, "revoked": serials, "now": now})
             # a forged lifetime would stop this host, whose clock is wrong
             if not due and not certificates.is_signed(text, self._ca):

@@ -67,7 +67,7 @@ def look(text, *expressions):
 @pytest.mark.parametrize("status", [small, some, big])
 def test_every_link_is_shown_on_every_screen_and_nothing_is_cut(status):
     found = status()
-    seen = look(page.render(found), LINKS, OVERFLOW, CUT, BACKGROUND, FILTER)
+    seen = look(page.render_page(found), LINKS, OVERFLOW, CUT, BACKGROUND, FILTER)
     PICTURES.mkdir(parents=True, exist_ok=True)
     for name, view in seen.items():
         (PICTURES / f"{status.__name__}-{name}.png").write_bytes(base64.b64decode(view["picture"]))
@@ -83,7 +83,7 @@ def test_every_link_is_shown_on_every_screen_and_nothing_is_cut(status):
 
 
 def test_a_script_that_got_into_the_page_would_not_run():
-    text = page.render(small()).replace("</header>", "<script>window.intruded = 1</script></header>")
+    text = page.render_page(small()).replace("</header>", "<script>window.intruded = 1</script></header>")
     seen = look(text, INTRUDED)
     for name in VIEWS:
         assert seen[name]["values"] == [False]

@@ -1,4 +1,4 @@
-"""Statuses of meshes, made up: one of two hosts, and one of sixty hosts and two hundred links."""
+"""Reports for tests: of two hosts, of six hosts, and of sixty hosts with two hundred links."""
 
 import random
 
@@ -14,17 +14,19 @@ def target(link, client, server, health="up", **more):
 
 def status(clients, servers, **more):
     """Return the status of a mesh without links."""
-    told = {"generation": "c12964c32605", "certificate": {"not_after": "2027-02-22T00:00:00Z", "days": 85}}
+    values = {"generation": "c12964c32605", "certificate": {"not_after": "2027-02-22T00:00:00Z", "days": 85}}
     sides = {**dict.fromkeys(clients, "client"), **dict.fromkeys(servers, "server")}
     return {
         "format": 1,
         "time": "2026-11-28T12:30:00Z",
         "mesh": "default",
         "well": True,
-        "verdict": "all is well",
+        "verdict": "Link redis on 2 hosts is up.",
         "problems": [],
         "warnings": [],
-        "hosts": [{"name": host, "reached": True, "engine": "haproxy", "sides": [{"side": side, **told}]} for host, side in sides.items()],
+        "hosts": [
+            {"name": host, "reached": True, "engine": "haproxy", "sides": [{"side": side, **values}]} for host, side in sides.items()
+        ],
         "links": [],
         "targets": [],
         "history": [
@@ -47,10 +49,10 @@ def small(clients=("vm2",)):
 
 
 def big():
-    """Return the status of sixty hosts and two hundred links, some of them with trouble."""
+    """Return the status of sixty hosts and two hundred links, some of them with problems."""
     draw = random.Random(16)
     clients, servers = ([f"{kind}{number:02}.prod.example.com" for number in range(1, 31)] for kind in ("web", "db"))
-    found = status(clients, servers, well=False, verdict="expected no trouble, found 3 problems")
+    report = status(clients, servers, well=False, verdict="3 problems in 200 links on 60 hosts.")
     for number in range(200):
         health = "down" if number in (7, 80, 150) else "degraded" if number % 70 == 9 else "up"
         alias = f"{draw.choice(['redis', 'postgres', 'search', 'queue', 'billing-events'])}-{number}"
@@ -58,30 +60,30 @@ def big():
             sorted(draw.sample(clients, 20 if number % 50 == 0 else draw.choice([1, 2, 3]))),
             sorted(draw.sample(servers, draw.choice([1, 2, 3]))),
         )
-        found["links"].append({"alias": alias, "health": health, "servers": ends[1], "clients": ends[0]})
-        found["targets"] += [
+        report["links"].append({"alias": alias, "health": health, "servers": ends[1], "clients": ends[0]})
+        report["targets"] += [
             target(alias, client, server, health, connections=draw.randrange(40), since=draw.randrange(10**6))
             for client in ends[0]
             for server in ends[1]
         ]
-        sentence = f"host {ends[0][0]}, client side, link {alias}: expected all targets up, found {ends[1][0]} {STATES[health]}, for 1m30s."
+        sentence = f"Link {alias}, host {ends[0][0]}: one target of the client side has been down for 1m30s. {ends[1][0]} {STATES[health]}."
         if health != "up":
-            found["problems" if health == "down" else "warnings"].append(sentence)
-    return found
+            report["problems" if health == "down" else "warnings"].append(sentence)
+    return report
 
 
 def some():
     """Return the status of six hosts and four links: one of them is down, and one in part."""
     web, store = ["web1", "web2", "web3"], ["store1", "store2"]
     ends = {"postgresql": (web, ["store1"]), "redis": (web, store), "search": (["web1"], ["search1"]), "queue": (web[:2], ["store1"])}
-    found = status(web, [*store, "search1"], well=False, verdict="expected no trouble, found 1 problem")
+    report = status(web, [*store, "search1"], well=False, verdict="1 problem in 4 links on 6 hosts.")
     for alias, (clients, servers) in ends.items():
         states = {"search1": "down", "store2": "degraded"}
-        found["targets"] += [target(alias, client, server, states.get(server, "up")) for client in clients for server in servers]
+        report["targets"] += [target(alias, client, server, states.get(server, "up")) for client in clients for server in servers]
         health = "down" if alias == "search" else "degraded" if alias == "redis" else "up"
-        found["links"].append({"alias": alias, "health": health, "servers": servers, "clients": clients})
-    found["problems"] = [
-        "host web1, client side, link search: expected a target that is up, found search1 (198.18.0.11:6379) DOWN: L4CON, Layer4 connection"
-        " problem, Connection refused at step 1 of tcp-check (connect); start the service there, or mend the way to it."
+        report["links"].append({"alias": alias, "health": health, "servers": servers, "clients": clients})
+    report["problems"] = [
+        "Link search, host web1: the link is down on the client side. search1 (198.18.0.11:6379) DOWN: L4CON, Layer4 connection problem,"
+        " Connection refused at step 1 of tcp-check (connect). Start the service there, or repair the network path."
     ]
-    return found
+    return report

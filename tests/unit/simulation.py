@@ -502,12 +502,12 @@ class Redis:
         if self.part == "redis_server":
             container, files = (
                 describe_redis_server(self.name, self.settings),
-                redis.server_files(given, [], self.settings["memory"]),
+                redis.render_server_files(given, [], self.settings["memory"]),
             )
-            loaded, volume = digest(redis.loaded(given, [], self.settings["memory"]).encode()), self.VOLUME
+            loaded, volume = digest(redis.render_loaded(given, [], self.settings["memory"]).encode()), self.VOLUME
         else:
             variables = {"REDIS_NAME": "/consumer/redis"}
-            container, files = describe_redis_client(self.name, self.settings, variables, bool(given)), redis.client_files(given)
+            container, files = describe_redis_client(self.name, self.settings, variables, bool(given)), redis.render_client_files(given)
         owned = {"owner": permissions.REDIS_UID, "files": {name: digest(content.encode()) for name, content in files.items()}}
         self.settings["files"] = owned["files"] | ({"loaded": loaded} if loaded else {})
         observed = self.host.look()

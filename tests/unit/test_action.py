@@ -23,6 +23,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _wiring as wiring
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Place
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_map import MapMessage
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_redis import RedisMessage
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._observation import unpacked
 from conftest import ROOT
 from signer import Signer
@@ -608,7 +609,7 @@ def test_the_directory_of_the_controller_is_found_behind_links_and_at_home(play,
     play.settings["controller_dir"] = "~/link"
     (tmp_path / "real/redis_app.password").write_text("\n")
     (problem,) = play.plan("vm1", "redis_server")["problems"]
-    assert f"the password of Redis' user app in {tmp_path}/real/redis_app.password: expected one, found the file empty" in problem
+    assert problem == str(RedisMessage.STORED_PASSWORD_EMPTY.at(user="app", file=f"{tmp_path}/real/redis_app.password"))
 
 
 # -- Redis --------------------------------------------------------------------------------------------------------
@@ -622,7 +623,7 @@ def keep(play, **passwords):
 
 def hashed(text):
     """Return the hash of a text as a host returns it in this run."""
-    return keyed(digest(text.encode()), controller.hash_key())
+    return keyed(digest(text.encode()), controller.derive_hash_key())
 
 
 def hold(play, host, name="redis_server", where="users", **passwords):
@@ -643,11 +644,13 @@ def test_passwords_that_are_missing_are_to_be_made(play):
 def test_passwords_that_a_host_of_the_run_holds_are_not_made_anew(play):
     hold(play, "vm3", app="one", proof="two")
     (problem,) = play.plan("vm1", "redis_server")["problems"]
-    assert f"host vm3: expected {play.controller} on the controller to hold the passwords of Redis that this host has" in problem
-    assert "found no redis_app.password, no redis_proof.password;" in problem
+    assert problem.startswith(
+        f"Host vm3: the directory {play.controller} on this controller does not have the Redis passwords of this host"
+    )
+    assert "(redis_app.password is missing, redis_proof.password is missing)." in problem
     keep(play, app="one", proof="another")
     (problem,) = play.plan("vm1", "redis_server")["problems"]
-    assert "found another one in redis_proof.password;" in problem
+    assert "(redis_proof.password differs)." in problem
     given = {"app": "", "proof": "given", "operator": ""}
     assert play.plan("vm1", "redis_server", redis={"given": given})["problems"] == []
 
@@ -656,8 +659,8 @@ def test_a_server_that_has_its_passwords_loaded_is_left_alone(play):
     known = {"app": "one", "proof": "two", "operator": "three"}
     keep(play, **known)
     observed = play.hosts["vm1"].observed
-    hashes = {name: hashed(content) for name, content in redis.server_files(known, [], "512M").items()}
-    hashes["loaded"] = hashed(redis.loaded(known, [], "512M"))
+    hashes = {name: hashed(content) for name, content in redis.render_server_files(known, [], "512M").items()}
+    hashes["loaded"] = hashed(redis.render_loaded(known, [], "512M"))
     files = {name: {"owner": permissions.REDIS_UID, "mode": "0600", "sha256": sha256} for name, sha256 in hashes.items()}
     observed["directories"]["redis_server"] = {"owner": permissions.REDIS_UID, "mode": "0700", "files": files}
     assert "directory" not in play.plan("vm1", "redis_server")["steps"]
@@ -708,7 +711,7 @@ def test_no_password_and_no_hash_of_one_is_told(play):
         told = str(play.plan(host, part))
         for secret in ("a secret", "two secrets", "three secrets"):
             assert secret not in told
-            assert redis.digest(secret) not in told
+            assert redis.hash_password(secret) not in told
 
 
 def test_a_client_takes_the_passwords_that_are_kept_given_or_made_by_the_servers_of_the_same_run(play):
@@ -809,8 +812,8 @@ def test_a_client_whose_files_hold_other_passwords_is_told(play):
     assert play.plan("vm2", "redis_client")["problems"] == []
     keep(play, app="another")
     (problem,) = play.plan("vm2", "redis_client")["problems"]
-    assert "host vm2: " in problem
-    assert "found another one in redis_app.password;" in problem
+    assert "Host vm2: " in problem
+    assert "(redis_app.password differs)." in problem
 
 
 def test_a_client_has_the_variables_of_its_link_and_dials_its_alias(play):
@@ -818,9 +821,9 @@ def test_a_client_has_the_variables_of_its_link_and_dials_its_alias(play):
     said = play.plan("vm2", "redis_client")
     assert said["container"]["env"]["REDIS_PORT_6379_TCP"] == "tcp://redis:6379"
     (problem,) = play.plan("vm2", "redis_client", redis={"link": "pg"})["problems"]
-    assert problem.startswith("redis_client_link: expected a link whose clients hold host vm2, found pg (this host consumes: redis);")
+    assert problem == str(RedisMessage.LINK_NOT_CONSUMED.at(Place(host="vm2"), link="pg", consumed="redis"))
     (problem,) = play.plan("vm1", "redis_client")["problems"]
-    assert "expected host vm1 to consume one link with check redis, one at all, or the link redis, found none;" in problem
+    assert problem == str(RedisMessage.LINK_MISSING.at(Place(host="vm1")))
 
 
 def test_what_is_wrong_with_the_map_is_told_by_a_client_once(play):

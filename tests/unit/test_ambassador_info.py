@@ -84,7 +84,7 @@ def test_what_several_containers_of_a_side_do_is_told_as_one(side):
     assert info(side)["generation"] == "000000000000"
     other.listener.close()
     (side / "run-2/master.sock").unlink()
-    assert f"expected the socket of an HAProxy at {side}/run-2/master.sock, found none" in info(side)["msg"]
+    assert f"There is no socket of an engine at {side}/run-2/master.sock." in info(side)["msg"]
 
 
 def test_check_mode_asks_the_same(side):
@@ -175,13 +175,13 @@ def test_one_link_can_be_asked_for(side):
     assert list(info(side, alias="redis")["links"]) == ["redis"]
     failed = info(side, alias="cache")
     assert failed["failed"]
-    assert "expected a link cache in generation" in failed["msg"]
+    assert "has no link cache." in failed["msg"]
 
 
 def test_no_socket_is_said(side):
     failed = info(side)
     assert failed["failed"]
-    assert f"expected the socket of an HAProxy at {side}/run/master.sock, found none" in failed["msg"]
+    assert f"There is no socket of an engine at {side}/run/master.sock." in failed["msg"]
 
 
 def test_an_engine_that_is_gone_or_has_no_worker_is_said(side):
@@ -189,7 +189,7 @@ def test_an_engine_that_is_gone_or_has_no_worker_is_said(side):
     engine.answers["show proc"] = engine.answers["show proc"].partition("# workers")[0]
     failed = info(side)
     assert failed["failed"]
-    assert f"expected HAProxy to answer on {side}/run/master.sock, found: #<PID>" in failed["msg"]
+    assert f"HAProxy does not answer on {side}/run/master.sock: #<PID>" in failed["msg"]
     os.unlink(side / "run" / "master.sock")
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(side / "run" / "master.sock"))
@@ -201,7 +201,7 @@ def test_an_engine_that_is_frozen_is_said_in_time(side):
     with socket.socket(socket.AF_UNIX) as frozen:
         frozen.bind(str(side / "run" / "master.sock"))
         frozen.listen()
-        assert "found: timed out" in info(side, timeout=1)["msg"]
+        assert "run/master.sock: timed out" in info(side, timeout=1)["msg"]
 
 
 CERTIFICATE = """\

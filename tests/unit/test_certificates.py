@@ -23,68 +23,68 @@ from signer import NOW, Signer
 ONE, OTHER = Signer("one"), Signer("other")
 
 
-def test_a_certificate_says_whose_it_is_who_signed_it_and_for_how_long():
-    found = certificates.certificate("words before\n" + ONE.certify("vm1", 7) + OTHER.pem)
-    (authority,) = certificates.certificates(ONE.pem)
-    assert (found["name"], found["serial"], found["authority"]) == ("vm1", 7, authority["key"])
-    assert found["key"] != authority["key"]
-    assert (found["not_before"], found["not_after"]) == (NOW.timestamp(), NOW.timestamp() + 90 * 86400)
+def test_reads_name_issuer_and_lifetime_of_a_certificate():
+    certificate = certificates.read_certificate("words before\n" + ONE.certify("vm1", 7) + OTHER.pem)
+    (authority,) = certificates.read_certificates(ONE.pem)
+    assert (certificate["name"], certificate["serial"], certificate["authority"]) == ("vm1", 7, authority["key"])
+    assert certificate["key"] != authority["key"]
+    assert (certificate["not_before"], certificate["not_after"]) == (NOW.timestamp(), NOW.timestamp() + 90 * 86400)
     # a CA of ours is its own
     assert (authority["name"], authority["authority"]) == ("one", authority["key"])
 
 
 @pytest.mark.parametrize("text", ["", "(made by a run)\n", OTHER.revoke(7)])
-def test_where_there_is_no_certificate_there_is_none(text):
-    assert certificates.certificate(text) is None
-    assert certificates.certificates(text) == []
+def test_text_without_a_certificate_has_none(text):
+    assert certificates.read_certificate(text) is None
+    assert certificates.read_certificates(text) == []
 
 
-def test_a_certificate_that_is_none_is_told():
+def test_broken_certificate_raises_an_error():
     with pytest.raises(ValueError, match=r"."):
-        certificates.certificate("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+        certificates.read_certificate("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
 
 
-def test_a_certificate_from_elsewhere_may_say_less():
-    found = certificates.certificate(ONE.certify("", 7, extended=False))
-    assert (found["name"], found["key"], found["authority"]) == ("", None, None)
+def test_reads_a_certificate_without_optional_fields():
+    certificate = certificates.read_certificate(ONE.certify("", 7, extended=False))
+    assert (certificate["name"], certificate["key"], certificate["authority"]) == ("", None, None)
 
 
-def test_all_cas_are_told_in_their_order():
-    assert [found["name"] for found in certificates.certificates(ONE.pem + OTHER.pem)] == ["one", "other"]
+def test_reads_all_cas_in_their_order():
+    assert [certificate["name"] for certificate in certificates.read_certificates(ONE.pem + OTHER.pem)] == ["one", "other"]
 
 
-def test_missing_issuers_of_intermediate_cas_are_named():
+def test_finds_missing_issuers_of_intermediate_cas():
     root = Signer("root")
     issuing, namesake = Signer("issuing", root), Signer("root")
     missing = [{"name": "CN=issuing", "issuer": "CN=root"}]
-    assert certificates.missing_issuers(issuing.pem) == missing
+    assert certificates.find_missing_issuers(issuing.pem) == missing
     # the name alone is not enough
-    assert certificates.missing_issuers(issuing.pem + namesake.pem) == missing
-    assert certificates.missing_issuers(issuing.pem + root.pem) == certificates.missing_issuers(root.pem + issuing.pem) == []
-    assert certificates.missing_issuers(ONE.pem + OTHER.pem) == certificates.missing_issuers("") == []
+    assert certificates.find_missing_issuers(issuing.pem + namesake.pem) == missing
+    assert certificates.find_missing_issuers(issuing.pem + root.pem) == certificates.find_missing_issuers(root.pem + issuing.pem) == []
+    assert certificates.find_missing_issuers(ONE.pem + OTHER.pem) == certificates.find_missing_issuers("") == []
 
 
-def test_what_is_revoked_is_told_from_all_lists():
-    found = certificates.revoked(ONE.revoke(7, 8) + OTHER.revoke(9))
-    assert found == [
+def test_lists_revoked_certificates_of_all_lists():
+    certificate = certificates.list_revoked(ONE.revoke(7, 8) + OTHER.revoke(9))
+    assert certificate == [
         {"serial": serial, "issuer": issuer, "since": "20261124120000Z"}
         for serial, issuer in ((7, "CN=one"), (8, "CN=one"), (9, "CN=other"))
     ]
     # numbers of another CA mean nothing
-    held = certificates.certificate(ONE.certify("vm1", 9))
-    assert certificates.revoked_serials(held, found) == [7, 8]
-    assert certificates.revoked_serials(None, found) == []
-    assert certificates.revoked(ONE.revoke()) == certificates.revoked("") == []
+    held = certificates.read_certificate(ONE.certify("vm1", 9))
+    assert certificates.select_revoked_serials(held, certificate) == [7, 8]
+    assert certificates.select_revoked_serials(None, certificate) == []
+    assert certificates.list_revoked(ONE.revoke()) == certificates.list_revoked("") == []
 
 
-def test_a_certificate_is_due_when_another_ca_signs_and_not_where_one_more_is_trusted():
-    held = certificates.certificate(ONE.certify("vm1", 7))
+def test_certificate_is_renewed_if_another_ca_signs_and_not_if_one_more_is_trusted():
+    held = certificates.read_certificate(ONE.certify("vm1", 7))
     tls = {"held": held, "now": NOW.timestamp()}
     other = Renewal(RenewalReason.OTHER_AUTHORITY, "of another CA", False)
     for pem, due in ((ONE.pem, None), (ONE.pem + OTHER.pem, None), (OTHER.pem + ONE.pem, other), (OTHER.pem, other)):
-        assert find_renewal("vm1", "own", {**tls, "authorities": certificates.certificates(pem), "revoked": []}) == due
-    revoked = [entry["serial"] for entry in certificates.revoked(ONE.revoke(7))]
-    renewal = find_renewal("vm1", "own", {**tls, "authorities": certificates.certificates(ONE.pem), "revoked": revoked})
+        assert find_renewal("vm1", "own", {**tls, "authorities": certificates.read_certificates(pem), "revoked": []}) == due
+    revoked = [entry["serial"] for entry in certificates.list_revoked(ONE.revoke(7))]
+    renewal = find_renewal("vm1", "own", {**tls, "authorities": certificates.read_certificates(ONE.pem), "revoked": revoked})
     assert renewal.reason is RenewalReason.REVOKED
 
 
@@ -102,19 +102,19 @@ def forged(name, issuer):
     return x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM).decode()
 
 
-def test_a_signature_that_cannot_be_checked_proves_nothing():
+def test_signature_that_cannot_be_checked_proves_nothing():
     authority = Signer("rsa", key=rsa.generate_private_key(65537, 2048))
     moment = NOW.timestamp() + 1
     assert certificates.proves_name(authority.certify("vm1", 7, names=["vm1"]), "vm1", authority.pem, moment)
     text = forged("VM1", authority)
-    assert certificates.certificate(text)["authority"] == certificates.certificates(authority.pem)[0]["key"]
+    assert certificates.read_certificate(text)["authority"] == certificates.read_certificates(authority.pem)[0]["key"]
     assert not certificates.is_signed(text, authority.pem)
     assert not certificates.proves_name(text, "VM1", authority.pem, moment)
     # the administrator's own file is another matter
-    assert certificates.missing_issuers(authority.pem + text) == []
+    assert certificates.find_missing_issuers(authority.pem + text) == []
 
 
-def test_a_certificate_proves_its_own_name_while_it_is_valid():
+def test_certificate_proves_its_name_while_it_is_valid():
     text, moment = ONE.certify("vm1", 7, names=["vm1"]), NOW.timestamp() + 1
     assert certificates.proves_name(text, "vm1", ONE.pem, moment)
     for other in (
@@ -131,7 +131,7 @@ def test_a_certificate_proves_its_own_name_while_it_is_valid():
 # -- filters ------------------------------------------------------------------------------------------------------
 
 
-def test_who_does_not_trust_all_cas_or_was_not_reached_is_behind():
+def test_host_is_behind_if_it_misses_a_ca_or_was_not_reached():
     def host(*texts):
         sides = {f"side{number}": {"files": {"ca.pem": hashlib.sha256(text.encode()).hexdigest()}} for number, text in enumerate(texts)}
         return {"__ambassador_engine_observed": {"sides": sides}}
@@ -154,70 +154,70 @@ def test_who_does_not_trust_all_cas_or_was_not_reached_is_behind():
 
 
 def look_up(given, directory, loader=None):
-    found = lookup_loader.get("crosshost.ambassador.redis_passwords", loader=loader or DataLoader())
-    (known,) = found.run([given], {}, directory=str(directory))
+    certificate = lookup_loader.get("crosshost.ambassador.redis_passwords", loader=loader or DataLoader())
+    (known,) = certificate.run([given], {}, directory=str(directory))
     return known
 
 
-def test_a_password_that_was_given_holds_else_the_one_that_is_kept(tmp_path):
+def test_given_password_replaces_the_stored_one(tmp_path):
     (tmp_path / "redis_app.password").write_text("kept\n")
     assert look_up({"app": "given", "proof": "another"}, tmp_path) == {"app": "given", "proof": "another"}
     assert look_up({"app": ""}, tmp_path) == {"app": "kept"}
     assert os.listdir(tmp_path) == ["redis_app.password"]
 
 
-def test_one_that_is_missing_is_made_and_kept_and_holds_from_then_on(tmp_path):
-    made = look_up({"app": "", "proof": ""}, tmp_path / "new")
-    assert all(len(password) == 40 and password.isalnum() for password in made.values())
-    assert made["app"] != made["proof"]
+def test_missing_password_is_created_and_stored(tmp_path):
+    created = look_up({"app": "", "proof": ""}, tmp_path / "new")
+    assert all(len(password) == 40 and password.isalnum() for password in created.values())
+    assert created["app"] != created["proof"]
     many = "".join(look_up({str(number): "" for number in range(10)}, "").values())
     assert all(any(kind(letter) for letter in many) for kind in (str.isupper, str.islower, str.isdigit))
-    assert look_up({"app": "", "proof": ""}, tmp_path / "new") == made
+    assert look_up({"app": "", "proof": ""}, tmp_path / "new") == created
     assert (tmp_path / "new/.gitignore").read_text() == "*\n"
     kept = tmp_path / "new" / "redis_app.password"
-    assert kept.read_text() == made["app"] + "\n"
+    assert kept.read_text() == created["app"] + "\n"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert passwords.kept(str(tmp_path / "new"), "app", "default") == made["app"]
+    assert passwords.read_password(str(tmp_path / "new"), "app", "default") == created["app"]
 
 
-def test_a_rehearsal_keeps_none(tmp_path, monkeypatch):
+def test_check_mode_stores_no_password(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert len(look_up({"app": ""}, "")["app"]) == 40
     assert os.listdir(tmp_path) == []
 
 
-def test_a_home_directory_is_found(tmp_path, monkeypatch):
+def test_directory_in_the_home_of_the_user_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     look_up({"app": ""}, "~/kept")
     assert sorted(os.listdir(tmp_path / "kept")) == [".gitignore", "redis_app.password"]
 
 
-def test_what_is_not_kept_is_none_and_an_empty_file_is_an_empty_one(tmp_path):
-    assert passwords.kept(str(tmp_path), "app", "default") is None
+def test_stored_password_is_none_without_a_file_and_empty_in_an_empty_file(tmp_path):
+    assert passwords.read_password(str(tmp_path), "app", "default") is None
     (tmp_path / "redis_app.password").write_text("\n")
-    assert passwords.kept(str(tmp_path), "app", "default") == ""
+    assert passwords.read_password(str(tmp_path), "app", "default") == ""
 
 
 def test_blocks_of_a_long_text_are_found_in_one_pass():
     text = ONE.certify("vm1", 7)
     begin = time.process_time()
     for forged in ("-----BEGIN CERTIFICATE-----\n" * 5_000, "-----BEGIN A-----\n" * 5_000):
-        assert certificates.blocks(text + forged, "CERTIFICATE") == [text.strip()]
+        assert certificates.find_blocks(text + forged, "CERTIFICATE") == [text.strip()]
     assert time.process_time() - begin < 1
-    assert certificates.blocks(f"a{text}b{text}{text.replace('CERTIFICATE', 'X509 CRL')}", "CERTIFICATE") == [text.strip()] * 2
+    assert certificates.find_blocks(f"a{text}b{text}{text.replace('CERTIFICATE', 'X509 CRL')}", "CERTIFICATE") == [text.strip()] * 2
 
 
 def test_name_in_a_certificate_that_is_not_printable_is_none():
-    assert certificates.readable(ONE.certify("vm1\033[2J", 7))["name"] == ""
+    assert certificates.read_foreign_certificate(ONE.certify("vm1\033[2J", 7))["name"] == ""
 
 
-def test_forged_certificate_is_none():
-    (block,) = certificates.blocks(ONE.certify("vm1", 7), "CERTIFICATE")
+def test_forged_certificate_is_not_read():
+    (block,) = certificates.find_blocks(ONE.certify("vm1", 7), "CERTIFICATE")
     forged = x509.load_pem_x509_certificate(block.encode()).public_bytes(serialization.Encoding.DER)
     for change in (lambda der: der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07"), lambda der: der[:200], lambda der: b""):
         text = f"-----BEGIN CERTIFICATE-----\n{base64.b64encode(change(forged)).decode()}\n-----END CERTIFICATE-----\n"
-        assert certificates.readable(text) is None
-        assert certificates.public_key(text) is None
-    assert certificates.readable(["text"]) is None
-    assert certificates.readable(block)["name"] == "vm1"
+        assert certificates.read_foreign_certificate(text) is None
+        assert certificates.read_public_key(text) is None
+    assert certificates.read_foreign_certificate(["text"]) is None
+    assert certificates.read_foreign_certificate(block)["name"] == "vm1"

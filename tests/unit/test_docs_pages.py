@@ -6,7 +6,7 @@ import sys
 import pytest
 import yaml
 from ansible_collections.crosshost.ambassador.plugins.action.plan import known_variables
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._controller import OWN_VARIABLES
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._controller import PROTECTED_VARIABLES
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._wiring import Wiring
 from conftest import ROOT
 from test_docs import PAGES, blocks
@@ -67,7 +67,7 @@ def test_page_of_playbooks_lists_all_playbooks_and_parameters():
     listed = set(rows)
     assert {name for cell in rows.values() for name in re.findall(r"`(\w+)`", cell)} <= PLAYBOOKS
     read = set(re.findall(r"run_variables\.(\w+)", SOURCES))
-    assert {"revoke_host", "cut", "separated"} <= OWN_VARIABLES & listed
+    assert {"revoke_host", "cut", "separated"} <= PROTECTED_VARIABLES & listed
     assert read <= listed
     assert [name for name in listed if not re.search(rf"\b{name}\b", SOURCES)] == []
 

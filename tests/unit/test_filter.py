@@ -91,7 +91,7 @@ def test_what_is_wrong_with_the_map_is_said_by_the_first_host_alone():
         for host, found in hostvars.items()
         if found
     }
-    assert said == {"vm1": "b", "vm2": "a", "vm3": "host vm3: the same as on host vm2.", "vm4": "a\nc"}
+    assert said == {"vm1": "b", "vm2": "a", "vm3": "Host vm3: the problems are the same as on host vm2.", "vm4": "a\nc"}
 
 
 @pytest.mark.parametrize("forged", [{"problems": ["a"]}, "x"])

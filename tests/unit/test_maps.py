@@ -9,6 +9,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _maps 
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Place
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_map import MapMessage
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_redis import RedisMessage
 from conftest import ROOT
 
 OBSERVED = {"sides": {"client": {"links": {"pg": {}, "redis": {}}}}, "containers": {"ambassador_client": {"ours": "ambassador_client"}}}
@@ -125,7 +126,7 @@ SEVERAL = [{"alias": f"redis:{port}", "name": "redis", "check": "redis"} for por
 
 
 @pytest.mark.parametrize(
-    ("links", "said", "alias"),
+    ("links", "wanted", "alias"),
     [
         (LINKS, "", "b"),
         (LINKS[:1], "", "a"),
@@ -134,22 +135,24 @@ SEVERAL = [{"alias": f"redis:{port}", "name": "redis", "check": "redis"} for por
         (SEVERAL, "redis:6380", "redis:6380"),
         (SEVERAL, "redis", "redis:6379"),
     ],
-    ids=["one with check redis", "one at all", "named redis", "said", "a port of several", "the first of several"],
+    ids=["one with check redis", "only one", "named redis", "named by the user", "a port of several", "the first of several"],
 )
-def test_a_client_consumes_the_link_that_is_meant(links, said, alias):
-    assert redis.link_of(links, said, "vm2")[0]["alias"] == alias
+def test_chooses_the_link_of_a_redis_client(links, wanted, alias):
+    assert redis.choose_link(links, wanted, "vm2")["alias"] == alias
 
 
 @pytest.mark.parametrize(
-    ("links", "said", "found"),
+    ("links", "wanted", "message", "values"),
     [
-        (LINKS, "c", "expected a link whose clients hold host vm2, found c (this host consumes: a, b);"),
-        ([LINKS[1], {"alias": "c", "name": "c", "check": "redis"}], "", "or the link redis, found b, c; set redis_client_link"),
-        ([], "", "found none;"),
+        (LINKS, "c", RedisMessage.LINK_NOT_CONSUMED, {"link": "c", "consumed": "a, b"}),
+        ([], "c", RedisMessage.LINK_NOT_CONSUMED, {"link": "c", "consumed": "none"}),
+        ([LINKS[1], {"alias": "c", "name": "c", "check": "redis"}], "", RedisMessage.LINK_AMBIGUOUS, {"links": "b, c"}),
+        ([], "", RedisMessage.LINK_MISSING, {}),
     ],
 )
-def test_a_client_without_one_link_is_told_which_there_are(links, said, found):
-    assert found in redis.link_of(links, said, "vm2")[1]
+def test_problem_of_a_redis_client_names_the_links(links, wanted, message, values):
+    assert redis.choose_link(links, wanted, "vm2") == message.at(Place(host="vm2"), **values)
+    assert redis.choose_link(links, wanted, "vm2", is_map_defined=False) == RedisMessage.MAP_UNDEFINED.at(Place(host="vm2"))
 
 
 def test_two_controllers_are_a_problem_with_both_hosts_and_directories():

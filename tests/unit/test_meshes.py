@@ -35,7 +35,7 @@ def found(docker, tmp_path):
     return run_module("meshes_info", environment=docker.environment)
 
 
-def test_the_containers_of_all_meshes_are_told_and_what_they_carry(found):
+def test_module_returns_containers_and_links_of_all_meshes(found):
     blue, own = found["containers"]
     assert (blue["name"], blue["mesh"], blue["side"], blue["state"]) == ("ambassador_blue_server", "blue", "server", "exited")
     assert (blue["links"], blue["error"]) == ({}, None)
@@ -45,7 +45,7 @@ def test_the_containers_of_all_meshes_are_told_and_what_they_carry(found):
     assert found["changed"] is False
 
 
-def test_they_are_shown_with_a_line_for_each_target(found):
+def test_table_has_a_line_for_each_target(found):
     head, blue, *own = show({"vm2": found, "vm3": {"msg": "no route to host"}, "vm4": {}})
     assert head == "host mesh side container state link target up connections"
     assert blue == "vm2 blue server ambassador_blue_server exited - - - -"
@@ -53,17 +53,17 @@ def test_they_are_shown_with_a_line_for_each_target(found):
     assert own[-2:] == ["vm3 - - - no route to host - - - -", "vm4 - - - no answer - - - -"]
 
 
-def test_of_a_server_side_the_own_backend_is_shown():
+def test_table_shows_only_the_backend_of_a_server_side():
     targets = [{"name": "redis_server", "address": "a", "up": True}, {"name": "vm3", "address": "b", "up": False}]
     one = {"name": "ambassador_server", "mesh": "default", "side": "server", "state": "running", "error": None}
     lines = show({"vm1": {"containers": [{**one, "links": {"redis": {"connections": 2, "targets": targets}}}]}})
     assert lines[1:] == ["vm1 default server ambassador_server running redis redis_server UP 2"]
 
 
-def test_a_docker_engine_that_does_not_answer_is_told():
-    said = run_module("meshes_info", environment={"DOCKER_HOST": "unix:///nowhere"})
-    assert said["failed"]
-    assert said["msg"].startswith("The Docker Engine does not answer. unix:///nowhere: ")
+def test_docker_engine_that_does_not_answer_is_an_error():
+    result = run_module("meshes_info", environment={"DOCKER_HOST": "unix:///nowhere"})
+    assert result["failed"]
+    assert result["msg"].startswith("The Docker Engine does not answer. unix:///nowhere: ")
 
 
 def test_answer_of_a_host_changes_neither_the_terminal_nor_the_rows_of_others():

@@ -7,7 +7,7 @@ import string
 import sys
 
 import pytest
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Message, Place
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Fragment, Message, Place
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "docs/site"))
@@ -66,7 +66,7 @@ def test_every_message_is_used():
     assert [param.id for param in MEMBERS if tuple(param.id.split(".")) not in used] == []
 
 
-@pytest.mark.parametrize("message", MEMBERS)
+@pytest.mark.parametrize("message", [param for param in MEMBERS if not isinstance(param.values[0], Fragment)])
 def test_message_has_complete_sentences_of_plain_words(message):
     fields = list_fields(message)
     assert all(name.isidentifier() for name in fields)

@@ -130,7 +130,7 @@ def test_what_is_refused_is_told_in_the_words_of_nft_and_the_last_good_one_is_cu
     kernel.run()
     kernel.load(first)
     refused = kernel.load(kernel.generation(rules=RULES + "nonsense\n"), fails=True)
-    assert "nft said: Success=0\nError: syntax error, unexpected nonsense" in refused["msg"]
+    assert "nft reported: Success=0\nError: syntax error, unexpected nonsense" in refused["msg"]
     assert os.readlink(kernel.side / "current") == f"generations/{first}"
     assert f'comment "{first}"' in kernel.table()
     assert kernel.process.poll() is None
@@ -143,7 +143,7 @@ def test_without_a_keeper_the_module_says_so_and_does_not_wait_for_an_answer(ker
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     failed = kernel.load(generation, fails=True, timeout=0)
-    assert f"expected the engine to answer on {kernel.side}/run/ask within 0 s" in failed["msg"]
+    assert f"The engine does not answer on {kernel.side}/run/ask within 0 s: " in failed["msg"]
 
 
 def test_a_generation_that_cannot_be_loaded_at_the_start_ends_the_keeper_with_a_word(kernel):

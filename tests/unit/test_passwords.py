@@ -1,14 +1,16 @@
-"""A password is never made anew where a host holds one, and a given one may always differ."""
+"""Passwords of Redis: a run never creates one that a host has, and a given one may always differ."""
 
 import pytest
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._redis import digest
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Place
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_redis import RedisMessage
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._redis import hash_password
 
-HELD = {"vm1": {"app": digest("one")}, "vm3": {}}
+HELD = {"vm1": {"app": hash_password("one")}, "vm3": {}}
 
 
-def judge(given, kept, held=HELD):
-    return redis.judge({"app": given}, {"app": kept}, held, "/srv/dir")
+def find_problems(given, kept, held=HELD):
+    return redis.find_password_problems({"app": given}, {"app": kept}, held, "/srv/dir")
 
 
 @pytest.mark.parametrize(
@@ -20,48 +22,61 @@ def judge(given, kept, held=HELD):
         ("two", None, HELD),
         ("two", "three", HELD),
         ("two", "three\nlines", HELD),
-        ("", None, {"vm1": {"somebody": digest("one")}}),
+        ("", None, {"vm1": {"somebody": hash_password("one")}}),
     ],
-    ids=["to be made", "kept", "kept and held", "given", "given and another kept", "given and nonsense kept", "another user"],
+    ids=["to be created", "stored", "stored and held", "given", "given and another stored", "given and nonsense stored", "another user"],
 )
-def test_what_may_be(given, kept, held):
-    assert judge(given, kept, held) == []
+def test_accepts_a_password_that_no_host_contradicts(given, kept, held):
+    assert find_problems(given, kept, held) == []
 
 
-@pytest.mark.parametrize(("kept", "found"), [(None, "no redis_app.password"), ("two", "another one in redis_app.password")])
-def test_what_a_host_holds_is_not_made_anew_and_the_sentence_names_host_directory_and_remedy(kept, found):
-    (sentence,) = judge("", kept)
-    for part in ("host vm1:", "/srv/dir on the controller", found, "copy that directory", "set ambassador_controller_dir"):
-        assert part in sentence
-    assert "one in" not in sentence.replace("another one in", "")
+@pytest.mark.parametrize(("kept", "files"), [(None, "redis_app.password is missing"), ("two", "redis_app.password differs")])
+def test_refuses_to_create_a_password_that_a_host_has(kept, files):
+    message = RedisMessage.PASSWORDS_OF_ANOTHER_CONTROLLER
+    problems = find_problems("", kept)
+    assert problems == [message.at(Place(host="vm1"), directory="/srv/dir", files=files)]
+    for part in ("/srv/dir on this controller", files, "Copy that directory", "set ambassador_controller_dir"):
+        assert part in str(problems[0])
+    assert "two" not in str(problems[0])
 
 
-def test_one_sentence_for_all_users_of_a_host():
+def test_problem_of_a_host_names_all_its_users():
     users = {"app": "", "proof": "", "operator": "given"}
-    held = {"vm1": dict.fromkeys(users, digest("one"))}
-    (sentence,) = redis.judge(users, dict.fromkeys(users), held, "/srv/dir")
-    assert "found no redis_app.password, no redis_proof.password;" in sentence
+    held = {"vm1": dict.fromkeys(users, hash_password("one"))}
+    (problem,) = redis.find_password_problems(users, dict.fromkeys(users), held, "/srv/dir")
+    assert dict(problem.values)["files"] == "redis_app.password is missing, redis_proof.password is missing"
 
 
-def test_what_follows_a_password_in_a_file_is_part_of_what_was_hashed():
-    held = {"vm2": {"app": digest("one\n")}}
-    assert redis.judge({"app": ""}, {"app": "one"}, held, "/srv/dir", end="\n") == []
-    assert len(redis.judge({"app": ""}, {"app": "two"}, held, "/srv/dir", end="\n")) == 1
-    assert len(redis.judge({"app": ""}, {"app": "one"}, held, "/srv/dir")) == 1
+def test_end_of_a_file_is_part_of_the_hash():
+    held = {"vm2": {"app": hash_password("one\n")}}
+    assert redis.find_password_problems({"app": ""}, {"app": "one"}, held, "/srv/dir", end="\n") == []
+    assert len(redis.find_password_problems({"app": ""}, {"app": "two"}, held, "/srv/dir", end="\n")) == 1
+    assert len(redis.find_password_problems({"app": ""}, {"app": "one"}, held, "/srv/dir")) == 1
 
 
-@pytest.mark.parametrize(("given", "kept"), [("two\nlines", None), ("a\ttab", None), ({"a": "b"}, None), ("", "two\nlines"), ("", "")])
-def test_a_password_is_one_line(given, kept):
-    (sentence,) = judge(given, kept, {"vm1": {}})
-    assert "password of Redis' user app" in sentence
-    assert "two" not in sentence
+@pytest.mark.parametrize(
+    ("given", "kept", "message"),
+    [
+        ("two\nlines", None, RedisMessage.PASSWORD_INVALID),
+        ("a\ttab", None, RedisMessage.PASSWORD_INVALID),
+        ({"a": "b"}, None, RedisMessage.PASSWORD_INVALID),
+        ("", "two\nlines", RedisMessage.STORED_PASSWORD_INVALID),
+        ("", "", RedisMessage.STORED_PASSWORD_EMPTY),
+    ],
+)
+def test_refuses_a_password_that_is_not_one_line(given, kept, message):
+    (problem,) = find_problems(given, kept, {"vm1": {}})
+    assert problem.message is message
+    assert "Redis user app" in str(problem)
+    assert "two" not in str(problem)
 
 
 @pytest.mark.parametrize("user", ["../app", "an app", ""])
-def test_a_user_is_a_file_name(user):
-    assert "rename it" in redis.judge({user: "given"}, {user: None}, {}, "/srv/dir")[0]
+def test_refuses_a_user_that_is_no_name_of_a_file(user):
+    problems = redis.find_password_problems({user: "given"}, {user: None}, {}, "/srv/dir")
+    assert problems == [RedisMessage.USER_INVALID.at(user=repr(user))]
 
 
-def test_the_file_of_another_mesh_is_named_as_it_is():
-    (sentence,) = redis.judge({"app": ""}, {"app": None}, HELD, "/srv/dir", "blue")
-    assert "found no redis_blue_app.password; copy that directory" in sentence
+def test_problem_names_the_file_of_its_mesh():
+    (problem,) = redis.find_password_problems({"app": ""}, {"app": None}, HELD, "/srv/dir", "blue")
+    assert dict(problem.values)["files"] == "redis_blue_app.password is missing"

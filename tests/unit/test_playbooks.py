@@ -1,4 +1,4 @@
-"""What the playbooks say where there is no host to ask."""
+"""The messages of playbooks without hosts."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from conftest import ROOT
 NO_HOST = (
     "matches no host of the inventory. Give the inventory with -i, or name your groups, for example with -e ambassador_hosts=database:web"
 )
-NAMED = "move: expected the link and the host that it leaves, found one missing; say -e move_link=… -e move_from=…."
+NAMED = "move: the link, or the host that it leaves, is missing. Set -e move_link=… and -e move_from=…."
 GROUPS = {"database": {"hosts": {"d1": None}}, "web": {"hosts": {"w1": None}}, "other": {"hosts": {"o1": None}}}
 
 
@@ -50,12 +50,12 @@ def inventory(variables=None, **groups):
     ("playbook", "groups"),
     [("site", None), ("move", None), *((name, GROUPS) for name in ("site", "status", "teardown", "revoke", "rollover", "move"))],
 )
-def test_a_playbook_without_hosts_fails_and_names_the_remedy(play, playbook, groups):
-    code, said = play(playbook, groups and inventory(**groups))
+def test_playbook_without_hosts_fails_with_the_remedy(play, playbook, groups):
+    code, output = play(playbook, groups and inventory(**groups))
     assert code != 0
-    assert (NAMED if playbook == "move" else f"Pattern VM1:VM2 {NO_HOST}") in said
+    assert (NAMED if playbook == "move" else f"Pattern VM1:VM2 {NO_HOST}") in output
     # nothing else runs
-    assert said.count("TASK [") == 1, said
+    assert output.count("TASK [") == 1, output
 
 
 @pytest.mark.parametrize(
@@ -73,38 +73,38 @@ def test_a_playbook_without_hosts_fails_and_names_the_remedy(play, playbook, gro
             "move",
             {},
             ["-e", "move_link=redis", "-e", "move_from=vm9"],
-            "move_from: expected a host of the inventory, found vm9; correct it",
+            "move_from: vm9 is not a host of the inventory. Correct it",
         ),
         (
             "move",
             {"move_link": "redis", "move_from": "d1"},
             ["--limit", "o1"],
-            "found d1; correct it, give the inventory with -i, or extend",
+            "d1 is not a host of the inventory. Correct it, set the inventory with -i, or extend",
         ),
-        ("move", {"move_link": "redis", "move_from": "d1"}, [], "move_link: expected a link of the map, found redis"),
+        ("move", {"move_link": "redis", "move_from": "d1"}, [], "move_link: redis is not a link of the map."),
     ],
 )
 def test_hosts_of_a_playbook_come_from_the_inventory_or_the_command(play, playbook, variables, arguments, message):
-    code, said = play(playbook, inventory(variables), *arguments)
+    code, output = play(playbook, inventory(variables), *arguments)
     assert code != 0
-    assert message in said, said
+    assert message in output, output
 
 
-def test_a_limit_without_an_inventory_is_refused(play):
-    code, said = play("status", None, "--limit", "vm1")
+def test_limit_without_an_inventory_is_refused(play):
+    code, output = play("status", None, "--limit", "vm1")
     assert code != 0
-    assert "Pattern VM1:VM2 matches no host within --limit vm1. Correct --limit" in said, said
+    assert "Pattern VM1:VM2 matches no host within --limit vm1. Correct --limit" in output, output
 
 
-def test_a_run_is_on_the_hosts_that_the_inventory_names(play):
+def test_run_has_the_hosts_of_the_inventory(play):
     """The modules find no Docker Engine on them, which each of the hosts reports."""
     links = {"db": {"port": 5432, "servers": "database:web", "clients": "web", "backend": "db:5432"}}
     variables = {"ambassador_hosts": "database:web", "ambassador_links": links, "ambassador_docker": {"docker_host": "unix:///none"}}
-    code, said = play("site", inventory(variables))
+    code, output = play("site", inventory(variables))
     assert code != 0
-    assert "Host d1: the Docker Engine does not answer" in said, said
-    assert "Host w1: the Docker Engine does not answer" in said, said
-    assert "o1:" not in said.partition("PLAY RECAP")[0], said
+    assert "Host d1: the Docker Engine does not answer" in output, output
+    assert "Host w1: the Docker Engine does not answer" in output, output
+    assert "o1:" not in output.partition("PLAY RECAP")[0], output
 
 
 ARCHIVE = b"images"
@@ -150,17 +150,17 @@ def test_host_loads_an_archive_of_images_only_with_the_checksum_of_the_inventory
         text=True,
         check=False,
     )
-    said = " ".join((run.stdout + run.stderr).split())
+    output = " ".join((run.stdout + run.stderr).split())
     if is_loaded:
-        assert run.returncode == 0, said
+        assert run.returncode == 0, output
         assert (tmp_path / "log").read_text() == "docker_image_load docker_image_pull "
     else:
-        assert run.returncode == 2, said
+        assert run.returncode == 2, output
         assert not (tmp_path / "log").exists()
-        assert said.count(
+        assert output.count(
             f"Host vm1: the image archive {tmp_path}/images.tar has the checksum sha256:{RIGHT}, not {checksum}. Replace the archive, or"
             " correct ambassador_image_archive_checksum."
-        ), said
-        assert "expected to get the image" not in said
+        ), output
+        assert "cannot be pulled. " not in output
     # the copy is gone
     assert [path.name for path in tmp_path.rglob("*.tar")] == ["images.tar"]

@@ -9,6 +9,8 @@ from ansible_collections.crosshost.ambassador.plugins.filter import redis_proof 
 from ansible_collections.crosshost.ambassador.plugins.module_utils._observation_disk import users
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _redis as redis
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils._container_description import parse_size
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages import Place
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_redis import RedisMessage
 
 redis_files = files_filter.FilterModule().filters()["redis_files"]
 redis_proof = proof_filter.FilterModule().filters()["redis_proof"]
@@ -22,7 +24,7 @@ def sha256(text):
 # -- the files ----------------------------------------------------------------------------------------------------
 
 
-def test_a_server_has_its_users_its_configuration_and_the_operator_s_password():
+def test_server_has_files_for_users_configuration_and_operator():
     files = redis_files(PASSWORDS, "server", memory="512M")
     assert list(files) == ["users.acl", "redis.conf", "operator"]
     assert files["redis.conf"] == (
@@ -33,8 +35,8 @@ def test_a_server_has_its_users_its_configuration_and_the_operator_s_password():
     assert files["operator"] == 'th"ree\\ ä\n'
 
 
-def test_the_acl_has_hashes_and_no_password():
-    lines = redis.users_acl(PASSWORDS).splitlines()
+def test_acl_has_hashes_and_no_password():
+    lines = redis.render_acl(PASSWORDS).splitlines()
     # whoever does not say who he is may ask whether the server lives, and whether it is the master
     assert lines[0] == "user default reset on nopass +ping +role"
     assert [re.match(r"user (\w+) reset on #([0-9a-f]{64}) ", line).groups() for line in lines[1:]] == [
@@ -42,11 +44,11 @@ def test_the_acl_has_hashes_and_no_password():
     ]
     assert not [line for line in lines for password in PASSWORDS.values() if password in line]
     # as the observation of a host reads it
-    assert users(redis.users_acl(PASSWORDS)) == {user: sha256(password) for user, password in PASSWORDS.items()}
+    assert users(redis.render_acl(PASSWORDS)) == {user: sha256(password) for user, password in PASSWORDS.items()}
 
 
-def test_each_user_may_do_what_it_is_for():
-    may = {user: rules.split() for user, rules in redis.MAY.items()}
+def test_each_user_has_only_the_rights_of_its_purpose():
+    may = {user: rules.split() for user, rules in redis.RULES.items()}
     assert list(may) == list(redis.USERS)
     assert may["app"].index("-@dangerous") > may["app"].index("+@all")
     assert "-@admin" in may["app"]
@@ -59,15 +61,15 @@ def test_each_user_may_do_what_it_is_for():
 
 def test_app_runs_no_scripts_unless_a_rule_allows_it():
     def rules(*more):
-        return redis.users_acl(PASSWORDS, more).splitlines()[1].split()[5:]
+        return redis.render_acl(PASSWORDS, more).splitlines()[1].split()[5:]
 
     assert rules().index("-@scripting") > rules().index("+@all")
     assert not [rule for rule in rules() if rule.startswith(("+eval", "+script", "+function", "+fcall"))]
     # the last rule counts
     assert rules("+eval", "resetkeys", "~shop:*") == [*rules(), "+eval", "resetkeys", "~shop:*"]
-    assert redis.users_acl(PASSWORDS, ["+eval"]).splitlines()[2:] == redis.users_acl(PASSWORDS).splitlines()[2:]
-    assert redis.loaded(PASSWORDS, ["+eval"], "1G") != redis.loaded(PASSWORDS, [], "1G")
-    assert redis_files(PASSWORDS, "server", ["+eval"], "1G") == redis.server_files(PASSWORDS, ["+eval"], "1G")
+    assert redis.render_acl(PASSWORDS, ["+eval"]).splitlines()[2:] == redis.render_acl(PASSWORDS).splitlines()[2:]
+    assert redis.render_loaded(PASSWORDS, ["+eval"], "1G") != redis.render_loaded(PASSWORDS, [], "1G")
+    assert redis_files(PASSWORDS, "server", ["+eval"], "1G") == redis.render_server_files(PASSWORDS, ["+eval"], "1G")
 
 
 @pytest.mark.parametrize(
@@ -81,46 +83,48 @@ def test_app_runs_no_scripts_unless_a_rule_allows_it():
     ids=" ".join,
 )
 def test_accepts_rules_for_app(rules):
-    assert redis.app_rule_problems(rules) == []
+    assert redis.find_app_rule_problems(rules) == []
 
 
 @pytest.mark.parametrize(
-    ("rule", "reason"),
+    ("rule", "message"),
     [
-        *((rule, "gives app rights over the server") for rule in ("+function", "+function|load", "+function|flush", "+acl|setuser")),
-        *((rule, "gives app rights over the server") for rule in ("+script", "+script|flush", "+script|kill", "+config|set", "+module")),
-        *((rule, "is not a rule for") for rule in ("allcommands", "nocommands", "on", "off", "reset", "nopass", ">password", "<password")),
-        *((rule, "is not a rule for") for rule in ("#" + "0" * 64, "+@all", "+@slow", "+@write", "+@scripting", "+EVAL", "+get|a|b")),
-        *((rule, "is not a rule for") for rule in ("+eval +evalsha", "+eval\nuser default on nopass +@all", "~a ~b", "", "~", "+")),
-        *((rule, "is not a rule for") for rule in ("(+get ~a)", "clearselectors", "sanitize-payload", 7, None)),
-        *((rule, "because app has all keys. Put resetkeys in front of it.") for rule in ("~shop:*", "%R~shop:*")),
-        ("&news", "because app has all channels. Put resetchannels in front of it."),
+        *((rule, RedisMessage.RULE_ADMINISTERS) for rule in ("+function", "+function|load", "+function|flush", "+acl|setuser")),
+        *((rule, RedisMessage.RULE_ADMINISTERS) for rule in ("+script", "+script|flush", "+script|kill", "+config|set", "+module")),
+        *(
+            (rule, RedisMessage.RULE_INVALID)
+            for rule in ("allcommands", "nocommands", "on", "off", "reset", "nopass", ">password", "<password")
+        ),
+        *((rule, RedisMessage.RULE_INVALID) for rule in ("#" + "0" * 64, "+@all", "+@slow", "+@write", "+@scripting", "+EVAL", "+get|a|b")),
+        *((rule, RedisMessage.RULE_INVALID) for rule in ("+eval +evalsha", "+eval\nuser default on nopass +@all", "~a ~b", "", "~", "+")),
+        *((rule, RedisMessage.RULE_INVALID) for rule in ("(+get ~a)", "clearselectors", "sanitize-payload", 7, None)),
+        *((rule, RedisMessage.RULE_WITHOUT_EFFECT) for rule in ("~shop:*", "%R~shop:*")),
+        ("&news", RedisMessage.RULE_WITHOUT_EFFECT),
     ],
 )
-def test_refuses_a_rule_that_is_not_for_app(rule, reason):
-    (problem,) = redis.app_rule_problems([rule])
-    assert problem.startswith("Variable redis_server_app_rules: ")
-    assert reason in problem
+def test_refuses_a_rule_that_is_not_for_app(rule, message):
+    (problem,) = redis.find_app_rule_problems([rule])
+    assert (problem.message, problem.place.variable) == (message, "redis_server_app_rules")
     # behind a pattern it is too late
-    assert redis.app_rule_problems([rule, "resetkeys", "resetchannels"]) == [problem]
+    assert redis.find_app_rule_problems([rule, "resetkeys", "resetchannels"]) == [problem]
 
 
-def test_refuses_rules_that_are_no_list():
-    (problem,) = redis.app_rule_problems("+eval")
-    assert problem.startswith("Variable redis_server_app_rules: it is not a list.")
+def test_refuses_rules_that_are_not_a_list():
+    (problem,) = redis.find_app_rule_problems("+eval")
+    assert problem == RedisMessage.RULES_NOT_A_LIST.at(Place(variable="redis_server_app_rules"))
 
 
-def test_a_client_has_a_password_in_each_file():
+def test_client_has_one_password_in_each_file():
     assert redis_files({"app": "one", "proof": "two"}, "client") == {"app": "one\n", "proof": "two\n"}
     assert redis_files({}, "client") == {}
 
 
-def test_what_a_server_runs_with_has_no_password_and_differs_for_other_passwords_and_limits():
-    text = redis.loaded(PASSWORDS, [], "512M")
+def test_record_of_a_server_has_no_password_and_differs_for_others():
+    text = redis.render_loaded(PASSWORDS, [], "512M")
     assert redis_files(PASSWORDS, "loaded", memory="512M") == {"loaded": text}
     assert not [password for password in PASSWORDS.values() if password in text]
     assert users(text) == {user: sha256(password) for user, password in PASSWORDS.items()}
-    assert len({text, redis.loaded({**PASSWORDS, "app": "another"}, [], "512M"), redis.loaded(PASSWORDS, [], "1G")}) == 3
+    assert len({text, redis.render_loaded({**PASSWORDS, "app": "another"}, [], "512M"), redis.render_loaded(PASSWORDS, [], "1G")}) == 3
 
 
 MEMORY = ["32M", "64M", "128M", "512M", "2G", "16G", 1 << 30, "1.5g"]
@@ -128,26 +132,26 @@ MEMORY = ["32M", "64M", "128M", "512M", "2G", "16G", 1 << 30, "1.5g"]
 
 def parts(memory):
     """Return the limits, with the limits of output buffers as numbers."""
-    found = redis.limits(memory)
-    reply, replicas = re.fullmatch('"normal ([0-9]+) 0 0 replica ([0-9]+) 0 0"', found["client-output-buffer-limit"]).groups()
-    return {**found, "reply": int(reply), "replicas": int(replicas)}
+    limits = redis.compute_limits(memory)
+    reply, replicas = re.fullmatch('"normal ([0-9]+) 0 0 replica ([0-9]+) 0 0"', limits["client-output-buffer-limit"]).groups()
+    return {**limits, "reply": int(reply), "replicas": int(replicas)}
 
 
 @pytest.mark.parametrize("memory", MEMORY)
 def test_data_clients_and_replicas_together_stay_below_the_limit_of_the_container(memory):
-    limit, found = parse_size(memory), parts(memory)
+    memory_limit, limits = parse_size(memory), parts(memory)
     # an idle server has 14 MiB
-    assert found["maxmemory"] + found["maxmemory-clients"] + found["replicas"] + (16 << 20) <= limit
-    assert found["maxmemory"] >= (limit - (16 << 20)) // 2
+    assert limits["maxmemory"] + limits["maxmemory-clients"] + limits["replicas"] + (16 << 20) <= memory_limit
+    assert limits["maxmemory"] >= (memory_limit - (16 << 20)) // 2
 
 
 @pytest.mark.parametrize("memory", [*MEMORY, "0"])
-def test_a_value_fits_into_a_request_and_a_reply_and_the_last_value_of_a_reply_into_the_part_of_the_clients(memory):
-    found = parts(memory)
-    assert 1 << 20 <= found["proto-max-bulk-len"] <= 512 << 20
-    assert found["proto-max-bulk-len"] == min(found["client-query-buffer-limit"], 512 << 20)
-    assert found["client-query-buffer-limit"] < found["reply"] < found["maxmemory-clients"]
-    assert found["reply"] + found["proto-max-bulk-len"] <= found["maxmemory-clients"] + 1
+def test_value_fits_into_a_request_and_a_reply(memory):
+    limits = parts(memory)
+    assert 1 << 20 <= limits["proto-max-bulk-len"] <= 512 << 20
+    assert limits["proto-max-bulk-len"] == min(limits["client-query-buffer-limit"], 512 << 20)
+    assert limits["client-query-buffer-limit"] < limits["reply"] < limits["maxmemory-clients"]
+    assert limits["reply"] + limits["proto-max-bulk-len"] <= limits["maxmemory-clients"] + 1
 
 
 @pytest.mark.parametrize(
@@ -162,29 +166,28 @@ def test_a_value_fits_into_a_request_and_a_reply_and_the_last_value_of_a_reply_i
     ],
 )
 def test_limits_are_shares_of_the_memory_without_that_of_an_idle_server(memory, expected):
-    found = parts(memory)
+    limits = parts(memory)
     names = ("maxmemory", "maxmemory-clients", "client-query-buffer-limit", "proto-max-bulk-len", "reply", "replicas")
-    assert tuple(found[name] for name in names) == expected
+    assert tuple(limits[name] for name in names) == expected
 
 
 @pytest.mark.parametrize("memory", [0, "", "0"])
 def test_clients_are_limited_without_a_limit_of_the_container(memory):
-    found, expected = parts(memory), parts("512M")
+    limits, expected = parts(memory), parts("512M")
     same = ("maxmemory-clients", "client-query-buffer-limit", "proto-max-bulk-len", "reply")
-    assert [found[name] for name in same] == [expected[name] for name in same]
-    assert found["maxmemory"] == 0
+    assert [limits[name] for name in same] == [expected[name] for name in same]
+    assert limits["maxmemory"] == 0
 
 
 @pytest.mark.parametrize("memory", ["6M", "31M", 1 << 24])
-def test_refuses_a_memory_limit_that_is_too_little_for_redis(memory):
-    assert redis.memory_problems(memory) == [
-        f"Variable redis_server_memory: {memory} is too little for Redis. Use at least 32M, or 0 for no limit."
-    ]
+def test_refuses_a_memory_limit_that_is_too_small(memory):
+    place = Place(variable="redis_server_memory")
+    assert redis.find_memory_problems(memory) == [RedisMessage.MEMORY_TOO_SMALL.at(place, memory=str(memory), minimum="32M")]
 
 
 @pytest.mark.parametrize("memory", [*MEMORY, 0, "0", ""])
 def test_accepts_a_memory_limit(memory):
-    assert redis.memory_problems(memory) == []
+    assert redis.find_memory_problems(memory) == []
 
 
 @pytest.mark.parametrize(
@@ -198,7 +201,7 @@ def test_accepts_a_memory_limit(memory):
     ids=["nothing held", "the same", "one", "two"],
 )
 def test_sessions_end_of_users_whose_password_changes(held, changed):
-    assert redis.changed_users(PASSWORDS, {user: sha256(password) for user, password in held.items()}) == changed
+    assert redis.list_changed_users(PASSWORDS, {user: sha256(password) for user, password in held.items()}) == changed
 
 
 # -- the proof ----------------------------------------------------------------------------------------------------
@@ -219,7 +222,7 @@ def judge(answer=ANSWER, servers=SERVERS, **changes):
     return redis_proof(answer, servers, {**LINK, **changes}, CONSUMER)
 
 
-def test_an_answer_from_one_of_the_servers_proves_the_link_and_its_path_is_told():
+def test_answer_of_a_server_of_the_link_proves_the_link():
     assert judge() == {
         "problem": "",
         "path": "redis_client -> redis:6379 -> ambassador_client on vm2 (haproxy) -> tcp://198.18.0.11:6379 or tcp://[2001:db8::3]:7000"
@@ -230,39 +233,39 @@ def test_an_answer_from_one_of_the_servers_proves_the_link_and_its_path_is_told(
 @pytest.mark.parametrize(
     "servers", [[], [{"stdout": "run_id:0123abcd"}, {"msg": "unreachable"}], [{"stdout": None}, {}], [{"stdout": ["run_id:a"]}, "x"]]
 )
-def test_a_server_that_could_not_be_asked_is_told_in_the_path(servers):
-    said = judge(servers=servers)
-    assert said["problem"] == ""
-    assert said["path"].endswith("redis_server:6379 (that it is that one was not checked: it could not be asked)")
+def test_path_names_a_server_that_could_not_be_asked(servers):
+    judged = judge(servers=servers)
+    assert judged["problem"] == ""
+    assert judged["path"].endswith("redis_server:6379 (not verified, because it could not be asked)")
 
 
-def test_another_server_that_answers_is_told_with_where_it_does():
-    said = judge({"stdout": "vm2\nrun_id:beef"})
-    assert said["problem"] == (
-        "link redis: expected an answer from Redis on vm1, vm3 (run_id ffff, 0123abcd), found run_id beef;"
-        " another server answers on 198.18.0.11, 2001:db8::3."
+def test_answer_of_another_server_is_a_problem_with_its_address():
+    judged = judge({"stdout": "vm2\nrun_id:beef"})
+    assert judged["problem"] == (
+        "Link redis, host vm2: another server than Redis on vm1, vm3 (run_id ffff, 0123abcd) answers on 198.18.0.11, 2001:db8::3"
+        " (run_id beef). Correct the address, or stop that server."
     )
 
 
 @pytest.mark.parametrize(
-    ("answer", "found"),
+    ("answer", "output"),
     [
         ({"stdout": "", "stderr": "Could not connect to Redis"}, "Could not connect to Redis"),
         ({"stdout": "NOAUTH Authentication required.\n"}, "NOAUTH Authentication required."),
         # somebody else's answer
         ({"stdout": "vm9\nrun_id:0123abcd"}, "vm9\nrun_id:0123abcd"),
         ({"msg": "no such container"}, "no such container"),
-        ({}, "none"),
+        ({}, "no answer"),
     ],
 )
-def test_no_answer_is_told_with_what_was_said_and_what_a_limited_run_lacks(answer, found):
+def test_problem_without_an_answer_has_the_output_of_the_client(answer, output):
     assert judge(answer)["problem"] == (
-        "link redis: expected answers to PING and INFO for user proof through ambassador_client on vm2 from"
-        f" tcp://198.18.0.11:6379 or tcp://[2001:db8::3]:7000, found: {found}; if the run was limited, run it for vm1, vm3 as well."
+        "Link redis, host vm2: tcp://198.18.0.11:6379 or tcp://[2001:db8::3]:7000 does not answer PING and INFO of user proof through"
+        f" ambassador_client: {output}. If the run was limited, run it for vm1, vm3 as well."
     )
 
 
-def test_a_redis_without_passwords_is_asked_by_nobody_in_particular():
-    said = redis_proof({}, [], {**LINK, "servers": []}, {**CONSUMER, "user": ""})["problem"]
-    assert "PING and INFO through ambassador_client" in said
-    assert "run it for the targets as well" in said
+def test_problem_of_a_redis_without_passwords_names_no_user():
+    judged = redis_proof({}, [], {**LINK, "servers": []}, {**CONSUMER, "user": ""})["problem"]
+    assert "PING and INFO through ambassador_client" in judged
+    assert "run it for the targets as well" in judged

@@ -39,7 +39,7 @@ class Authority:
     def certify(self, name):
         """Return a certificate as the controller issues it."""
         key = ec.generate_private_key(ec.SECP256R1()).public_key()
-        return signing.issue(key, [name], self.pem, self.key, 30, NOW.timestamp())
+        return signing.issue_certificate(key, [name], self.pem, self.key, 30, NOW.timestamp())
 
     def list(self, *serials, days=1):
         """Return a list as a CA elsewhere signs it, without a number and without extensions."""
@@ -60,7 +60,7 @@ def serial(text):
 
 
 def identifier(authority):
-    return revocation.identifiers(authority.pem)[0]
+    return revocation.list_key_identifiers(authority.pem)[0]
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def is_accepted(tmp_path):
 # -- the lists ----------------------------------------------------------------------------------------------------
 
 
-def test_every_other_host_stays_accepted_with_an_intermediate_ca_and_its_root(is_accepted):
+def test_revocation_keeps_other_hosts_with_an_intermediate_ca(is_accepted):
     root = Authority("root")
     issuing = Authority("issuing", root)
     ca, lost, kept = issuing.pem + root.pem, issuing.certify("vm3"), issuing.certify("vm1")
@@ -89,76 +89,76 @@ def test_every_other_host_stays_accepted_with_an_intermediate_ca_and_its_root(is
     # the list of one CA alone refuses everybody
     assert not is_accepted(kept, ca, issuing.list(serial(lost)))
     with pytest.raises(revocation.GapError) as refused:
-        revocation.complete(ca, "", [issuing.key], issued, NOW.timestamp())
+        revocation.complete_lists(ca, "", [issuing.key], issued, NOW.timestamp())
     assert refused.value.gaps == [("CN=root", ListFault.MISSING, [])]
-    lists = revocation.complete(ca, root.list(), [issuing.key], issued, NOW.timestamp())
+    lists = revocation.complete_lists(ca, root.list(), [issuing.key], issued, NOW.timestamp())
     assert is_accepted(kept, ca, lists)
     assert not is_accepted(lost, ca, lists)
     # as it is, it is complete
-    assert revocation.complete(ca, lists, [], issued, NOW.timestamp()) == lists
+    assert revocation.complete_lists(ca, lists, [], issued, NOW.timestamp()) == lists
 
 
 @pytest.mark.parametrize("names", [("one", "two"), ("same", "same")], ids=str)
-def test_every_other_host_stays_accepted_with_two_cas(is_accepted, names):
+def test_revocation_keeps_other_hosts_with_two_cas(is_accepted, names):
     one, two = map(Authority, names)
     ca = one.pem + two.pem
     lost, kept = (one.certify("vm3"), two.certify("vm3")), (one.certify("vm1"), two.certify("vm1"))
     issued = {(serial(lost[0]), identifier(one)), (serial(lost[1]), identifier(two))}
-    lists = revocation.complete(ca, "", [two.key, one.key], issued, NOW.timestamp())
+    lists = revocation.complete_lists(ca, "", [two.key, one.key], issued, NOW.timestamp())
     assert [is_accepted(text, ca, lists) for text in (*lost, *kept)] == [False, False, True, True]
     # each CA lists what it issued, and what is revoked stays so
-    assert [entry["serial"] for entry in certificates.revoked(lists)] == [serial(text) for text in lost]
-    more = revocation.complete(ca, lists, [one.key], {(serial(kept[0]), identifier(one))}, NOW.timestamp())
+    assert [entry["serial"] for entry in certificates.list_revoked(lists)] == [serial(text) for text in lost]
+    more = revocation.complete_lists(ca, lists, [one.key], {(serial(kept[0]), identifier(one))}, NOW.timestamp())
     assert [is_accepted(text, ca, more) for text in (*lost, *kept)] == [False, False, False, True]
     # a list goes with its CA
-    assert certificates.blocks(revocation.complete(two.pem, more, [], set(), NOW.timestamp()), "X509 CRL") == [
+    assert certificates.find_blocks(revocation.complete_lists(two.pem, more, [], set(), NOW.timestamp()), "X509 CRL") == [
         block
-        for block in certificates.blocks(more, "X509 CRL")
-        if certificates.list_of(x509.load_pem_x509_certificate(two.pem.encode()), block)
+        for block in certificates.find_blocks(more, "X509 CRL")
+        if certificates.find_list(x509.load_pem_x509_certificate(two.pem.encode()), block)
     ]
 
 
-def test_a_new_list_is_valid_for_a_host_whose_clock_is_behind_and_counts_up():
+def test_new_list_is_valid_for_a_slow_clock_and_has_the_next_number():
     one = Authority("one")
-    first = revocation.complete(one.pem, "", [one.key], {(7, "")}, NOW.timestamp())
-    second = revocation.complete(one.pem, first, [one.key], {(8, "")}, NOW.timestamp() + 1)
+    first = revocation.complete_lists(one.pem, "", [one.key], {(7, "")}, NOW.timestamp())
+    second = revocation.complete_lists(one.pem, first, [one.key], {(8, "")}, NOW.timestamp() + 1)
     lists = [x509.load_pem_x509_crl(text.encode()) for text in (first, second)]
     assert all(crl.last_update_utc <= NOW - datetime.timedelta(minutes=59) for crl in lists)
-    assert [certificates.extension_value(crl, x509.CRLNumber).crl_number for crl in lists] == [1, 2]
+    assert [certificates.get_extension(crl, x509.CRLNumber).crl_number for crl in lists] == [1, 2]
     assert [entry.serial_number for entry in lists[1]] == [7, 8]
     assert [entry.revocation_date_utc for entry in lists[1]] == [NOW, NOW + datetime.timedelta(seconds=1)]
 
 
-def test_a_list_that_has_ended_is_signed_again_or_refused():
+def test_list_that_has_ended_is_signed_again_or_refused():
     one = Authority("one")
     ended = one.list(7, days=-1)
-    lists = revocation.complete(one.pem, ended, [one.key], set(), NOW.timestamp())
-    assert [entry["serial"] for entry in certificates.revoked(lists)] == [7]
-    assert certificates.unlisted(one.pem, lists, NOW.timestamp()) == []
+    lists = revocation.complete_lists(one.pem, ended, [one.key], set(), NOW.timestamp())
+    assert [entry["serial"] for entry in certificates.list_revoked(lists)] == [7]
+    assert certificates.find_unlisted_authorities(one.pem, lists, NOW.timestamp()) == []
     for crl, issued, gap in (
         (ended, set(), ("CN=one", ListFault.ENDED, [])),
         ("", {(8, identifier(one))}, ("CN=one", ListFault.MISSING, [8])),
         (one.list(7), {(8, identifier(one)), (7, identifier(one))}, ("CN=one", None, [8])),
     ):
         with pytest.raises(revocation.GapError) as refused:
-            revocation.complete(one.pem, crl, [], issued, NOW.timestamp())
+            revocation.complete_lists(one.pem, crl, [], issued, NOW.timestamp())
         assert refused.value.gaps == [gap]
 
 
-def test_a_ca_that_may_sign_no_list_is_refused(is_accepted):
+def test_revocation_refuses_a_ca_that_cannot_sign_lists(is_accepted):
     one = Authority("one", signs_lists=False)
     assert not is_accepted(one.certify("vm1"), one.pem, one.list())
     with pytest.raises(revocation.GapError) as refused:
-        revocation.complete(one.pem, "", [one.key], {(7, "")}, NOW.timestamp())
+        revocation.complete_lists(one.pem, "", [one.key], {(7, "")}, NOW.timestamp())
     assert refused.value.gaps == [("CN=one", ListFault.CANNOT_SIGN, [7])]
 
 
-def test_each_ca_without_a_list_is_found_before_a_deployment(is_accepted):
+def test_finds_each_ca_without_a_list(is_accepted):
     root, other, forger = Authority("root"), Authority("other"), Authority("root")
     issuing = Authority("issuing", root)
     ca, now, host = issuing.pem + root.pem + other.pem, NOW.timestamp(), issuing.certify("vm1")
     whole = issuing.list() + root.list() + other.list()
-    assert certificates.unlisted(ca, "", now) == certificates.unlisted(ca, whole, now) == []
+    assert certificates.find_unlisted_authorities(ca, "", now) == certificates.find_unlisted_authorities(ca, whole, now) == []
     assert is_accepted(host, ca, whole)
     for crl, expected in (
         (issuing.list() + other.list(), [("CN=root", ListFault.MISSING)]),
@@ -166,7 +166,7 @@ def test_each_ca_without_a_list_is_found_before_a_deployment(is_accepted):
         (issuing.list() + other.list() + forger.list(), [("CN=root", ListFault.MISSING)]),
         (issuing.list(days=-1) + root.list(), [("CN=issuing", ListFault.ENDED), ("CN=other", ListFault.MISSING)]),
     ):
-        assert [(one["name"], one["fault"]) for one in certificates.unlisted(ca, crl, now)] == expected
+        assert [(one["name"], one["fault"]) for one in certificates.find_unlisted_authorities(ca, crl, now)] == expected
         assert not is_accepted(host, ca, crl)
 
 
@@ -190,7 +190,7 @@ class Controller:
     def issue(self, authority, host, mesh="default"):
         """Return a certificate, and log it."""
         text = authority.certify(host)
-        signing.append(self.directory, signing.log_entry(host, text, NOW.timestamp(), mesh))
+        signing.append_to_log(self.directory, signing.build_log_entry(host, text, NOW.timestamp(), mesh))
         return text
 
     def files(self):
@@ -218,7 +218,7 @@ def controller(tmp_path, one):
     return Controller(tmp_path / "ca", one)
 
 
-def test_a_revocation_during_each_step_of_a_rollover_lists_the_certificates_of_both_cas(controller, one, is_accepted):
+def test_revocation_during_a_rollover_lists_certificates_of_both_cas(controller, one, is_accepted):
     two = Authority("two")
     former = {name: controller.issue(one, name) for name in ("vm1", "vm2", "vm3", "vm4", "vm5")}
     assert controller.take("revoke", host="vm5")["changed"]
@@ -227,14 +227,14 @@ def test_a_revocation_during_each_step_of_a_rollover_lists_the_certificates_of_b
 
     def accepted(texts):
         ca, crl = controller.read("ca.pem"), controller.read("ca.crl")
-        assert certificates.unlisted(ca, crl, NOW.timestamp()) == []
+        assert certificates.find_unlisted_authorities(ca, crl, NOW.timestamp()) == []
         return [name for name, text in texts.items() if is_accepted(text, ca, crl)]
 
     # as a run that was interrupted left it
     assert controller.take("revoke", host="vm4")["changed"]
     assert accepted(former) == ["vm1", "vm2", "vm3"]
     assert controller.take("trust")["changed"]
-    assert certificates.blocks(controller.read("ca.pem"), "CERTIFICATE") == [text.strip() for text in (one.pem, two.pem)]
+    assert certificates.find_blocks(controller.read("ca.pem"), "CERTIFICATE") == [text.strip() for text in (one.pem, two.pem)]
     assert accepted(former) == ["vm1", "vm2", "vm3"]
     assert controller.take("revoke", host="vm3")["changed"]
     assert accepted(former) == ["vm1", "vm2"]
@@ -243,7 +243,7 @@ def test_a_revocation_during_each_step_of_a_rollover_lists_the_certificates_of_b
     controller.write("ca.key", two.private())
     assert controller.take("sign")["changed"]
     assert (controller.read("ca.key"), controller.read("previous.key")) == (two.private(), one.private())
-    assert certificates.blocks(controller.read("ca.pem"), "CERTIFICATE") == [text.strip() for text in (two.pem, one.pem)]
+    assert certificates.find_blocks(controller.read("ca.pem"), "CERTIFICATE") == [text.strip() for text in (two.pem, one.pem)]
     assert not controller.take("sign")["changed"]
     assert not controller.take("trust")["changed"]
     present = {name: controller.issue(two, name) for name in ("vm1", "vm2", "vm3")}
@@ -255,7 +255,7 @@ def test_a_revocation_during_each_step_of_a_rollover_lists_the_certificates_of_b
     assert sorted(controller.files()) == ["ca.crl", "ca.key", "ca.pem", "issued.jsonl"]
 
 
-def test_a_rollover_without_revocations_creates_no_list_and_keeps_issuers(controller, one):
+def test_rollover_without_revocations_creates_no_list_and_keeps_issuers(controller, one):
     root = Authority("root")
     issuing, two = Authority("issuing", root), Authority("two")
     controller.write("ca.pem", issuing.pem + root.pem)
@@ -267,12 +267,12 @@ def test_a_rollover_without_revocations_creates_no_list_and_keeps_issuers(contro
         assert controller.take(step, check=True)["changed"]
         assert controller.files() == before
         assert controller.take(step)["changed"]
-        assert certificates.blocks(controller.read("ca.pem"), "CERTIFICATE") == [authority.pem.strip() for authority in expected]
+        assert certificates.find_blocks(controller.read("ca.pem"), "CERTIFICATE") == [authority.pem.strip() for authority in expected]
     assert sorted(controller.files()) == ["ca.key", "ca.pem"]
     assert (controller.directory / "ca.key").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_revocation_that_this_controller_cannot_complete_changes_nothing(controller, one, monkeypatch):
+def test_revocation_changes_nothing_if_the_controller_cannot_complete_it(controller, one, monkeypatch):
     other, lists = Authority("other"), str(controller.directory / "ca.crl")
     lost = controller.issue(one, "vm3")
     controller.write("ca.pem", one.pem + other.pem)
@@ -306,7 +306,7 @@ def test_a_revocation_that_this_controller_cannot_complete_changes_nothing(contr
     assert controller.files() == before
 
 
-def test_a_host_without_certificates_of_a_present_ca_is_refused(controller, one):
+def test_revocation_refuses_a_host_without_certificates(controller, one):
     controller.issue(Authority("gone"), "vm3")
     for host in ("vm3", "vm9", "", "*"):
         refused = controller.take("revoke", host=host)
@@ -314,13 +314,13 @@ def test_a_host_without_certificates_of_a_present_ca_is_refused(controller, one)
     assert "ca.crl" not in controller.files()
 
 
-def test_other_meshes_with_the_same_ca_are_named_and_a_rollover_refuses(controller, one):
+def test_rollover_refuses_a_ca_of_other_meshes(controller, one):
     controller.issue(one, "vm1")
     controller.issue(Authority("gone"), "vm1", "green")
     lost = controller.issue(one, "vm3", "blue")
     assert controller.take("revoke", host="vm3")["other_meshes"] == ["blue"]
     # the certificate is good in each mesh
-    assert [entry["serial"] for entry in certificates.revoked(controller.read("ca.crl"))] == [serial(lost)]
+    assert [entry["serial"] for entry in certificates.list_revoked(controller.read("ca.crl"))] == [serial(lost)]
     assert len(controller.warnings) == 1
     controller.write("next.pem", (two := Authority("two")).pem)
     controller.write("next.key", two.private())
@@ -334,7 +334,7 @@ def test_other_meshes_with_the_same_ca_are_named_and_a_rollover_refuses(controll
     assert controller.take("trust")["other_meshes"] == []
 
 
-def test_a_rollover_refuses_before_it_creates_a_ca_that_a_copy_of_the_directory_would_hold():
+def test_rollover_refuses_before_it_creates_a_ca():
     tasks = yaml.safe_load((ROOT / "roles/ambassador_engine/tasks/rollover.yml").read_text())
     kinds = ["refuse" if task.get("check_mode") else "create" if "block" in task else "take" for task in tasks[-3:]]
     assert kinds == ["refuse", "create", "take"]

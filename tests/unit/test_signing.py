@@ -10,7 +10,7 @@ import subprocess
 import pytest
 import yaml
 from ansible_collections.crosshost.ambassador.plugins.plugin_utils import _signing as signing
-from ansible_collections.crosshost.ambassador.plugins.plugin_utils._signing import Fault
+from ansible_collections.crosshost.ambassador.plugins.plugin_utils._messages_controller import Fault, KeyFault
 from conftest import ROOT
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -96,7 +96,9 @@ AUTHORITY = Authority()
 
 def issued(text, names=("vm2",), authority=AUTHORITY, days=730):
     key = signing.read_request(text).public_key()
-    return x509.load_pem_x509_certificate(signing.issue(key, list(names), authority.pem, authority.key, days, NOW.timestamp()).encode())
+    return x509.load_pem_x509_certificate(
+        signing.issue_certificate(key, list(names), authority.pem, authority.key, days, NOW.timestamp()).encode()
+    )
 
 
 def holds_what_is_expected(certificate, names=("vm2",), authority=AUTHORITY):
@@ -117,11 +119,11 @@ def holds_what_is_expected(certificate, names=("vm2",), authority=AUTHORITY):
     )
 
 
-# -- our own CA ---------------------------------------------------------------------------------------------------
+# -- the CA of the controller ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("forged", [{}, *FORGED.values(), EVERYTHING], ids=str)
-def test_certificate_holds_only_what_the_controller_says(forged):
+def test_certificate_has_only_the_fields_of_the_controller(forged):
     certificate = issued(request(**forged))
     assert holds_what_is_expected(certificate)
     certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(AUTHORITY.pem.encode()))
@@ -176,20 +178,20 @@ def test_accepts_the_curves_of_tls(curve):
     assert signing.read_request(request(key)).public_key() == key.public_key()
 
 
-def test_refuses_the_key_of_somebody_else():
+def test_refuses_a_request_that_its_key_did_not_sign():
     """Its owner never signed the request."""
-    own = x509.load_pem_x509_csr(request().encode()).public_bytes(serialization.Encoding.DER)
+    original = x509.load_pem_x509_csr(request().encode()).public_bytes(serialization.Encoding.DER)
     point = (serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
     other = ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(*point)
-    taken = own.replace(KEY.public_key().public_bytes(*point), other)
-    assert taken != own
+    forged = original.replace(KEY.public_key().public_bytes(*point), other)
+    assert forged != original
     with pytest.raises(signing.SigningError) as refused:
-        signing.read_request(pem(x509.load_der_x509_csr(taken)))
+        signing.read_request(pem(x509.load_der_x509_csr(forged)))
     assert refused.value.fault is Fault.NOT_SIGNED
 
 
 @pytest.mark.parametrize("text", ["", "no request", "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"])
-def test_refuses_what_is_no_request(text):
+def test_refuses_a_text_that_is_no_request(text):
     with pytest.raises(signing.SigningError) as refused:
         signing.read_request(text)
     assert refused.value.fault is Fault.UNREADABLE
@@ -208,15 +210,15 @@ def test_key_of_the_ca_needs_its_passphrase_and_belongs_to_it():
     assert signing.read_authority_key(secret, PASSPHRASE, AUTHORITY.pem).public_key() == AUTHORITY.key.public_key()
     # a passphrase that the key does not have yet
     assert signing.read_authority_key(AUTHORITY.private(), PASSPHRASE, AUTHORITY.pem).public_key() == AUTHORITY.key.public_key()
-    for text, passphrase, reason in (
-        (secret, "wrong", "the key cannot be read with this passphrase"),
-        (secret, "", "the key is encrypted, and no passphrase is given"),
-        ("no key", "", "the key cannot be read with this passphrase"),
-        (Authority().private(), "", "the key belongs to another CA"),
+    for text, passphrase, fault in (
+        (secret, "wrong", KeyFault.WRONG_PASSPHRASE),
+        (secret, "", KeyFault.NO_PASSPHRASE),
+        ("no key", "", KeyFault.WRONG_PASSPHRASE),
+        (Authority().private(), "", KeyFault.OTHER_CA),
     ):
         with pytest.raises(signing.AuthorityKeyError) as refused:
             signing.read_authority_key(text, passphrase, AUTHORITY.pem)
-        assert str(refused.value) == reason
+        assert refused.value.fault is fault
 
 
 # -- a CA elsewhere -----------------------------------------------------------------------------------------------
@@ -242,7 +244,7 @@ def test_refuses_to_export_a_request_with_another_attribute(oid):
     text = pem(builder.add_attribute(x509.ObjectIdentifier(oid), b"vm1").sign(KEY, hashes.SHA256()))
     with pytest.raises(signing.SigningError) as refused:
         signing.check_request(signing.read_request(text), ["vm2"])
-    assert refused.value.fault is signing.Fault.ATTRIBUTE
+    assert refused.value.fault is Fault.ATTRIBUTE
 
 
 def check(text, replaced="", authority=AUTHORITY):
@@ -259,7 +261,7 @@ def check(text, replaced="", authority=AUTHORITY):
     ],
     ids=str,
 )
-def test_accepts_what_a_ca_elsewhere_may_add(others):
+def test_accepts_harmless_additions_of_another_ca(others):
     text = AUTHORITY.certify(**others)
     # the CA may append its chain
     assert check(text + AUTHORITY.pem) == text
@@ -280,13 +282,13 @@ def test_accepts_what_a_ca_elsewhere_may_add(others):
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_refuses_a_certificate_that_holds_something_else(fault, others):
+def test_refuses_a_certificate_with_other_fields(fault, others):
     with pytest.raises(signing.SigningError) as refused:
         check(AUTHORITY.certify(**others))
     assert refused.value.fault is fault
 
 
-def test_refuses_a_certificate_of_another_ca_or_no_new_one():
+def test_refuses_a_certificate_of_another_ca_and_an_old_one():
     text, impostor = AUTHORITY.certify(), Authority("CA")
     for given, options, fault in (
         (impostor.certify(), {}, Fault.AUTHORITY),
@@ -304,18 +306,18 @@ def test_refuses_a_certificate_of_another_ca_or_no_new_one():
 # -- the log ------------------------------------------------------------------------------------------------------
 
 
-def test_log_says_what_was_issued_and_revocation_reads_it(tmp_path):
+def test_log_has_all_issued_certificates_for_a_revocation(tmp_path):
     directory = tmp_path / "new"
     assert signing.read_log(directory) == []
-    assert signing.issued_to("vm2", directory) == set()
+    assert signing.list_issued_certificates("vm2", directory) == set()
     texts = [AUTHORITY.certify(), AUTHORITY.certify(), AUTHORITY.certify(subject="vm1")]
     serials = [x509.load_pem_x509_certificate(text.encode()).serial_number for text in texts]
     for host, text in zip(("vm2", "vm2", "vm1"), texts, strict=True):
-        signing.append(directory, signing.log_entry(host, text, NOW.timestamp(), "blue"))
+        signing.append_to_log(directory, signing.build_log_entry(host, text, NOW.timestamp(), "blue"))
     with (directory / signing.LOG).open("a") as file:
         file.write('{"time": "2026-')
     # the next entry is not lost with the one that was cut
-    signing.append(directory, signing.log_entry("vm3", texts[2], NOW.timestamp()))
+    signing.append_to_log(directory, signing.build_log_entry("vm3", texts[2], NOW.timestamp()))
     entry = signing.read_log(directory)[0]
     digest = hashes.Hash(hashes.SHA256())
     digest.update(KEY.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
@@ -324,18 +326,18 @@ def test_log_says_what_was_issued_and_revocation_reads_it(tmp_path):
     assert entry == (NOW.isoformat(), "vm2", serials[0], digest.finalize().hex(), end, authority, "blue")
     # as a version before wrote it
     assert signing.Issued(**dict.fromkeys(entry._fields[:5], "")).authority == ""
-    assert [one.host for one in signing.read_log(directory)] == ["vm2", "vm2", "vm1", "vm3"]
+    assert [entry.host for entry in signing.read_log(directory)] == ["vm2", "vm2", "vm1", "vm3"]
     assert stat.S_IMODE((directory / signing.LOG).stat().st_mode) == 0o600
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     # of a version before the log
     (directory / "certificates/vm2").mkdir(parents=True)
     for name in ("17", str(serials[0])):
         (directory / f"certificates/vm2/{name}.pem").write_text(texts[0])
-    assert signing.issued_to("", directory) == signing.issued_to("*", directory) == set()
-    assert signing.issued_to("vm2", directory) == {(number, authority) for number in (17, *serials[:2])}
+    assert signing.list_issued_certificates("", directory) == signing.list_issued_certificates("*", directory) == set()
+    assert signing.list_issued_certificates("vm2", directory) == {(number, authority) for number in (17, *serials[:2])}
     # of another version, or cut
     (directory / "certificates/vm2/18.pem").write_text("")
-    assert (18, "") in signing.issued_to("vm2", directory)
+    assert (18, "") in signing.list_issued_certificates("vm2", directory)
 
 
 # -- as a task ----------------------------------------------------------------------------------------------------
@@ -408,7 +410,7 @@ def test_task_signs_with_the_ca_of_the_controller(sign, tmp_path):
     assert len(signing.read_log(directory)) == 1
 
 
-def test_task_refuses_facts_in_the_place_of_variables_and_a_former_name_without_proof(sign, tmp_path):
+def test_task_refuses_facts_that_replace_variables_and_a_former_name_without_proof(sign, tmp_path):
     directory = tmp_path / "ca"
     directory.mkdir()
     (directory / "ca.pem").write_text(AUTHORITY.pem)
@@ -433,14 +435,14 @@ def test_task_refuses_facts_in_the_place_of_variables_and_a_former_name_without_
 
 
 @pytest.mark.parametrize("passphrase", ["ends with a line\n", 12345], ids=str)
-def test_task_takes_the_passphrase_as_it_is(sign, tmp_path, passphrase):
+def test_task_does_not_change_the_passphrase(sign, tmp_path, passphrase):
     (tmp_path / "ca.pem").write_text(AUTHORITY.pem)
     (tmp_path / "ca.key").write_text(AUTHORITY.private(str(passphrase)))
     signed, __ = sign(request(), tmp_path, ambassador_ca_passphrase=passphrase)
     assert holds_what_is_expected(x509.load_pem_x509_certificate(signed["certificate"].encode()))
 
 
-def test_task_signs_with_the_ca_that_is_given(sign, tmp_path):
+def test_task_signs_with_a_given_ca(sign, tmp_path):
     given = {"ambassador_ca_certificate": AUTHORITY.pem, "ambassador_ca_key": AUTHORITY.private()}
     directory = tmp_path / "ca"
     signed, printed = sign(request(**EVERYTHING), directory, **given)
@@ -455,7 +457,7 @@ def test_task_signs_with_the_ca_that_is_given(sign, tmp_path):
     )
 
 
-def test_task_exports_a_request_and_takes_its_certificate(sign, tmp_path):
+def test_task_exports_a_request_and_reads_its_certificate(sign, tmp_path):
     directory = tmp_path / "ca"
     directory.mkdir()
     (directory / "ca.pem").write_text(AUTHORITY.pem)

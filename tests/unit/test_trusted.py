@@ -35,7 +35,7 @@ OPTIONS = [
 def test_fact_is_no_option_of_a_connection(monkeypatch, fact):
     """With the control path of OpenSSH of another host, the next task would run there."""
     monkeypatch.setattr(controller.constants, "INJECT_FACTS_AS_VARS", True)
-    assert controller.overriding_facts({"ansible_facts": {fact: "forged"}}) == [fact]
+    assert controller.list_overriding_facts({"ansible_facts": {fact: "forged"}}) == [fact]
 
 
 def test_fact_is_no_option_of_a_loaded_plugin(monkeypatch):
@@ -43,7 +43,7 @@ def test_fact_is_no_option_of_a_loaded_plugin(monkeypatch):
     definitions = {"address": {"vars": [{"name": "ansible_tunnel_address"}, {"name": "tunnel_key"}, {"name": "ansible_user"}]}}
     monkeypatch.setattr(controller.constants.config, "_plugins", {"connection": {"tunnel": definitions}})
     facts = {"tunnel_address": "", "tunnel_key": "", "user": "", "tunnel0": {}}
-    assert controller.overriding_facts({"ansible_facts": facts}) == ["tunnel_address", "tunnel_key"]
+    assert controller.list_overriding_facts({"ansible_facts": facts}) == ["tunnel_address", "tunnel_key"]
 
 
 def test_all_options_of_plugins_of_ansible_are_refused(monkeypatch):
@@ -59,12 +59,12 @@ def test_all_options_of_plugins_of_ansible_are_refused(monkeypatch):
     options = {option for kind, name in plugins for option in config.get_plugin_vars(kind, name) if option.startswith("ansible_")}
     facts = {name.removeprefix("ansible_"): "" for name in clean_facts(dict.fromkeys(options, ""))}
     assert {"control_path", "remote_tmp"} <= facts.keys()
-    assert set(facts) - set(controller.overriding_facts({"ansible_facts": facts})) == set()
+    assert set(facts) - set(controller.list_overriding_facts({"ansible_facts": facts})) == set()
 
 
 def test_names_of_facts_are_printable(monkeypatch):
     monkeypatch.setattr(controller.constants, "INJECT_FACTS_AS_VARS", True)
-    assert controller.overriding_facts({"ansible_facts": {"status_\033[2J": ""}}) == [r"'status_\x1b[2J'"]
+    assert controller.list_overriding_facts({"ansible_facts": {"status_\033[2J": ""}}) == [r"'status_\x1b[2J'"]
 
 
 def test_facts_of_the_module_setup_are_no_options(monkeypatch):
@@ -74,7 +74,7 @@ def test_facts_of_the_module_setup_are_no_options(monkeypatch):
         *("flags", "user_id", "user_dir", "python", "python_version", "virtualization_tech_host", "ssh_host_key_rsa_public", "cmdline"),
         *("ssh_host_key_ed25519_public_keytype", "discovered_interpreter_python", "services", "packages", "machine_id", "fips", "lsb"),
     }
-    assert controller.overriding_facts({"ansible_facts": dict.fromkeys(facts, "")}) == []
+    assert controller.list_overriding_facts({"ansible_facts": dict.fromkeys(facts, "")}) == []
 
 
 def test_paths_of_the_controller_and_commands_on_another_host_are_trusted():

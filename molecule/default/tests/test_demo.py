@@ -11,7 +11,7 @@ def test_the_demo_shows_the_path_and_changes_nothing(vm1):
     assert demo.returncode == 0, demo.stdout + demo.stderr
     # what Ansible says is in a file, and its plays are the steps that are shown
     log = re.search(r"all that it says is in (\S+)\)", demo.stdout)[1]
-    assert len(re.findall(r"changed=0 .*failed=0", (ROOT / log).read_text().partition("PLAY [The links")[0])) == 2
+    assert len(re.findall(r"changed=0 .*failed=0", (ROOT / log).read_text().partition("PLAY [Check the links")[0])) == 2
     steps, last_play, picture = demo.stdout.partition("   Deploy the links\n")
     assert "TASK" not in demo.stdout
     assert "   Prepare the hosts\n" in steps
@@ -25,4 +25,4 @@ def test_the_demo_shows_the_path_and_changes_nothing(vm1):
     assert "CN=vm1 is verified (OK), and lets vm2 in (link redis is up)" in picture
     assert "GET without a password: NOPERM" in picture
     page = (ROOT / re.search(r"Its status: +(\S+)", picture)[1]).read_text()
-    assert "all is well: links redis" in page
+    assert "Link redis on 2 hosts is up." in page

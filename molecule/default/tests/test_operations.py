@@ -26,7 +26,7 @@ def test_status_says_that_all_is_well_and_changes_nothing(hosts, vm2, playbook, 
     assert run.returncode == 0, run.stdout
     assert re.search(r"vm1 +server +redis +6379 +redis_server +[0-9.]+:6379 +UP", run.stdout), run.stdout
     assert re.search(r"vm2 +client +redis +6379 +vm1 +[0-9.]+:6379 +UP", run.stdout), run.stdout
-    assert "all is well: links redis, 2 sides, warnings 0" in run.stdout
+    assert "Link redis on 2 hosts is up." in run.stdout
     assert all(re.search(UNCHANGED.format(number), run.stdout, re.M) for number in (1, 2))
     assert {host: everything(hosts[host]) for host in hosts} == before
 
@@ -40,7 +40,7 @@ def test_status_fails_with_a_sentence_where_the_backend_is_gone(vm1, vm2, playbo
         vm1.check_output("docker start redis_server")
         until(vm2, PING)
     assert run.returncode == 2, run.stdout
-    assert "host vm1, server side, link redis: expected a target that is up, found redis_server" in run.stdout
+    assert "problem: Link redis, host vm1: the link is down on the server side. redis_server" in run.stdout
     assert re.search(r"vm1 +server +redis +6379 shut +redis_server", run.stdout)
     found = json.loads((tmp_path / "status.json").read_text())
     jsonschema.validate(found, json.loads((ROOT / "docs/status.schema.json").read_text()), jsonschema.Draft202012Validator)

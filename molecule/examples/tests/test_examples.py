@@ -55,7 +55,7 @@ def test_site_runs_no_redis_for_a_map_without_it(playbook):
 def test_status_knows_the_link_of_a_larger_playbook(playbook):
     done = playbook("playbooks/status.yml")
     assert done.returncode == 0, done.stdout
-    assert "all is well: links db, 2 sides, warnings 0" in done.stdout
+    assert "Link db on 2 hosts is up." in done.stdout
 
 
 def test_a_database_that_is_killed_and_started_again_is_reached_again(database, web):

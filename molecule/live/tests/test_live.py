@@ -278,7 +278,7 @@ def start_run(port, named="more"):
 def test_what_met_the_stand_in_of_a_new_alias_lives_on(vm2, playbook, load):
     client = inspect(vm2, "ambassador_client")
     with start_run(6380, "later") as run:
-        for task in ("Give the stand-in the names", "Run the ambassador"):
+        for task in ("Add the names to the temporary container", "Run the ambassador"):
             assert any(task in line for line in run.stdout)
         os.killpg(run.pid, signal.SIGSTOP)
         standin = inspect(vm2, "ambassador_client_standin")["NetworkSettings"]["Networks"]["ambassador"]
@@ -390,9 +390,9 @@ def test_with_haproxy_a_connection_that_the_server_resets_arrives_as_one_that_en
 
 STAGES = (
     "Write the configuration",
-    "Make the configuration the current one",
+    "Switch to the configuration",
     "Load the configuration",
-    "Give the stand-in the names",
+    "Add the names to the temporary container",
     "Run the ambassador",
     "Verify the links",
 )
@@ -481,7 +481,7 @@ def test_what_haproxy_cannot_load_leaves_the_last_good_one(playbook, altered, lo
     run = altered("\nglobal\n    gid 5\n")
     said = " ".join(run.stdout.split())
     assert run.returncode == 2, run.stdout
-    assert re.search("expected HAProxy to load generation .* HAProxy said: Success=0 .*Cannot set gid 5", said), said
+    assert re.search("HAProxy did not load generation .* HAProxy reported: Success=0 .*Cannot set gid 5", said), said
     for seen in [one.stop()["total"] for one in loads]:
         assert untouched(seen), json.dumps(seen)
     ended = playbook("site.yml", "--limit=vm2")

@@ -137,7 +137,7 @@ def test_status_is_that_of_a_mesh_or_of_all(default, blue):
         done = run(name="playbooks/status.yml")
         assert done.returncode == 0, done.stdout
         assert re.search(rf"vm2 +client +{own} +\d+ +vm1 +198\.18\.0\.11:\d+ +UP", done.stdout), done.stdout
-        assert f"all is well: links {own}, 2 sides, warnings 0" in " ".join(done.stdout.split())
+        assert f"Link {own} on 2 hosts is up." in " ".join(done.stdout.split())
         assert other not in done.stdout
     done = default("-e", "ambassador_mesh=all", name="playbooks/status.yml")
     assert done.returncode == 0, done.stdout

@@ -19,13 +19,16 @@ def role(host):
 @pytest.mark.parametrize(
     ("said", "sentence"),
     [
-        ([], "expected the link and the host that it leaves, found one missing"),
-        (["-e", "move_link=redsi", "-e", "move_from=vm1"], "move_link: expected a link of the map, found redsi"),
+        ([], "move: the link, or the host that it leaves, is missing."),
+        (["-e", "move_link=redsi", "-e", "move_from=vm1"], "move_link: redsi is not a link of the map."),
         (
             [*THERE, "-e", json.dumps({"ambassador_links": ELSEWHERE})],
-            "link redis: expected one with a port that leads to the hosts in servers, found targets;",
+            "Link redis: move supports only links with the keys port and servers, without targets.",
         ),
-        (["-e", "move_link=redis", "-e", "move_from=vm1"], "expected the one host that the link moves to, found vm1 (it leaves vm1)"),
+        (
+            ["-e", "move_link=redis", "-e", "move_from=vm1"],
+            "Link redis, key servers: vm1 cannot be the new host of a link that leaves vm1.",
+        ),
     ],
 )
 def test_what_cannot_be_moved_is_refused(playbook, said, sentence):
@@ -48,7 +51,7 @@ def test_data_that_would_be_lost_stays(hosts, playbook, ask, tmp_path):
     assert ask(hosts["vm3"], "app", "set", "mine", "1") == "OK"
     run = playbook(MOVE, *THERE)
     assert run.returncode != 0
-    assert "found master with data of its own" in " ".join(run.stdout.split()), run.stdout
+    assert "has its own data (role master), and no replication with" in " ".join(run.stdout.split()), run.stdout
     assert ask(hosts["vm3"], "app", "get", "mine") == "1"
     assert role(hosts["vm1"]) == "master"
     assert ask(hosts["vm3"], "app", "del", "mine") == "1"
@@ -84,7 +87,9 @@ def test_site_in_the_place_of_move_is_taken_back(hosts, vm2, playbook):
     said = " ".join(run.stdout.split())
     assert run.returncode == 2, run.stdout
     assert "link redis: expected a target that is up, as ambassador_client on vm2 sees it, found vm1" in said, said
-    assert re.search(r"Generation [0-9a-f]{12}, which worked before this run, was put back on vm2\. Its links are up\.", said), said
+    assert re.search(
+        r"Generation [0-9a-f]{12}, which worked before this run, was put back on vm2\. The links of this generation are up\.", said
+    ), said
     assert "= host vm3: ambassador_server serves what it served, until the next run that reaches vm2, which has failed" in said, said
     assert vm2.check_output("docker exec redis_client redis-cli -h redis ping") == "PONG"
     assert role(hosts["vm3"]) == "master"

@@ -75,7 +75,7 @@ def test_an_engine_that_cannot_do_what_is_asked(refuse):
 
 def test_a_client_without_its_link(refuse):
     said = refuse("--extra-vars=redis_client_link=cache")
-    assert "redis_client_link: expected a link whose clients hold host vm2, found cache (this host consumes: redis)" in said
+    assert "Host vm2: redis_client_link is cache, but this host does not consume such a link. It consumes: redis." in said
 
 
 def test_an_address_that_the_host_does_not_have(refuse):
@@ -104,7 +104,7 @@ def test_a_container_of_somebody_else(refuse, vm1, name):
         said = refuse()
         assert f"host vm1: expected no container {name}, or one that this mesh made, found another one" in said
         absent = refuse(f"--extra-vars={name}_state=absent", "--extra-vars=redis_client_link=none")
-        assert "found none" in absent
+        assert "redis_client_link is none, but this host does not consume such a link." in absent
     finally:
         vm1.check_output("docker rm -fv %s", name)
 
@@ -112,13 +112,15 @@ def test_a_container_of_somebody_else(refuse, vm1, name):
 @pytest.mark.parametrize("image", ["redis_server_image", "redis_client_image", "ambassador_haproxy_image"])
 def test_an_image_that_cannot_be_had(refuse, image):
     said = refuse(f"--extra-vars={image}=nothing:1.0.0")
-    assert "expected to get the image registry.lab:5000/nothing:1.0.0, found:" in said
-    assert "set ambassador_registry to a registry that holds it" in said
+    assert "the image registry.lab:5000/nothing:1.0.0 cannot be pulled. " in said
+    assert "set ambassador_registry to a registry that has it" in said
 
 
 def test_an_haproxy_that_is_too_old(refuse):
     said = refuse("--extra-vars=ambassador_haproxy_image=haproxy-old:lab")
-    assert re.search(r"expected HAProxy 3\.2 or later in the image haproxy-old:lab, found 3\.0\.[0-9]+; set ambassador_haproxy_image", said)
+    assert re.search(
+        r"the image haproxy-old:lab has HAProxy 3\.0\.[0-9]+, but version 3\.2 or later is required\. Set ambassador_haproxy_image", said
+    )
 
 
 def test_a_host_without_the_python_library(refuse, vm2):
@@ -139,7 +141,7 @@ def test_a_host_without_python(refuse, vm2):
     finally:
         vm2.check_output("mv /usr/bin/python3.away /usr/bin/python3")
     # vm2 has a shell of another name
-    found = r"host vm2: expected a Python that runs the module observation_info, found: /bin/\w+: 1: /usr/bin/python3: not found; install"
+    found = r"Host vm2: Python cannot run the module observation_info: /bin/\w+: 1: /usr/bin/python3: not found\. Install"
     assert re.search(found, said), said
 
 
@@ -172,10 +174,10 @@ def test_a_controller_without_the_passwords_that_a_host_holds(refuse, held, tmp_
         directory.mkdir()
         (directory / "redis_app.password").write_text(kept)
     said = refuse(f"--extra-vars=ambassador_controller_dir={directory}", *rehearsal)
-    found = "another one in" if kept else "no"
-    expected = f"host vm1: expected {directory} on the controller to hold the passwords of Redis that this host has, found {found}"
-    expected += " redis_app.password; copy that directory from the controller that made it, set ambassador_controller_dir to where it is,"
-    assert f"{expected} or give the passwords." in said, said
+    files = f"redis_app.password {'differs' if kept else 'is missing'}"
+    expected = f"Host vm1: the directory {directory} on this controller does not have the Redis passwords of this host ({files})."
+    expected += " Copy that directory from the controller that created the passwords, set ambassador_controller_dir to its place,"
+    assert f"{expected} or set the passwords as variables." in said, said
     assert [file.name for file in tmp_path.rglob("*")] == (["kept", "redis_app.password"] if kept else [])
 
 
@@ -189,7 +191,7 @@ def test_a_client_whose_passwords_nobody_makes(refuse, tmp_path):
 
 def test_a_password_of_two_lines(refuse):
     said = refuse(f"--extra-vars={json.dumps({'redis_server_password': TWO_LINES})}")
-    assert "the password of Redis' user app: expected one line of printable characters, found something else; correct it." in said
+    assert "The password of the Redis user app is not one line of printable characters. Correct the password." in said
 
 
 @pytest.mark.parametrize("role", ["redis_server", "redis_client"])

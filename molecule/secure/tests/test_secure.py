@@ -259,7 +259,7 @@ def test_a_backend_that_dies_is_noticed_behind_a_port_that_stays_open(vm1, vm2, 
         status = playbook("playbooks/status.yml")
     finally:
         vm1.check_output("docker start redis_server")
-    assert "host vm2, client side, link redis: expected a target that is up, found vm1" in " ".join(status.stdout.split()), status.stdout
+    assert "Link redis, host vm2: the link is down on the client side. vm1" in " ".join(status.stdout.split()), status.stdout
     until(vm2, "docker exec redis_client redis-cli -h redis ping | grep -q PONG")
 
 
@@ -353,7 +353,7 @@ def test_a_change_of_the_ca_for_some_hosts_is_refused(playbook):
     before = {path.name: path.read_bytes() for path in CONTROLLER.iterdir() if path.is_file()}
     run = playbook("playbooks/rollover.yml", "--limit=vm1")
     assert run.returncode != 0
-    assert "rollover: expected a run over all hosts, found it limited to vm1;" in " ".join(run.stdout.split()), run.stdout
+    assert "rollover: the run is limited to vm1, but the next step cuts off each host" in " ".join(run.stdout.split()), run.stdout
     assert {path.name: path.read_bytes() for path in CONTROLLER.iterdir() if path.is_file()} == before
 
 
