@@ -6,17 +6,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: proof
-short_description: Tells whether every link of one side leads through to a backend
+short_description: Judges whether every link of one side reaches a backend
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - HAProxy's checks go from the client side through the server side to the backend, so a target that is up is the proof of a link.
+  - Checks of HAProxy go from the client side through the server side to the backend. A target that is up proves its link.
   - >-
-    A link without checks has to be dialled: it is proved when the connection stays, and the server side of one of its hosts has handed one
-    to its backend meanwhile.
-  - The kernel checks nothing, so that all links of the engine nftables are dialled.
-  - A port that a link opens on its client host (C(local)) has to answer as the client side itself does.
-  - A server side need not have one (its backend may be a replica), but for links that worked before.
+    A link without checks needs a connection. The link is proved if the connection stays open, and a server side of the link has forwarded a
+    connection to its backend meanwhile.
+  - The kernel has no checks, so all links of the engine nftables need a connection.
+  - A port that a link opens on its client host (C(local)) must answer in the same way as the client side itself.
+  - A link of a server side needs a backend that is up only if the link worked before. Its backend can be a replica.
 options:
   _input:
     description: What M(crosshost.ambassador.verify_links) returned.
@@ -44,7 +44,8 @@ options:
     required: true
   counted:
     description: >-
-      What M(crosshost.ambassador.ambassador_info) said of the server hosts of links that were dialled; a list before it, and one after it.
+      The results of M(crosshost.ambassador.ambassador_info) on the server hosts of links without checks. The first list is from before the
+      connections, the second one from after them.
     type: list
     elements: list
     default: []

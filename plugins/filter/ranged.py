@@ -10,10 +10,10 @@ short_description: Gives the subnets of a Docker network a range
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - What Docker gives to containers lies in the range, so that the client side can have an address outside of it that nobody else is given.
+  - Docker gives containers addresses in the range. The client side uses an address outside of the range, so no other container gets it.
 options:
   _input:
-    description: C(IPAM.Config) of the network, as Docker says it.
+    description: C(IPAM.Config) of the network, as Docker returns it.
     type: list
     elements: dict
     required: true

@@ -11,14 +11,14 @@ version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - A server has its users with their rules, its configuration, and the password of its operator. A client has a password in each file.
-  - V(loaded) is the file that says what a server runs with.
+  - V(loaded) is the file with the users that a server has loaded.
 options:
   _input:
     description: User to password.
     type: dict
     required: true
   kind:
-    description: Of what container.
+    description: The kind of container.
     type: str
     choices: [server, client, loaded]
     required: true

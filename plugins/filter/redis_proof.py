@@ -10,14 +10,14 @@ short_description: Judges a request of Redis through a link
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - The request is proved where it comes back with the C(run_id) of one of the link's servers.
+  - A request is proved if its answer has the C(run_id) of one of the link's servers.
 options:
   _input:
-    description: What the container of the consumer answered to C(PING) and C(INFO server), sent through the link.
+    description: The answers of the container of the client to C(PING) and C(INFO server), sent through the link.
     type: dict
     required: true
   servers:
-    description: What the servers of the link answered on their own hosts to C(INFO server).
+    description: The answers of the servers of the link to C(INFO server), on their own hosts.
     type: list
     elements: dict
     required: true
@@ -26,7 +26,7 @@ options:
     type: dict
     required: true
   consumer:
-    description: Who asked - C(host), C(mesh), C(container), C(user) and C(engine).
+    description: The client - C(host), C(mesh), C(container), C(user), and C(engine).
     type: dict
     required: true
 """

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: said_once
-short_description: Has one host say what is wrong with all
+short_description: Reports a problem of several hosts once
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - A mistake in the map is one on every host. The first host that makes it says so, and the others name that one.
+  - A mistake in the map is a problem on every host. The first host reports it, and the other hosts refer to this host.
 options:
   _input:
-    description: What is wrong on this host, a sentence each.
+    description: The problems of this host.
     type: list
     elements: str
     required: true
@@ -45,7 +45,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: What this host says, a line for each sentence.
+  description: The message of this host, a line for each sentence.
   type: str
 """
 
