@@ -1,4 +1,4 @@
-"""Runs inside the consumer: takes a line of JSON, does what it says, answers with a line of JSON."""
+"""Runs inside the client: reads a command as a line of JSON, executes it, and answers with a line of JSON."""
 
 import json
 import resource
@@ -11,7 +11,7 @@ idle = []
 
 
 def open_idle(host, port, count):
-    """Open connections, each of which carries one request before the next is opened."""
+    """Open connections, each for one request before the next is opened."""
     for _ in range(count):
         idle.append(socket.create_connection((host, port), timeout=10))
         idle[-1].sendall(b"PING\r\n")

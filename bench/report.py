@@ -17,7 +17,7 @@ SIDES = {
     "nginx": "nginx, module stream, a worker per core, `reuseport`",
     "envoy": "Envoy, `tcp_proxy`, a worker per core",
 }
-COLOURS = {
+COLORS = {
     "direct": "#9e9e9e",
     "haproxy": "#1565c0",
     "haproxy-tls": "#64b5f6",
@@ -35,7 +35,7 @@ CASES = {
     "get-64k": "GET of 64 KiB, 50 connections",
     "pgbench": "pgbench, select only, 10 connections",
 }
-MASTER = "HAProxy has two processes on each host, a master and a worker. Their number does not depend on connections and links."
+MASTER = "HAProxy has two processes on each host, a master and a worker.\n  Their number does not depend on connections and links."
 # side, compared with the best of these, in this case, by this metric, at least or at most this; and why, where it is missed
 TARGETS = (
     ("nftables", ("direct",), "get-50", "rate", ">=", 0.80, ""),
@@ -118,7 +118,7 @@ def evidence(results, case, sides):
     if case == "idle":
         bases = " against ".join(f"{number(median([one['none'] for one in found[side]]))}" for side in sides)
         each = " against ".join(number(per_connection(results, side)) for side in sides)
-        return f"Without a connection {bases} MiB; a connection adds {each} KiB."
+        return f"Without a connection {bases} MiB.\n  A connection adds {each} KiB."
     used = " against ".join(number(median([sum(one["cpu"].values()) for one in found[side]])) for side in sides)
     direct = number(median([sum(one["cpu"].values()) for one in found["direct"]]))
     return f"CPU seconds per million requests, both hosts: {used}, and {direct} without an ambassador."
@@ -139,7 +139,8 @@ def verdicts(results):
         rows.append([asked, what, f"{comparison} {bound:g}", spread(values), "met" if met else "**missed**"])
         if not met:
             here, there = (spread([one[metric] for one in found[name]]) for name in (side, best))
-            reasons.append(f"* {asked}, {what}: {here} against {there}. {evidence(results, case, (side, best))} {reason}".rstrip())
+            lines = (f"* {asked}, {what}: {here} against {there}.", evidence(results, case, (side, best)), reason)
+            reasons.append("\n  ".join(line for line in lines if line))
     said = table(["sides", "measurement", "target", "median of ratios", "result"], rows)
     return said + ("\nReasons for missed targets:\n\n" + "\n".join(reasons) + "\n" if reasons else "")
 
@@ -170,9 +171,9 @@ def of_memory(results):
 
 def plot(title, labels, series, path, logarithmic=False):
     """Draw bars with their spread: series is a map of side to a list of lists of values, one list for each label."""
-    colours = [COLOURS[side] for side in series]
+    colors = [COLORS[side] for side in series]
     sizes = {"label_font_size": 13, "major_label_font_size": 13, "title_font_size": 18, "legend_font_size": 14}
-    style = CleanStyle(font_family="sans-serif", background="white", colors=colours, opacity=".95", **sizes)
+    style = CleanStyle(font_family="sans-serif", background="white", colors=colors, opacity=".95", **sizes)
     # no script from elsewhere, and no random name: the same figures give the same file
     chart = pygal.Bar(style=style, js=[], width=1100, height=480, margin=16, title=title, x_labels=labels)
     chart.uuid = "plot"
@@ -192,7 +193,7 @@ def plot_throughput(labels, series, path):
     """Draw bars of the throughput relative to a direct connection, with a line for that. The figure is narrow, for phones."""
     sizes = {"label_font_size": 17, "major_label_font_size": 17, "title_font_size": 20, "legend_font_size": 17}
     guides = {"major_guide_stroke_color": "#000000", "major_guide_stroke_dasharray": "8,4", "guide_stroke_color": "#cccccc"}
-    style = CleanStyle(font_family="sans-serif", background="white", colors=[COLOURS[side] for side in series], **sizes, **guides)
+    style = CleanStyle(font_family="sans-serif", background="white", colors=[COLORS[side] for side in series], **sizes, **guides)
     chart = pygal.HorizontalBar(style=style, js=[], width=600, height=1130, margin=16, x_labels=labels[::-1])
     chart.uuid = "plot"
     # the legend has a row more than pygal leaves room for
@@ -239,7 +240,7 @@ def write(results, directory):
         "![throughput](throughput.svg)\n",
         *(f"## {words}\n\n{counts.get(case, '')}{of_case(results, case)}" for case, words in CASES.items()),
         "![p99](p99.svg)\n\n![worst latency](worst.svg)\n\n![CPU seconds](cpu.svg)\n",
-        "## Memory\n\nThe table shows the proportional set size of all processes of both ambassadors. A shared page counts once.\n"
+        "## Memory\n\nThe table shows the proportional set size of all processes of both ambassadors.\nA shared page counts once.\n"
         f"Memory of the kernel for connections is not included.\n\n{of_memory(results)}",
         "![memory](memory.svg)\n",
     ]

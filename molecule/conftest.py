@@ -22,8 +22,10 @@ FIGURES = """\
 Clients on vm2 open 20 connections per second, and keep two connections open.
 
 - A failure is an attempt without an answer, or with a wrong answer.
-- The longest gap is the longest time between two answers. It includes the timeout of the client if a server does not answer.
-- Most events change the link `redis`. The rows of `postgresql` show the effect on another link of the same hosts.
+- The longest gap is the longest time between two answers.
+  It includes the timeout of the client if a server does not answer.
+- Most events change the link `redis`.
+  The rows of `postgresql` show the effect on another link of the same hosts.
 
 | event | link | attempts | failures | longest gap, ms | long connections broken | writes acknowledged | lost |
 |---|---|---|---|---|---|---|---|

@@ -22,12 +22,12 @@ def take_what_is_locked():
 
 
 def run(*command, **more):
-    """Run a command; return the finished process, with all that it said in `stdout`."""
+    """Run a command. Return the finished process, with its whole output in `stdout`."""
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **more)
 
 
 def must(*command, **more):
-    """Run a command that must succeed; return what it said."""
+    """Run a command that must succeed. Return its output."""
     done = run(*command, **more)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command[:6])}: {done.stdout[-3000:]}")
@@ -35,7 +35,7 @@ def must(*command, **more):
 
 
 def write_inventory(directory, hosts, **variables):
-    """Write the inventory of the clone, with the lab's hosts that are to be vm1 and vm2, and with more variables."""
+    """Write the inventory of the clone, with two hosts of the lab as vm1 and vm2, and with more variables."""
     shutil.copytree(ROOT / "inventory/group_vars", directory / "group_vars")
     inventory = yaml.safe_load((ROOT / "inventory/hosts.yml").read_text())
     inventory["all"]["vars"] |= variables

@@ -50,7 +50,7 @@ def format_enum(enum):
     """Return the section of an enum."""
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", enum.__name__.removesuffix("Message") or enum.__name__)
     rows = [f"| `{member.name}` | {format_cell(member.cause)} | {format_cell(member.remedy)} |" for member in enum]
-    heading, text = f"## {name[:1]}{name[1:].lower()}", (enum.__doc__ or "").strip().partition("\n")[0]
+    heading, text = f"## {name[:1]}{name[1:].lower()}", (enum.__doc__ or "").strip().partition("\n")[0].replace(". ", ".\n")
     return "\n".join([heading, "", text, "", "| code | message | remedy |", "|---|---|---|", *rows, ""])
 
 

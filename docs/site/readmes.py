@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 
 import yaml
 from antsibull_docs_parser import dom, md, parser
@@ -51,6 +52,14 @@ def text(paragraphs, role, separator):
     return md.to_md(parsed, formatter=Readable(), link_provider=Links(), par_sep=separator)
 
 
+def sentences(markdown):
+    """Return Markdown with each sentence on a line of its own.
+
+    :param str markdown: paragraphs
+    """
+    return re.sub(r"(?<=[.!?]) (?=[A-Z`\[])", "\n", markdown)
+
+
 def row(name, option, role):
     """Return the line of an option in the table.
 
@@ -80,7 +89,7 @@ def readme(role):
             "",
             f"{spec['short_description']}.",
             "",
-            text(spec["description"], role, "\n\n"),
+            sentences(text(spec["description"], role, "\n\n")),
             "",
             "```yaml",
             spec["examples"].rstrip(),
@@ -88,8 +97,8 @@ def readme(role):
             "",
             "## Options",
             "",
-            *([] if role == SHARED else [f"Beside these it takes the [options that all roles share](../{SHARED}/README.md#options).", ""]),
-            "| option | type | default | means |",
+            *([] if role == SHARED else [f"The role also has the [options that all roles share](../{SHARED}/README.md#options).", ""]),
+            "| option | type | default | meaning |",
             "|---|---|---|---|",
             *(row(name, option, role) for name, option in spec["options"].items()),
             "",

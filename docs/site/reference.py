@@ -118,7 +118,9 @@ def section_of(key):
         ("effect of a change", server if server == client else f"server side: {server}; client side: {client}"),
     )
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
-    return f"## {key.name}\n\n{meaning}.\n\n| property | value |\n|---|---|\n{table}\n\n```yaml\n{example_of(key)}\n```\n"
+    return (
+        f"## {key.name}\n\n{readmes.sentences(meaning)}.\n\n| property | value |\n|---|---|\n{table}\n\n```yaml\n{example_of(key)}\n```\n"
+    )
 
 
 def keys_page():
@@ -143,7 +145,7 @@ def variables_page():
             # links of a README lead to other READMEs
             _, kind, default, meaning = re.split(r" (?<!\\)\| ", readmes.row(name, option, role).replace("](../", "](../roles/")[2:-2])
             value = default.replace("\\|", "|")
-            parts += [f"### {name}", "", meaning.replace("\\|", "|"), "", f"- type: {kind}", f"- default: {value}", ""]
+            parts += [f"### {name}", "", readmes.sentences(meaning.replace("\\|", "|")), "", f"- type: {kind}", f"- default: {value}", ""]
     return "\n".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Writes the first page of the generated reference anew: roles and plugins for users come before the plugins that the roles use."""
+"""Rewrites the first page of the generated reference: roles and plugins for users come before the plugins that the roles use."""
 
 import pathlib
 import re

@@ -6,13 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: link_variables
-short_description: Returns the link variables of a consumer
+short_description: Returns the link variables of a client
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - >-
-    Returns the variables that Docker's links gave a container, for a link of the map. They have the alias, which consumers dial on the
-    network of the ambassadors, and they stay the same if the link forwards to other hosts.
+  - Returns the variables that Docker created for a container link. Their address is the alias of a link on the network of the ambassadors.
+  - They stay the same if the link gets other servers.
 options:
   _input:
     description: The map of links, C(ambassador_links).

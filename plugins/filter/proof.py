@@ -12,9 +12,9 @@ author: the crosshost.ambassador contributors (@crosshost)
 description:
   - The checks of HAProxy go from the client side through the server side to the backend, so a target that is up proves a link.
   - >-
-    A link without checks is dialed. It is proved if the connection stays open, and if the server side of one of its hosts has forwarded a
+    A link without checks needs a connection. The link is proved if the connection stays open, and a server side of the link has forwarded a
     connection to its backend meanwhile.
-  - The kernel has no checks, so all links of the engine nftables are dialed.
+  - The kernel has no checks, so all links of the engine nftables need a connection.
   - A port that a link opens on its client host (C(local)) has to answer like the client side itself.
   - A server side needs no proof for a link that did not work before, because its backend can be a replica.
 options:
@@ -44,7 +44,8 @@ options:
     required: true
   counted:
     description: >-
-      The results of M(crosshost.ambassador.ambassador_info) of the server hosts of dialed links, one list from before and one from after.
+      The results of M(crosshost.ambassador.ambassador_info) on the server hosts of links without checks. The first list is from before the
+      connections, the second one from after them.
     type: list
     elements: list
     default: []

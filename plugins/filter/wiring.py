@@ -11,7 +11,7 @@ version_added: 0.1.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - Parses and validates C(ambassador_links) and resolves it against the inventory for one host and side.
-  - Mistakes do not fail the filter. It returns all of them as sentences.
+  - Mistakes do not fail the filter. It returns all of them at once, as messages.
 options:
   _input:
     description: The map of links, C(ambassador_links).
@@ -39,11 +39,11 @@ options:
     type: str
     default: haproxy
   ipv6:
-    description: Whether the ambassadors' networks have IPv6.
+    description: Whether the networks of the ambassadors have IPv6.
     type: bool
     default: false
   tls:
-    description: Whether ambassadors speak TLS with each other.
+    description: Whether ambassadors use TLS between hosts.
     type: bool
     default: false
   mesh:
@@ -66,20 +66,21 @@ RETURN = r"""
 _value:
   description:
     - The wiring of the side.
-    - C(problems), a list of sentences, empty if the map is right and every address is known.
+    - C(problems), a list of messages. It is empty if the map is correct and every address is known.
     - >-
-      C(unknown), the hosts whose facts are needed and missing, C(unknown_problems), the problems about these hosts, and C(hosts), all hosts
+      C(unknown), the hosts whose required facts are missing, C(unknown_problems), the problems about these hosts, and C(hosts), all hosts
       of the map.
-    - C(addresses), for each host with a known address, its C(origin) and the C(others) of the host.
-    - C(sources), the known addresses of each host that connects to a server side.
+    - C(addresses), the C(origin) and the C(others) of each host whose address is known.
+    - C(sources), the known addresses of the hosts that connect to a server side.
     - C(holder), the name of the ambassador of the side.
     - C(variables), the link variables that are the input of the side.
-    - C(publish), the ports that the side opens on the host, a list of C(alias), C(key), C(address), C(port), C(container_port),
+    - C(publish), the ports to open on the host, a list of C(alias), C(key), C(address), C(port), C(container_port),
       C(protocol).
     - >-
-      C(links), a list of C(alias), C(listen), C(protocol), C(check), C(balance), C(wait), C(drain), C(send_proxy),
-      C(networks), C(connect), C(check_interval), C(backend), C(servers), C(admitted), C(consumer) (the link
-      variables of a consumer), and C(targets), a list of C(name), C(address), C(port), C(variable), C(verify), C(families).
+      C(links), a list of dictionaries. Each has C(alias), C(listen), C(protocol), C(check), C(balance), C(wait), C(drain), C(send_proxy),
+      C(networks), C(connect), and C(check_interval).
+    - Each link also has C(backend), C(servers), C(admitted), C(consumer), and C(targets). C(consumer) has the link variables of a client.
+    - C(targets) of a link is a list of C(name), C(address), C(port), C(variable), C(verify), and C(families).
   type: dict
 """
 

@@ -7,23 +7,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ambassador_info
-short_description: Tells what the links of one side do
+short_description: Returns the state of the links of one side
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-
-    Asks the engine which generation it runs and what every link and target of the side does: HAProxy through its master CLI, the kernel
-    through the keeper of the engine nftables.
+    Requests from the engine the generation that it runs, and the state of every link and target of the side. The source is the master CLI
+    of HAProxy, or the keeper of the engine nftables.
   - >-
-    After a reload an old worker lives on while it holds connections. Connections and bytes are summed over all workers;
-    states and checks are those of the current one.
+    After a reload, an old worker continues to run until its connections end. Connections and bytes are summed over all workers.
+    States and checks are those of the current worker.
   - A worker counts from its own start, and HAProxy counts the bytes of a connection when it ends.
   - >-
-    The kernel counts connections, and for UDP flows, from the last time that its ruleset was loaded, which a backend's new address does as
-    well. It checks nothing and counts no bytes. A target is up while it has an address.
+    The kernel counts connections, and flows of UDP, since the last load of its ruleset. A new address of a backend loads it again.
+    The kernel checks nothing, and counts no bytes. A target is up while it has an address.
 options:
   path:
-    description: The state directory of one side, for example V(/var/lib/ambassador/client). The engine is asked in C(run) in it.
+    description: >-
+      The state directory of one side, for example V(/var/lib/ambassador/client). The endpoint of the engine is in C(run) in this directory.
     type: path
     required: true
   alias:
@@ -36,7 +37,7 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Runs the same in check mode, for it changes nothing.
+    description: Runs the same in check mode, because it changes nothing.
   diff_mode:
     support: none
     description: Shows no differences.
@@ -60,7 +61,7 @@ engine:
   type: str
   sample: haproxy
 current:
-  description: Name of the generation on disk, to which C(current) points; none where there is no such link.
+  description: Name of the generation on disk, to which C(current) points. None if this symbolic link is missing.
   returned: success
   type: str
   sample: c12964c32605
@@ -70,12 +71,12 @@ generation:
   type: str
   sample: c12964c32605
 certificate:
-  description: The certificate that the current worker shows; none without TLS.
+  description: The certificate of the current worker. None without TLS.
   returned: success
   type: dict
   contains:
     name:
-      description: Whose it is.
+      description: Name of the host.
       type: str
       sample: vm2
     serial:
@@ -91,35 +92,35 @@ certificate:
       type: str
       sample: "2027-02-22T23:41:01Z"
     seconds_left:
-      description: Seconds until then; negative when it has expired.
+      description: Seconds until then. Negative after the expiry.
       type: int
       sample: 7775999
 history:
-  description: What the last 20 runs that changed something have changed of this side, the newest first.
+  description: The changes of this side in the last 20 runs that changed it, the newest first.
   returned: success
   type: list
   elements: dict
   contains:
     time:
-      description: When that was, UTC.
+      description: Time of the run, UTC.
       type: str
       sample: "2026-11-24T23:41:01Z"
     lines:
-      description: What the plan of the run said.
+      description: The lines of the plan.
       type: list
       elements: str
       sample: ["+ redis vm2 -> vm1 (198.18.0.11:6379)"]
     worked:
-      description: Whether the links led through to a backend after it.
+      description: Whether the links reached a backend after the run.
       type: bool
 workers:
-  description: HAProxy's workers, the current one first; empty with nftables.
+  description: The workers of HAProxy, the current one first. Empty with nftables.
   returned: success
   type: list
   elements: dict
   contains:
     directory:
-      description: The directory of its container's endpoint in that of the side.
+      description: The directory of the endpoint of its container, in the directory of the side.
       type: str
       sample: run
     pid:
@@ -127,36 +128,36 @@ workers:
       type: int
       sample: 22
     current:
-      description: Whether it takes new connections; the others only serve those that they have.
+      description: Whether it takes new connections. Old workers only serve their open connections.
       type: bool
     uptime:
       description: Seconds since it started.
       type: int
       sample: 151
     reloads:
-      description: Number of reloads since it started, those that HAProxy refused among them.
+      description: Number of reloads since it started, including refused ones.
       type: int
       sample: 0
 connections:
-  description: The directories of the endpoints of the side's containers, and how many connections each container has.
+  description: The number of connections of each container of the side, by the directory of its endpoint.
   returned: success
   type: dict
   sample: {"run": 3}
 counters:
-  description: What the numbers of the links belong to. Where it differs, they were counted anew meanwhile, at least in part.
+  description: The origin of the numbers of the links. If it differs between two calls, at least some numbers began again at zero.
   returned: success
   type: str
   sample: "22"
 links:
   description: >-
-    The links by their aliases. A link that is not in the current generation any more is there as long as an old worker
-    has connections of it.
+    The links by their aliases. They include links that are no longer in the current generation, until the last old worker with their
+    connections ends.
   returned: success
   type: dict
   contains:
     listen:
       description: >-
-        C(open), C(shut) while a server side has no backend to hand a connection to, or C(gone) for a link that only old workers know.
+        C(open), or C(shut) while a server side has no backend that is up. C(gone) for a link that only old workers have.
       type: str
       sample: open
     connections:
@@ -168,11 +169,11 @@ links:
       type: int
       sample: 1369
     bytes_in:
-      description: Bytes from consumers.
+      description: Bytes from clients.
       type: int
       sample: 19355
     bytes_out:
-      description: Bytes to consumers.
+      description: Bytes to clients.
       type: int
       sample: 17630
     failed:
@@ -180,15 +181,15 @@ links:
       type: int
       sample: 0
     refused:
-      description: Connections that were closed at once, because the link had as many as it may (C(max_connections)).
+      description: Connections that were closed immediately, because the link had reached C(max_connections).
       type: int
       sample: 0
     held:
-      description: Connections that are held now, for want of a server that is up.
+      description: Connections that wait now, because no server is up.
       type: int
       sample: 0
     targets:
-      description: The targets in their order; on the server side the backend first.
+      description: The targets in their order. On the server side, the backend is the first.
       type: list
       elements: dict
       contains:
@@ -197,30 +198,30 @@ links:
           type: str
           sample: vm1
         address:
-          description: What it dials now, C(address:port); none while the name does not resolve.
+          description: Its present address, C(address:port). None while the name does not resolve.
           type: str
           sample: 198.18.0.11:6379
         state:
-          description: Its state in HAProxy's words.
+          description: Its state, as HAProxy reports it.
           type: str
           sample: UP
         up:
           description: Whether it gets new connections.
           type: bool
         check_status:
-          description: What the last check found, in HAProxy's words; none without checks.
+          description: The result of the last check, as HAProxy reports it. None without checks.
           type: str
           sample: L7OK
         check_code:
-          description: The code that came with it, if one did.
+          description: The code of the result, if it has one.
           type: int
           sample: 0
         last_check:
-          description: What HAProxy says of the last check; none without checks.
+          description: The description of the last check by HAProxy. None without checks.
           type: str
           sample: Layer7 check passed, (tcp-check)
         check_duration:
-          description: Milliseconds that the last check took; none without checks.
+          description: Duration of the last check in milliseconds. None without checks.
           type: int
           sample: 1
         connections:
@@ -232,11 +233,11 @@ links:
           type: int
           sample: 574
         bytes_in:
-          description: Bytes from consumers.
+          description: Bytes from clients.
           type: int
           sample: 8169
         bytes_out:
-          description: Bytes to consumers.
+          description: Bytes to clients.
           type: int
           sample: 12044
         last_change:
@@ -244,15 +245,15 @@ links:
           type: int
           sample: 90
         downs:
-          description: How often the current worker saw it go down.
+          description: How often it went down since the start of the current worker.
           type: int
           sample: 6
         replicas_down:
-          description: How many of the containers that it stands for are down; of one that stands for itself 0.
+          description: How many of its containers are down. 0 if the target is a single container.
           type: int
           sample: 0
     leaving:
-      description: What old workers still have connections to, and is no target any more, or not at that address.
+      description: Former targets, and former addresses of targets, to which old workers still have connections.
       type: list
       elements: dict
       contains:
@@ -261,7 +262,7 @@ links:
           type: str
           sample: vm1
         address:
-          description: What it was dialled at.
+          description: Its former address.
           type: str
           sample: 198.18.0.12:6379
         connections:

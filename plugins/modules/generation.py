@@ -12,24 +12,25 @@ version_added: 0.1.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-
-    A set of files that belong together is a generation. It is written whole under C(generations/), named by its content,
-    made the current one by renaming the symbolic link C(current), and loaded by the engine, which is asked through its endpoint in C(run);
-    it may run in several containers, each with a directory of its own for that.
-  - A generation that the engine refuses is put back to the one that runs, and the module fails with the engine's own words.
+    A generation is a set of files that belong together. The module writes it as a whole under C(generations/), and derives its name from
+    the content. The symbolic link C(current) then names it, and the engine loads it. The module reaches the engine through its endpoint in
+    C(run). Each container of the engine has its own directory for the endpoint.
+  - If the engine refuses a generation, the module restores the generation that runs, and fails with the message of the engine.
   - >-
-    With O(files), the module also sets owner and mode of all that it keeps in O(path), of the state directory that holds O(path), and of
-    the key and the certificate in C(identity) next to it. The umask has no effect on them.
+    With O(files), the module also sets owner and mode of its files in O(path), and of the state directory that contains O(path). The same
+    applies to the key and the certificate in C(identity) next to O(path). The umask has no effect on them.
 options:
   path:
-    description: The state directory of one side. It holds C(generations), C(current) and C(run).
+    description: The state directory of one side. It contains C(generations), C(current), and C(run).
     type: path
     required: true
   state:
     description:
-      - V(staged) writes the generation and leaves the current one alone.
-      - V(current) makes it the current one. A crash at any point leaves the old one or the new one.
-      - V(loaded) writes it where its files are given, makes it the current one, waits until the engine answers, reloads it unless it
-        runs that one, and removes all others but the one before. An engine that finds it invalid keeps the one that it runs.
+      - V(staged) writes the generation, and does not change the current one.
+      - V(current) makes it the current one. A crash at any point leaves the old generation or the new one.
+      - V(loaded) writes the generation if O(files) is set, makes it the current one, and waits until the engine answers. Then it reloads
+        the engine, unless the engine runs this generation already. It removes all generations but the new one and the one before. An engine
+        that refuses the generation continues with the one that it runs.
     type: str
     choices: [staged, current, loaded]
     required: true
@@ -38,7 +39,7 @@ options:
       - Name of each file and its content. Needed for V(staged), possible with V(loaded).
     type: dict
   generation:
-    description: Name of the generation, by its content, as M(crosshost.ambassador.plan) makes it.
+    description: Name of the generation, as M(crosshost.ambassador.plan) derives it from the content.
     type: str
     required: true
   engine:
@@ -50,7 +51,9 @@ options:
     description: Numeric user ID of the engine. It owns the directories of its endpoints. Needed with O(files).
     type: int
   runs:
-    description: Names of the directories of the endpoints, one for each container. With O(files) all others go, which nobody answers at.
+    description: >-
+      Names of the directories of the endpoints, one for each container. With O(files), the module removes all others, because no container
+      uses them.
     type: list
     elements: str
     default: [run]
@@ -59,7 +62,7 @@ options:
     type: bool
     default: false
   reload:
-    description: With V(loaded), reload also where the engine says that it runs this generation, because its files were mended.
+    description: With V(loaded), reload also if the engine reports that it runs this generation, because its files were repaired.
     type: bool
     default: false
   timeout:
@@ -69,7 +72,7 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Says what would change and changes nothing.
+    description: Reports the changes, and changes nothing.
   diff_mode:
     support: full
     description: With O(files), compares the new files with those of the current generation.
@@ -101,7 +104,7 @@ loaded:
   returned: with V(staged)
   type: bool
 log:
-  description: What the engine said on a reload.
+  description: The output of the engine during a reload.
   returned: when it was reloaded
   type: str
 written:

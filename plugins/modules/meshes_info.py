@@ -7,18 +7,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: meshes_info
-short_description: Tells what the meshes on a host have made there
+short_description: Returns the containers of all meshes on a host
 version_added: 1.1.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - Returns the containers of all meshes on the host, whoever runs their playbooks, and what the ambassadors among them carry.
-  - It knows of no map and judges nothing. It changes nothing.
+  - Returns the containers of all meshes on the host, whichever controller runs their playbooks, and the links of the ambassadors.
+  - It reads no map, judges nothing, and changes nothing.
 extends_documentation_fragment:
   - crosshost.ambassador._docker
 attributes:
   check_mode:
     support: full
-    description: Runs the same in check mode, for it changes nothing.
+    description: Runs the same in check mode, because it changes nothing.
   diff_mode:
     support: none
     description: Shows no differences.
@@ -37,11 +37,11 @@ EXAMPLES = r"""
 RETURN = r"""
 containers:
   description:
-    - Of each container C(name), C(mesh), C(side) (V(server), V(client), or none for what is no ambassador), C(state), and C(error) (why its
-      engine does not answer, or none).
+    - Each container has C(name), C(mesh), C(side), C(state), and C(error). C(side) is V(server) or V(client), or none if the container is
+      no ambassador. C(error) is the reason why its engine does not answer, or none.
     - >-
-      C(links), of the first container of a side, for all containers of a side carry the same - alias to C(connections) and C(targets), a
-      list of C(name), C(address) and C(up). It is empty for the engine socat, which tells nothing.
+      The first container of a side also has C(links), because all containers of a side have the same links. It maps the alias to
+      C(connections) and C(targets), a list of C(name), C(address), and C(up). It is empty for the engine socat, which reports nothing.
   returned: success
   type: list
   elements: dict

@@ -11,11 +11,10 @@ version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-
-    Decides from the map, the inventory, what was observed of the host and what the controller holds, what has to change of one part of a
-    host:
-    what is wrong, or which steps to take, in their order. It changes nothing.
+    Plans the changes of one part of a host from the map, the inventory, the observation of the host, and the files of the controller. It
+    returns the problems, or the steps in their order. It changes nothing.
   - The map is the variable C(ambassador_links) of the host.
-  - It does not fail where something is wrong; the roles do, with its sentences.
+  - It does not fail if it finds problems. The roles fail with its messages.
 options:
   part:
     description: The part of the host.
@@ -23,51 +22,51 @@ options:
     choices: [server, client, redis_server, redis_client]
     required: true
   state:
-    description: Whether the part is to be there.
+    description: Whether the part must exist.
     type: str
     choices: [present, absent]
     default: present
   settings:
-    description: The inputs that all roles share, see C(vars/main.yml) of the role P(crosshost.ambassador.ambassador_engine#role).
+    description: The inputs that all roles share. See C(vars/main.yml) of the role P(crosshost.ambassador.ambassador_engine#role).
     type: dict
     required: true
   observed:
-    description: What M(crosshost.ambassador.observation_info) returned of the host.
+    description: The result of M(crosshost.ambassador.observation_info) on the host.
     type: dict
     required: true
   redis:
     description: The inputs of a role of Redis.
     type: dict
   asked:
-    description: Hosts outside the run that hold a certificate; not said where none was asked yet.
+    description: Hosts outside the run that have a certificate. Not set before the run has contacted any of them.
     type: list
     elements: str
   gathered:
-    description: Hosts outside the run that were asked for their network facts; one that did not answer is not asked again.
+    description: Hosts outside the run whose network facts were requested. The run requests the facts of each host only once.
     type: list
     elements: str
     default: []
   tested:
-    description: Images whose program was asked for its version in this run.
+    description: Images whose version was tested in this run.
     type: list
     elements: str
   leaving:
     description:
-      - What happens to what a server side serves, and the map asks for no more.
+      - What happens to links of a server side that the map no longer contains.
       - >-
-        V(keep) goes on serving it; V(turned) gives it up, unless a client side dials it, or may, as far as this run knows; V(drop) gives
-        it up.
+        V(keep) continues to serve them. V(turned) removes them, unless the run finds that a client side uses them or may use them. V(drop)
+        removes them.
     type: str
     choices: [keep, turned, drop]
     default: drop
   said:
-    description: Lines that people were told already.
+    description: Lines that were printed already.
     type: list
     elements: str
 attributes:
   check_mode:
     support: full
-    description: Runs the same in check mode, for it changes nothing.
+    description: Runs the same in check mode, because it changes nothing.
   diff_mode:
     support: none
     description: The roles show its lines.
@@ -83,12 +82,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 problems:
-  description: What is wrong, a sentence each. There are no steps then.
+  description: The problems, as messages. With a problem, there are no steps.
   returned: always
   type: list
   elements: str
 ask:
-  description: What is to be known first - C(observation), C(facts) and C(certificates), names of hosts each.
+  description: The information that the plan needs first - C(observation), C(facts), and C(certificates), each with names of hosts.
   returned: always
   type: dict
 steps:
@@ -97,25 +96,25 @@ steps:
   type: list
   elements: str
 phases:
-  description: The same by their place in the order over the fleet - C(expand), C(turn), C(contract).
+  description: The steps by their phase in the order of all hosts - C(expand), C(turn), and C(contract).
   returned: always
   type: dict
 why:
-  description: Why each step is taken.
+  description: The reason for each step.
   returned: always
   type: dict
 lines:
-  description: What people are told, a line for each change.
+  description: The lines that a run prints, one for each change.
   returned: always
   type: list
   elements: str
 warnings:
-  description: What is done, and may be a mistake, a sentence each.
+  description: Possible mistakes that do not stop the run, as messages.
   returned: always
   type: list
   elements: str
 leaving:
-  description: What happens to that which a server side serves and the map asks for no more.
+  description: What happens to links of a server side that the map no longer contains.
   returned: always
   type: str
 uses_redis:
@@ -123,11 +122,11 @@ uses_redis:
   returned: for C(part=server) and C(part=client)
   type: bool
 mesh:
-  description: The mesh, as it was observed.
+  description: The observed mesh.
   returned: always
   type: str
 open:
-  description: Whether there is anything to do, to ask, or to say.
+  description: Whether the plan has steps, needs information, or has lines or warnings.
   returned: always
   type: bool
 """

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: private_directory
-short_description: Writes a directory that one container alone may read
+short_description: Writes a directory that only one container can read
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-
     Creates the directory with mode 0700, and each file in it with mode 0600, for one user. It repairs another content, owner, or mode.
     The umask has no effect on them.
-  - What the files hold is never logged, nor shown as a difference.
-  - A file is replaced whole, so that a crash leaves the old one or the new one.
+  - The content of the files appears in no log and in no difference.
+  - A file is replaced as a whole, so a crash leaves the old file or the new one.
 options:
   path:
     description: The directory. If the directory that holds it is missing, the module makes that one for root, with mode 0755.
@@ -41,16 +41,16 @@ options:
     type: dict
     required: true
   exclusive:
-    description: Whether any other file is removed. One is left as it is by default.
+    description: Whether other files are removed. By default, they stay unchanged.
     type: bool
     default: false
 attributes:
   check_mode:
     support: full
-    description: Says whether it would change something, and changes nothing.
+    description: Reports whether it would change something, and changes nothing.
   diff_mode:
     support: none
-    description: Shows no differences, for they are secret.
+    description: Shows no differences, because they are secret.
 """
 
 EXAMPLES = r"""
@@ -69,7 +69,7 @@ removed:
   type: list
   elements: str
 written:
-  description: Names of the files that were written or mended.
+  description: Names of the files that were written or repaired.
   returned: success
   type: list
   elements: str

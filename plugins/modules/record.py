@@ -7,24 +7,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: record
-short_description: Remembers what a run has changed
+short_description: Records the changes of a run
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - Adds what a run has changed of one side to its history, for M(crosshost.ambassador.ambassador_info) and the playbook C(status) to tell.
-  - The last 20 entries are kept, in C(history.json) in the state directory of the side; they go with it.
+  - Adds the changes of one side to its history. M(crosshost.ambassador.ambassador_info) and the playbook C(status) show the history.
+  - It keeps the last 20 entries in C(history.json) in the state directory of the side.
 options:
   path:
     description: The state directory of one side, for example V(/var/lib/ambassador/client).
     type: path
     required: true
   lines:
-    description: What the plan said.
+    description: The lines of the plan.
     type: list
     elements: str
     required: true
   worked:
-    description: Whether the links led through to a backend after the change.
+    description: Whether the links reached a backend after the change.
     type: bool
     required: true
 attributes:
@@ -46,7 +46,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 time:
-  description: When that was, UTC.
+  description: Time of the entry, UTC.
   returned: success
   type: str
   sample: "2026-11-24T23:41:01Z"

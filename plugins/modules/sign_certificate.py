@@ -15,8 +15,8 @@ description:
   - It refuses a request that is not signed by its own key, and a key that is not of the curve P-256, P-384, or P-521.
   - The CA is the variable C(ambassador_ca_certificate) with the key C(ambassador_ca_key), or C(ca.pem) and C(ca.key) in O(directory).
     C(ambassador_ca_passphrase) is the passphrase of the key. These are variables, not options, so that no log shows them.
-  - Without a key of the CA, it writes the request to C(requests/) in O(directory), and takes C(certificates/<host>.pem) if that certificate
-    holds what this module issues itself.
+  - Without a key of the CA, it writes the request to C(requests/) in O(directory). It uses C(certificates/<host>.pem) if this certificate
+    has the content that the module issues itself.
   - It appends each certificate to C(issued.jsonl) in O(directory).
 options:
   request:

@@ -6,24 +6,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: status
-short_description: Shows what the links do
+short_description: Shows the state of the links
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-
-    Holds what was found on the hosts of the play against what the map wants, and shows it on the terminal, a line for each target of each
-    link, then warnings and problems. With a callback that prints JSON it prints nothing of its own.
-  - It needs what the playbook C(crosshost.ambassador.status) looks at before, and runs once for all hosts.
-  - It does not fail where a link has a problem; the playbook does.
+    Compares the state of the hosts of the play with the map. It prints a line for each target of each link, then warnings and problems.
+    With a callback that prints JSON, it prints no lines.
+  - It needs the observations that the playbook C(crosshost.ambassador.status) makes before, and runs once for all hosts.
+  - It does not fail if a link has a problem. The playbook fails.
 options:
   mesh:
-    description: The mesh; or V(all), to show what M(crosshost.ambassador.meshes) found of all meshes, and to judge nothing.
+    description: The mesh. V(all) shows what M(crosshost.ambassador.meshes) found of all meshes, and judges nothing.
     type: str
     default: default
   page:
     description: >-
-      A file of the controller that ends in C(.html), to which the same is written as a page that needs no other file. Beside it the same is
-      written as JSON, under the same name with C(.json). By default nothing is written.
+      A file on the controller that ends in C(.html). The module writes the status to it as a page that needs no other file. It also writes
+      the status as JSON, to a file of the same name that ends in C(.json). By default, it writes no file.
     type: path
 attributes:
   check_mode:
@@ -43,11 +43,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 status:
-  description: What was found, as the JSON Schema C(docs/status.schema.json) of the collection describes it.
+  description: The status, as the JSON Schema C(docs/status.schema.json) of the collection describes it.
   returned: success, of one mesh
   type: dict
 lines:
-  description: What the terminal shows.
+  description: The lines on the terminal.
   returned: success
   type: list
   elements: str

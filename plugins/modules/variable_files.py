@@ -11,12 +11,12 @@ short_description: Keeps the files of link variables
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - Keeps a file for each link, for C(docker run --env-file) and for C(env_file) of Compose, and removes those of links that are gone.
-  - A file is replaced as a whole, so that whoever reads one reads the old or the new one.
+  - Keeps a file for each link, for C(docker run --env-file) and for C(env_file) of Compose, and removes the files of former links.
+  - A file is replaced as a whole, so a program reads the old file or the new one.
   - The directory and its files belong to root, and every user may read them. The umask has no effect on that.
 options:
   path:
-    description: The directory. It holds nothing but these files.
+    description: The directory. It contains only these files.
     type: path
     required: true
   files:
@@ -30,7 +30,7 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Says what would change and changes nothing.
+    description: Reports the changes, and changes nothing.
   diff_mode:
     support: full
     description: Shows what differs, file by file.
@@ -47,12 +47,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 written:
-  description: Names of the files that were not as they should be.
+  description: Names of the files whose content, owner, or mode was wrong.
   returned: success
   type: list
   elements: str
 removed:
-  description: Names of what is no link's any more.
+  description: Names of the files of former links.
   returned: success
   type: list
   elements: str

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: verify_links
-short_description: Waits until every link of a side leads through
+short_description: Waits until every link of a side reaches a backend
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - Asks the engine of a side, until the checks of every link say that it leads through to a backend, or the time is over.
-  - A backend of a server side may be down, but it waits until the checks have found out.
-  - Then dials the links that nobody checks, as a consumer does.
-  - Then dials the ports that links open on this host, until each answers as the client side itself does, or the time is over.
-  - It does not fail where a link does not lead through; whether that is a failure is for the caller, with the filter
-    P(crosshost.ambassador.proof#filter).
+  - Queries the engine of a side, until the checks of every link reach a backend, or the time is over.
+  - A backend of a server side can be down, but the module waits until the checks have detected this.
+  - Then connects to the links without checks, like a client.
+  - Then connects to the ports that links open on this host, until each answers like the client side itself, or the time is over.
+  - It does not fail if a link reaches no backend. The caller judges the result with the filter P(crosshost.ambassador.proof#filter).
 options:
   path:
     description: The state directory of the side.
@@ -28,7 +27,7 @@ options:
     choices: [server, client]
     required: true
   host:
-    description: Inventory name of the host, for the sentences.
+    description: Inventory name of the host, for the messages.
     type: str
     required: true
   links:
@@ -37,7 +36,7 @@ options:
     elements: dict
     required: true
   before:
-    description: What was observed of the side before anything was changed (RV(crosshost.ambassador.observation_info#module:sides)).
+    description: The observation of the side before a change (RV(crosshost.ambassador.observation_info#module:sides)).
     type: dict
     default: {}
   worse_only:
@@ -45,27 +44,29 @@ options:
     type: bool
     default: false
   dial:
-    description: The links to dial, each with C(alias), C(listen), C(protocol) and C(place), the number of the container that has its name.
+    description: >-
+      The links to connect to, each with C(alias), C(listen), C(protocol), and C(place). C(place) is the number of the
+      container with its name.
     type: list
     elements: dict
     default: []
   local:
     description:
       - >-
-        The ports that links open on this host, each with C(alias), C(address), C(port), C(protocol), C(addresses) at which a program of
-        the host reaches the port, and C(listen) and C(place) as in O(dial).
+        The ports that links open on this host, each with C(alias), C(address), C(port), C(protocol), and C(addresses). C(addresses) are
+        those at which a program of the host reaches the port. C(listen) and C(place) are the same as in O(dial).
     type: list
     elements: dict
     default: []
   network:
-    description: The Docker network on which the client side is dialled.
+    description: The Docker network that connects to the client side.
     type: str
   mesh:
     description: The mesh.
     type: str
     default: default
   patience:
-    description: Seconds to wait at the most.
+    description: Maximum number of seconds to wait.
     type: int
     default: 5
 extends_documentation_fragment:
@@ -73,7 +74,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Runs the same in check mode, for it changes nothing.
+    description: Runs the same in check mode, because it changes nothing.
   diff_mode:
     support: none
     description: Shows no differences.
@@ -96,12 +97,12 @@ answers:
   returned: success
   type: bool
 problems:
-  description: What its checks say is wrong, a sentence for each link.
+  description: The problems that its checks report, a message for each link.
   returned: success
   type: list
   elements: str
 unresolved:
-  description: The links that only wait for DNS to know a name, a sentence each.
+  description: The links that only wait for DNS to resolve a name, a message each.
   returned: success
   type: list
   elements: str
@@ -110,25 +111,25 @@ worse:
   returned: success
   type: bool
 info:
-  description: What the engine says - C(engine), C(generation), and C(links) as M(crosshost.ambassador.ambassador_info) returns them; or
-    C(msg).
+  description: The answer of the engine - C(engine), C(generation), and C(links) as in M(crosshost.ambassador.ambassador_info),
+    or C(msg).
   returned: success
   type: dict
 refused_handshakes:
-  description: The server hosts with which no handshake comes about.
+  description: The server hosts with which no handshake succeeds.
   returned: success
   type: list
   elements: str
 dialled:
-  description: What became of each link that was dialled, by its alias - V(bytes), V(open), V(closed), else the words of the system.
+  description: The result of the connection to each link, by its alias - V(bytes), V(open), V(closed), or the error of the system.
   returned: success
   type: dict
 local:
   description:
     - >-
-      By alias, C(address) and C(port) of each port that was dialled on this host, and C(found), what became of the connection, as in
-      RV(dialled).
-    - C(direct) is the same of a connection to the client side itself. It is none if the first connection works.
+      By alias, C(address) and C(port) of each port of this host to which it connected, and C(found). C(found) is the result of the
+      connection, as in RV(dialled).
+    - C(direct) is the same for a connection to the client side itself. It is none if the first connection works.
   returned: success
   type: dict
   sample: {"redis": {"address": "127.0.0.1", "port": 6379, "found": "open", "direct": null}}

@@ -30,8 +30,8 @@ class StatusMessage(Message):
         "container {container} of the {side} side does not run (state {state}).",
         "See its log with `docker logs {container}` on the host.",
     )
-    ENGINE_NOT_ASKED = "the engine of the {side} side was not asked, because the side has no configuration on the host.", DEPLOY
-    ENGINE_FAILED = ("the engine of the {side} side cannot be asked. {reason}",)
+    ENGINE_NOT_ASKED = "the state of the {side} side is not known, because the side has no configuration on the host.", DEPLOY
+    ENGINE_FAILED = ("the engine of the {side} side does not report its state. {reason}",)
     GENERATION_DIFFERS = (
         "the {side} side runs generation {running}, but generation {current} is on disk.",
         "Run crosshost.ambassador.site, which loads the generation or reports why it is refused.",

@@ -41,7 +41,7 @@ def test_figures_are_plausible(results):
                 assert all(seconds > 0 for seconds in figures["cpu"].values()), (case, side)
 
 
-def test_what_was_asked_for_was_carried(results):
+def test_each_side_handles_the_requested_number(results):
     for case, asked in results["requests"].items():
         for side, (figures,) in results["cases"][case].items():
             # whole pipelines
@@ -60,7 +60,7 @@ def test_memory_is_that_of_ambassadors(results):
     assert figures["memory"] > figures["none"] * 2
 
 
-def test_the_report_says_what_was_measured(written, results):
+def test_report_lists_sides_figures_and_plots(written, results):
     report = (written / "report.md").read_text()
     assert all(f"* `{side}`: " in report for side in SIDES)
     assert "haproxy-tls / published" in report

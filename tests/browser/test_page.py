@@ -16,7 +16,7 @@ from fleet import big, small, some
 
 IMAGE = "crosshost-lab/browser"
 PICTURES = ROOT / ".cache/screenshots"
-# what a page is asked
+# expressions that the page evaluates
 LINKS = "document.querySelectorAll('.link').length"
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 CUT = """[...document.querySelectorAll("svg text")].filter((text) => {

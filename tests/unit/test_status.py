@@ -227,7 +227,7 @@ def test_engine_that_does_not_answer_is_a_problem(answers):
     answers["vm2"]["client"]["info"] = {"msg": "HAProxy does not answer on /x: timed out."}
     (problem,) = problems_of(answers)
     assert problem.message is StatusMessage.ENGINE_FAILED
-    assert str(problem) == ("Host vm2: the engine of the client side cannot be asked. HAProxy does not answer on /x: timed out.")
+    assert str(problem) == ("Host vm2: the engine of the client side does not report its state. HAProxy does not answer on /x: timed out.")
     answers["vm2"]["client"]["info"] = {"skipped": True}
     assert problems_of(answers) == [StatusMessage.ENGINE_NOT_ASKED.at(Place(host="vm2"), side="client")]
 

@@ -1,4 +1,4 @@
-"""A page that counts its visits in PostgreSQL. It dials db:5432, and does not know where that is."""
+"""A page that counts its visits in PostgreSQL. It connects to db:5432, and does not know the host of it."""
 
 import http.server
 import pathlib

@@ -16,7 +16,7 @@ if [ "$(id -u)" = 0 ]; then
     exec setpriv --reuid postgres --regid postgres --clear-groups "$0" "$@"
 fi
 
-chmod 0700 "$PGDATA" || true # it may be another user's; postgres itself says whether it will do
+chmod 0700 "$PGDATA" || true # it can belong to another user; postgres reports a wrong mode itself
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
     method=${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}
     if [ -n "$POSTGRES_PASSWORD_FILE" ]; then
