@@ -1,5 +1,6 @@
 """The module that waits until every link leads through: the engine's answers were recorded, whoever is dialled is on this machine."""
 
+import os
 import socket
 import threading
 import time
@@ -52,7 +53,7 @@ def test_an_engine_that_does_not_answer_is_told_by_its_socket(side):
     assert said["info"]["msg"] == f"that HAProxy does not answer on {side}/run/master.sock (No such file or directory)"
     assert said["info"]["msg"] in said["problems"][0]
     (side / "run").mkdir(parents=True)
-    (side / "run/ask").touch()
+    os.mkfifo(side / "run/ask")
     assert ask(str(side))["msg"].startswith(f"that the keeper does not answer on {side}/run/ask (")
 
 
