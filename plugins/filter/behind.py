@@ -10,7 +10,7 @@ short_description: Returns the hosts that do not trust the CAs of this controlle
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - A host trusts the CAs that its sides had in the last observation of the run.
+  - The filter reads the CAs that a host trusts from the last observation of the run.
   - A host is behind as well if the run did not reach it, or if its answer cannot be read.
 positional: reached, hostvars, authorities
 options:

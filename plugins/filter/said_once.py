@@ -10,7 +10,7 @@ short_description: Lets one host report the problems of all hosts
 version_added: 1.0.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - A mistake in the map is a problem of each host. The first host reports the problems, and the others name this host.
+  - A mistake in the map causes the same problem on each host. The first host reports the problems, and the others name this host.
 options:
   _input:
     description: The problems of this host.

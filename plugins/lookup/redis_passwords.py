@@ -14,7 +14,7 @@ description:
   - If there is neither, it creates a password and stores it.
 options:
   _terms:
-    description: The given passwords, as user to password. An empty password is not given.
+    description: Passwords that the caller provides, by name of the user. An empty password counts as missing.
     type: list
     elements: dict
     required: true

@@ -28,7 +28,7 @@ options:
     type: path
     required: true
   alias:
-    description: Only the link of this alias.
+    description: Alias of the only link to report.
     type: str
   timeout:
     description: Seconds to wait for each answer of the engine. All answers of a container may take three times as long.
@@ -202,7 +202,7 @@ links:
           type: str
           sample: 198.18.0.11:6379
         state:
-          description: Its state, as HAProxy reports it.
+          description: State of the target, as HAProxy reports it.
           type: str
           sample: UP
         up:

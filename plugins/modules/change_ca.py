@@ -15,7 +15,7 @@ description:
   - HAProxy requires a list of revoked certificates of each CA that it trusts. This module signs the lists of the CAs whose keys are in
     O(directory). It refuses to change anything if the list of another CA is missing, has ended, or lacks a certificate to revoke.
   - With the variable C(ambassador_ca_certificate), O(step=revoke) only verifies the variable C(ambassador_ca_crl).
-  - C(ambassador_ca_passphrase) is the passphrase of the keys. It is a variable, not an option, so that no log shows it.
+  - C(ambassador_ca_passphrase) is the passphrase of the keys. It is a variable and not an option, so no log shows it.
 options:
   step:
     description:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: close_connections
-short_description: Closes the connections of a side that knows a host
+short_description: Closes the connections of a side that authorizes or connects to a host
 version_added: 1.1.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-
     Looks in each HAProxy of a side, also in old workers that still have connections, for hosts that it authorizes or connects to. If a
-    worker knows one of O(hosts), the module reloads this HAProxy, and ends all old workers with all connections at once. New connections do
-    not fail.
+    worker has one of O(hosts), the module reloads this HAProxy. It then ends all old workers, which closes their connections at once. New
+    connections do not fail.
   - HAProxy does not report the certificate of an open connection, so the module does not choose between connections.
   - An ambassador that does not run has no connections.
 options:
@@ -23,7 +23,7 @@ options:
     type: path
     required: true
   hosts:
-    description: Names of the hosts in their certificates, and as targets.
+    description: Names of the hosts, as in their certificates and in the targets of links.
     type: list
     elements: str
     required: true

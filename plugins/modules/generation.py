@@ -13,8 +13,8 @@ author: the crosshost.ambassador contributors (@crosshost)
 description:
   - >-
     A generation is a set of files that belong together. The module writes it as a whole under C(generations/), and derives its name from
-    the content. The symbolic link C(current) then names it, and the engine loads it. The module reaches the engine through its endpoint in
-    C(run). Each container of the engine has its own directory for the endpoint.
+    the content. The symbolic link C(current) then points to the generation, and the engine loads it. The module reaches the engine
+    through its endpoint in C(run). Each container of the engine has its own directory for the endpoint.
   - If the engine refuses a generation, the module restores the generation that runs, and fails with the message of the engine.
   - >-
     With O(files), the module also sets owner and mode of its files in O(path), and of the state directory that contains O(path). The same
@@ -29,8 +29,8 @@ options:
       - V(staged) writes the generation, and does not change the current one.
       - V(current) makes it the current one. A crash at any point leaves the old generation or the new one.
       - V(loaded) writes the generation if O(files) is set, makes it the current one, and waits until the engine answers. Then it reloads
-        the engine, unless the engine runs this generation already. It removes all generations but the new one and the one before. An engine
-        that refuses the generation continues with the one that it runs.
+        the engine, unless the engine runs this generation already. It removes all generations except the new and the previous one. An
+        engine that refuses the generation continues with the one that it runs.
     type: str
     choices: [staged, current, loaded]
     required: true

@@ -47,7 +47,7 @@ options:
     elements: str
     default: []
   tested:
-    description: Images whose version was tested in this run.
+    description: Images whose version this run has checked.
     type: list
     elements: str
   leaving:

@@ -10,11 +10,12 @@ short_description: Certifies the key of a host
 version_added: 1.1.0
 author: the crosshost.ambassador contributors (@crosshost)
 description:
-  - Issues a certificate for the public key of a signing request. Nothing else of the request is used. The names, the usages, and the
-    lifetime come from the options.
+  - >-
+    Issues a certificate for the public key of a signing request. The module ignores all other content of the request. The names, the
+    usages, and the lifetime come from the options.
   - It refuses a request that is not signed by its own key, and a key that is not of the curve P-256, P-384, or P-521.
   - The CA is the variable C(ambassador_ca_certificate) with the key C(ambassador_ca_key), or C(ca.pem) and C(ca.key) in O(directory).
-    C(ambassador_ca_passphrase) is the passphrase of the key. These are variables, not options, so that no log shows them.
+    C(ambassador_ca_passphrase) is the passphrase of the key. These are variables and not options, so no log shows them.
   - Without a key of the CA, it writes the request to C(requests/) in O(directory). It uses C(certificates/<host>.pem) if this certificate
     has the content that the module issues itself.
   - It appends each certificate to C(issued.jsonl) in O(directory).

@@ -13,11 +13,11 @@ description:
   - >-
     Compares the state of the hosts of the play with the map. It prints a line for each target of each link, then warnings and problems.
     With a callback that prints JSON, it prints no lines.
-  - It needs the observations that the playbook C(crosshost.ambassador.status) makes before, and runs once for all hosts.
+  - It needs the observations that the playbook C(crosshost.ambassador.status) makes first. It runs once for all hosts.
   - It does not fail if a link has a problem. The playbook fails.
 options:
   mesh:
-    description: The mesh. V(all) shows what M(crosshost.ambassador.meshes) found of all meshes, and judges nothing.
+    description: The mesh. V(all) shows what M(crosshost.ambassador.meshes_info) found of all meshes, and judges nothing.
     type: str
     default: default
   page:
