@@ -39,11 +39,12 @@ def find_enums():
 
 
 def format_cell(template):
-    """Return a template as a cell of a table, which begins with a capital letter."""
+    """Return a template as a cell of a table. It begins with a capital letter, or with the name of a variable."""
     # Markdown has no emphasis within a word
     template = re.sub(r"(?<!\w)_|_(?!\w)|[\\*<|]", r"\\\g<0>", template)
     text = template.format_map(Fields())
-    return text[:1].upper() + text[1:]
+    # a variable keeps its name
+    return text if "_" in text.partition(" ")[0] else text[:1].upper() + text[1:]
 
 
 def format_enum(enum):
