@@ -55,9 +55,9 @@ class Reader:
         """Whether the user wrote `ports`."""
         return self.written is not self.settings
 
-    def refuse(self, message: MapMessage, key: str = "", /, **values: str | int) -> None:
+    def refuse(self, message: MapMessage, place: str = "", /, **values: str | int) -> None:
         """Add a problem of a key, or of the whole link."""
-        self.problems.append(message.at(Place(link=format_name(self.name), key=key), **values))
+        self.problems.append(message.at(Place(link=format_name(self.name), key=place), **values))
 
     def refuse_value(self, message: MapMessage, key: Key, /, **values: str | int) -> None:
         """Add a problem of a key, with its value as the user wrote it."""
