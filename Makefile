@@ -10,9 +10,9 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 # installed on the other ansible-core (matrix). anywhere and examples need the first lab: one mounts this directory in a container, the other
 # one builds images.
 FIRST := anywhere default examples move secure
-# the property tests draw random examples, or the same ones each time: repeatable
-DRAW ?= random
 SECOND = $(filter-out $(FIRST) live installed,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
+# the property tests draw random examples. With the value repeatable, they draw the same examples each time.
+DRAW ?= random
 
 .PHONY: help demo test test-first test-second test-rest static lint unit browser scenarios docs readmes release galaxy hosts versions newcomer harness matrix figures bench cost lab venv clean
 help:                ## this list

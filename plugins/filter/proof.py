@@ -99,8 +99,7 @@ def proof(verified, links, host, side, before, counted=(), addresses=None, certi
     lifetimes, clocks = dict(held), {}
     for name in {host, *(server for link in links for server in link["servers"])} if hostvars else ():
         observed = mapping_of((hostvars.get(name) or {}).get(OBSERVED))
-        offset = observed.get("clock_offset")
-        clocks[name] = offset if isinstance(offset, int) else None
+        clocks[name] = observed.get("clock_offset")
         lifetimes.setdefault(name, read_foreign_certificate(text_of(observed, "identity", "certificate")))
     times = {"lifetimes": lifetimes, "clocks": clocks, "now": time.time()}
     local = verified.get("local")

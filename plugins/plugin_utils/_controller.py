@@ -26,7 +26,7 @@ PROTECTED_VARIABLES = {*constants.INTERNAL_STATIC_VARS, "revoke_host", "cut", "s
 # globals of Jinja in templates; a variable with such a name replaces them, for example in `default(omit)`
 TEMPLATE_GLOBALS = ("cycler", "dict", "joiner", "lipsum", "lookup", "namespace", "now", "omit", "q", "query", "range", "undef")
 PROTECTED_PREFIXES = ("ambassador_", "redis_server_", "redis_client_", "__ambassador_", "__redis_", "site_", "status_", "move_")
-# options of plugins for connections, shells, and other users. Ansible removes some of them from facts, and not these:
+# options of plugins for connections, shells, and other users. Ansible removes some options from facts, but not these options:
 # https://github.com/ansible/ansible/blob/stable-2.19/lib/ansible/vars/clean.py. Facts such as ansible_docker0 are no options.
 OPTION_VARIABLES = re.compile(
     r"(control_path|(ssh_)?host_key_checking|known_hosts_file|private_key|local_become)\w*|executable|platform_type"

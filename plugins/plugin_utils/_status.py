@@ -30,6 +30,7 @@ from ansible_collections.crosshost.ambassador.plugins.plugin_utils._status_repor
     ObservedLink,
     ObservedTarget,
     SideAnswer,
+    SideOfLink,
     StatusReport,
     TargetStatus,
 )
@@ -248,15 +249,18 @@ class StatusJudge:
             self.warnings.append(StatusMessage.CONNECTIONS_HELD.at(place, side=side, connections=connections))
 
     def _add_targets(self, host: str, side: str, link: SideLink, observed: ObservedLink) -> None:
+        side_of_link: SideOfLink = {
+            "host": host,
+            "side": side,
+            "link": link["alias"],
+            "port": link["listen"],
+            "listens": observed["listen"] != "shut",
+        }
         for target in observed["targets"]:
             is_standby = not target["up"] and self._is_standby(host, side, link, observed, target)
             self.targets.append(
                 {
-                    "host": host,
-                    "side": side,
-                    "link": link["alias"],
-                    "port": link["listen"],
-                    "listens": observed["listen"] != "shut",
+                    **side_of_link,
                     "target": target["name"],
                     "address": target["address"],
                     "state": target["state"],
@@ -271,11 +275,7 @@ class StatusJudge:
         for former in observed["leaving"]:
             self.targets.append(
                 {
-                    "host": host,
-                    "side": side,
-                    "link": link["alias"],
-                    "port": link["listen"],
-                    "listens": observed["listen"] != "shut",
+                    **side_of_link,
                     "target": former["name"] or None,
                     "address": former["address"],
                     "state": "leaving",

@@ -133,14 +133,19 @@ class LinkStatus(LinkEnds):
     health: Health
 
 
-class TargetStatus(TypedDict):
-    """A target of a link on a side in the report: a line of the table."""
+class SideOfLink(TypedDict):
+    """A link on a side in the report."""
 
     host: str
     side: str
     link: str
     port: int
     listens: bool
+
+
+class TargetStatus(SideOfLink):
+    """A target of a link on a side in the report: a line of the table."""
+
     target: str | None
     address: str | None
     state: str
